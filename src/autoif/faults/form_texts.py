@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Final
 
+from autoif.faults.fixed_forms import FixedForm
 from autoif.faults.texts import SENTENCES
 
 _ONE, _TWO = SENTENCES[:2]
@@ -54,6 +55,10 @@ def _cross(obeying: Sequence[str], breaking: Sequence[str], right: str, wrong: s
     """Yield each text that obeys with one that breaks, and the other way round."""
     for place in range(max(len(obeying), len(breaking))):
         yield Pair(obeying[place % len(obeying)], breaking[place % len(breaking)], right, wrong)
+
+
+def make_fixed(form: FixedForm, match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
+    yield from _cross(form.obeying, form.breaking, form.right, form.wrong)
 
 
 def make_title(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -305,9 +310,52 @@ def make_labels(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
         return
     lines = [f"{label} {sentence}" for label, sentence in zip(texts, cycle(SENTENCES), strict=False)]
     bare = "\n".join(islice(cycle(SENTENCES), len(texts)))
-    yield from _cross(
-        ["\n".join(lines)], ["\n".join(lines[:-1]), "\n".join(lines[1:]), bare], "all labels", "some of them"
-    )
+    breaking = ["\n".join(lines[:-1]), "\n".join(lines[1:]), bare, "\n".join([*lines[:-1], lines[0]])]
+    yield from _cross(["\n".join(lines), "\n\n".join(lines)], breaking, "all labels", "some of them")
+
+
+def make_signed_list(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
+    sign = texts[0].strip() if len(texts) == 1 else ""
+    if sign not in {"-", "*", "+"}:
+        return
+    other = "-" if sign != "-" else "*"
+
+    def write(*signs: str) -> str:
+        return "\n".join(f"{each} {sentence}" for each, sentence in zip(signs, cycle(SENTENCES), strict=False))
+
+    breaking = [write(sign, other, sign), write(other, other, other), f"{_ONE}\n{_TWO}"]
+    yield from _cross([write(sign, sign, sign), write(sign, sign)], breaking, f'items that start with "{sign} "',
+                      "one that doesn't")  # fmt: skip
+
+
+def make_either(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
+    plain = [text for text in texts if re.fullmatch(r"[a-z ]+", text)]
+    if len(plain) == len(texts) == 2:
+        obeying = [f"{_ONE} {text.capitalize()}, old dogs slept." for text in texts]
+        yield from _cross([*obeying, *(each.replace(". ", ", ").lower() for each in obeying)], [_PLAIN, _ONE],
+                          "one of the two", "none of them")  # fmt: skip
+
+
+def make_paragraphs(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
+    number = int(match["n"])
+    if not 2 <= number <= _MOST:
+        return
+
+    def write(parts: int, joint: str = "\n\n") -> str:
+        return joint.join(islice(cycle(SENTENCES), parts))
+
+    breaking = [write(number + 1), write(number, " "), write(number - 1)]
+    yield from _cross([write(number)], breaking, f"{number} paragraphs", "another number")
+
+
+def make_ruled(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
+    number, sign = int(match["n"]), {"asterisks": "*", "equals signs": "="}.get(match["sign"].lower(), "-")
+    if not 2 <= number <= _MOST:
+        return
+    rule = sign * number
+    breaking = [f"{_ONE}\n\n{_TWO}", f"{_ONE} {rule} {_TWO}", f"{_ONE}\n{rule[1:]}\n{_TWO}"]
+    yield from _cross([f"{_ONE}\n{rule}\n{_TWO}", f"{_ONE}\n\n{rule}\n\n{_TWO}"], breaking, f"a line of {rule}",
+                      "none of its own")  # fmt: skip
 
 
 def make_question(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:

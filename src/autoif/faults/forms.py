@@ -7,11 +7,13 @@ a phrase, and what makes the texts.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from autoif.faults import form_texts
 from autoif.faults.counts import put_digits
-from autoif.faults.form_texts import LANGUAGES, Maker, Pair
+from autoif.faults.fixed_forms import FIXED_FORMS
+from autoif.faults.form_texts import LANGUAGES, Maker, Pair, make_fixed
 from autoif.faults.wording import ANSWER, LEAD, MUST, NOT, cut_quoted, is_plain
 from autoif.vocabulary import get_sentences
 
@@ -57,7 +59,7 @@ _THE_KEYS: Final = (
     r"(?: (?:that has|that contains|with|having|containing))?(?P<alone> exactly| only)?(?: the)?"
     r"(?: following)?(?: two| three| 2| 3)? keys?:? \0(?:(?:,? and|,) \0)*"
 )
-_FORMS: Final[list[tuple[re.Pattern[str], Maker]]] = [
+_FORMS: list[tuple[re.Pattern[str], Maker]] = [
     (re.compile(phrase, re.IGNORECASE), make)
     for phrase, make in (
         (r"\btitle,? (?:that is |which is )?(?:wrapped |enclosed |surrounded )?(?:in|by|with|inside|within)"
@@ -122,7 +124,19 @@ _FORMS: Final[list[tuple[re.Pattern[str], Maker]]] = [
         (rf"(?:steps?|parts?|sections?|points?)(?: of your response)? {MUST} be (?:labell?ed|called|marked"
          rf"|titled)(?: as)? \0(?:(?:,? and|,) \0)+",
          form_texts.make_labels),
-        (rf"^{LEAD}(?:start|begin)(?: {ANSWER})? with a question", form_texts.make_question),
+        (r"^(?:please )?label the (?:steps?|parts?|sections?|points?)(?: of your response)?(?: as| with)?"
+         r" \0(?:(?:,? and|,) \0)+", form_texts.make_labels),
+        (r"\b(?:bulleted|bullet) list in which (?:each|every) (?:item|point|line) (?:starts|begins) with \0",
+         form_texts.make_signed_list),
+        (r"^use either \0 or \0(?: somewhere)?(?: in your response)?", form_texts.make_either),
+        (r"^(?:write|use|give)(?: exactly)? (?P<n>\d+) paragraphs,? with (?:1|a) (?:blank|empty) line between them",
+         form_texts.make_paragraphs),
+        (r"^separate (?:the|your) (?:\d+ )?(?:parts|sections|paragraphs)(?: of your response)? with a line that"
+         r" (?:consists of|is|holds only) (?P<n>\d+) (?P<sign>hyphens|dashes|asterisks|equals signs)",
+         form_texts.make_ruled),
+        (rf"^{LEAD}(?:(?:start|begin)(?: {ANSWER})? with|make the first sentence(?: (?:of|in) {ANSWER})?) a question",
+         form_texts.make_question),
         (rf"(?:start|begin) and end (?:{ANSWER} )?with the same word", form_texts.make_same_ends),
     )
 ]  # fmt: skip
+_FORMS += [(re.compile(form.phrase, re.IGNORECASE), partial(make_fixed, form)) for form in FIXED_FORMS]

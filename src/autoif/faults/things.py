@@ -51,7 +51,7 @@ class Thing:
 _BRACKETS: Final = (
     r"(?:,? (?:that are |which are )?(?:represented|marked|written|enclosed|shown|set))? (?:by|in|with|inside)"
 )
-_ON_BOTH_SIDES: Final = r",? with (?:{}) on both sides(?: of (?:it|them|each))?"
+_ON_BOTH_SIDES: Final = r",? (?:with|by (?:putting|writing)) (?:{}) on both sides(?: of (?:it|them|each))?"
 _MARKDOWN: Final = r"(?: (?:with|in|using) (?:the )?markdown(?: syntax| format(?:ting)?)?)?"
 _ALL: Final = (
     Thing("hashtags", r"hash ?tags?", ("#rain", "#farm", "#dogs"), r"#\w", ("# 5",)),

@@ -112,10 +112,14 @@ _FORMS: Final = (
     (TermRole.START, _find_at("start|begin", "first")),
     (TermRole.END, _find_at("end|finish|conclude", "last")),
     (TermRole.ANY_LINE, rf"(?:include|add|write|use) a line that {_BEGINS}"),
-    (TermRole.FIRST_LINE, rf"(?:give {ANSWER} a title: its|the|your) first line{_OF_ANSWER} {MUST} {_BEGINS}"),
+    (
+        TermRole.FIRST_LINE,
+        rf"(?:give {ANSWER} a (?:title|heading): its|the|your) first line{_OF_ANSWER} {MUST} {_BEGINS}",
+    ),
     (
         TermRole.LAST_LINE,
-        rf"(?:(?:the|your) last line{_OF_ANSWER} {MUST}|(?:put|add) a last line(?: at the end)? that) {_BEGINS}",
+        rf"(?:(?:(?:the|your) last line{_OF_ANSWER} {MUST}|(?:put|add) a last line(?: at the end)? that) {_BEGINS}"
+        r"|(?:put|write) your \w+ (?:on|in) the last line,? after the (?P<place>label) \0)",
     ),
     (TermRole.WHOLE_LAST_LINE, rf"(?:the|your) last line{_OF_ANSWER} {MUST} be{NAMED}"),
 )
@@ -133,7 +137,9 @@ MARKS: Final = {
     "a full stop": ".", "three dots": "...", "a colon": ":", "a comma": ",", "a semicolon": ";", "a hyphen": "-",
 }  # fmt: skip
 _LAST_MARK: Final = re.compile(
-    rf"(?:please )?(?:(?:end|finish)(?: {ANSWER})?|{ANSWER} {MUST} end) with (?P<mark>{'|'.join(MARKS)})[.!]?$",
+    rf"(?:please )?(?:(?:(?:end|finish)(?: {ANSWER})?|{ANSWER} {MUST} end) with"
+    rf"|the last character{_OF_ANSWER} {MUST} be)"
+    rf" (?P<mark>{'|'.join(MARKS)})[.!]?$",
     re.IGNORECASE,
 )
 
