@@ -84,8 +84,9 @@ def test_the_examples_run_and_are_short(name, said):
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_the_python_page_shows_code_of_the_examples(example):
-    blocks = re.findall(r"```py(?:thon)?\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL)
+def test_the_pages_on_python_and_rewards_show_code_of_the_examples(example):
+    pages = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("python.md", "rewards.md"))
+    blocks = re.findall(r"```py(?:thon)?\n(.*?)```", pages, re.DOTALL)
     text = example.read_text(encoding="utf-8")
     assert any(block in text for block in blocks)
 

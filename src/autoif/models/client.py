@@ -86,6 +86,11 @@ class ChatClient:
         """Why an answer couldn't be stored: from then on nothing is asked, as it would have to be asked again."""
 
     @property
+    def in_flight(self) -> int:
+        """Requests that wait for a server's answer."""
+        return sum(each.in_flight for each in self._fleets)
+
+    @property
     def retries(self) -> int:
         """Attempts that failed and were made again."""
         return sum(each.retries for each in self._fleets)

@@ -94,6 +94,10 @@ class Fleet:
         self._batches = Batches(endpoint, self.transports[0], run) if endpoint.batch else None
 
     @property
+    def in_flight(self) -> int:
+        return sum(each.in_flight for each in self._paces)
+
+    @property
     def answered(self) -> int:
         """Requests that got an answer."""
         return sum(each.answered for each in self._paces)
