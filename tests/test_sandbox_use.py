@@ -139,7 +139,7 @@ def test_what_is_no_text_is_refused_before_a_worker_has_it(sandbox, source, inpu
 def test_leaving_ends_every_process_and_the_thread_whatever_happened_inside():
     others, threads = descendants_of(os.getpid()), threading.active_count()
     with pytest.raises(ZeroDivisionError), Sandbox(workers=2) as sandbox:
-        sandbox.run_sync(LENGTH, ["long"])
+        sandbox.run_many_sync([(LENGTH, ["long"])] * 4)  # at once, so that both workers are needed
         started = descendants_of(os.getpid()) - others
         assert len(started) >= 4
         raise ZeroDivisionError

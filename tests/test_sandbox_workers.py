@@ -1,5 +1,6 @@
 """The workers of a sandbox: what becomes of a call whose worker ends, and of a worker that ends between calls."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -9,6 +10,7 @@ from autoif.sandbox.outcomes import Outcome
 from autoif.sandbox.pool import WorkerDied, WorkerPool
 
 PASSES = [Outcome(Verdict.PASS, "")]
+SOURCE = "def evaluate(response): return True"
 
 
 class Worker:
@@ -25,6 +27,7 @@ class Worker:
     async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
         if self.ended or not self._lasts:
             raise WorkerDied("it hung up")
+        await asyncio.sleep(0)
         return PASSES
 
     async def end(self) -> None:
@@ -56,7 +59,27 @@ async def test_a_function_is_tried_in_two_workers_that_were_alive(
         return next(left)
 
     async with WorkerPool("test", start, max(1, killed)) as pool:
+        await asyncio.gather(*(pool.run(SOURCE, ["text"]) for _ in range(killed)))  # at once: all are started
         for worker in workers[:killed]:
             worker.ended = True
-        [outcome] = await pool.run("def evaluate(response): return True", ["text"])
+        [outcome] = await pool.run(SOURCE, ["text"])
     assert outcome.verdict is verdict
+
+
+async def test_only_as_many_workers_are_started_as_calls_run_at_once() -> None:
+    started = list[Worker]()
+
+    async def start() -> Worker:
+        started.append(Worker(lasts=True))
+        return started[-1]
+
+    async with WorkerPool("test", start, 8) as pool:
+        assert len(started) == 1
+        for _ in range(5):
+            await pool.run(SOURCE, ["text"])
+        assert len(started) == 1
+        await asyncio.gather(*(pool.run(SOURCE, ["text"]) for _ in range(3)))
+        assert len(started) == 3
+        await asyncio.gather(*(pool.run(SOURCE, ["text"]) for _ in range(20)))
+        assert len(started) == 8
+    assert all(worker.ended for worker in started)

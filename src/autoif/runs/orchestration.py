@@ -9,7 +9,7 @@ completions if it is there. So the same command goes on where it stopped.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from autoif.engines import open_engine
 from autoif.errors import ConfigError, StoreError
 from autoif.instructions.seeds import Seeds
 from autoif.instructions.self_instruct import self_instruct
+from autoif.messages import Say
 from autoif.models.cache import CompletionCache
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED
@@ -339,7 +340,7 @@ def name_keys(config: Config, progress: Progress) -> None:
 
 
 @contextmanager
-def _serve(config: Config, replay: bool, say: Callable[[str], None]) -> Iterator[Config]:
+def _serve(config: Config, replay: bool, say: Say) -> Iterator[Config]:
     """Start the embedded model if a role is left to it, and say so; yield the config with its address filled in."""
     embedded = {role: endpoint for role, endpoint in config.models.by_role().items() if endpoint.is_embedded}
     if replay or not embedded:

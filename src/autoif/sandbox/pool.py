@@ -15,7 +15,7 @@ from autoif.sandbox.outcomes import Outcome
 _STARTS = 3
 """Of a worker, in the place of one that died."""
 MAX_WORKERS: Final = 1_000
-"""All are started at once: a slip of the keyboard must not take the machine."""
+"""All may be needed at once: a slip of the keyboard must not take the machine."""
 CLOSED: Final = "the sandbox was closed while functions were still to run"
 
 
@@ -71,12 +71,11 @@ class WorkerPool(Generic[W]):
         self._description = ""
 
     async def __aenter__(self) -> Self:
+        """Start one worker, which shows that functions are contained here; the others when they are needed."""
+        for _ in range(self._width - 1):
+            self._idle.put_nowait(None)
         try:
-            started = await asyncio.gather(*(self._get_worker() for _ in range(self._width)), return_exceptions=True)
-            for worker in started:
-                if isinstance(worker, BaseException):
-                    raise worker
-                self._idle.put_nowait(worker)
+            self._idle.put_nowait(await self._get_worker())
         except BaseException:
             await self._end_all()
             raise
