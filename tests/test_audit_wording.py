@@ -13,6 +13,7 @@ from autoif.faults.texts import make_text
 from autoif.faults.things import THINGS
 from autoif.faults.wording import Term, TermRole, read_terms
 from autoif.vocabulary import count_word, get_sentences, has_word, is_json, read_json
+from support.edges import check_sides
 
 SPACE, NEWLINE, QUOTES = FindingReason.TRAILING_SPACE, FindingReason.FINAL_NEWLINE, FindingReason.CURLY_QUOTES
 COMMA, CASE = FindingReason.WORD_PUNCTUATION, FindingReason.LETTER_CASE
@@ -334,10 +335,7 @@ def test_any_instruction_is_read_in_linear_time(instruction: str) -> None:
     ],
 )
 def test_other_wordings_forms_and_several_things_have_both_sides(instruction: str, obeys) -> None:
-    edges = make_edges(instruction)
-    assert edges
-    assert all(not obeys(edge.breaks) for edge in edges)
-    assert all(obeys(edge.obeys) for edge in edges if edge.obeys is not None)
+    check_sides(make_edges(instruction), obeys)
 
 
 @pytest.mark.parametrize(

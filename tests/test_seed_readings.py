@@ -7,6 +7,7 @@ import pytest
 from autoif.faults.edges import make_edges
 from autoif.instructions.seeds import load_seeds
 from autoif.vocabulary import get_bullets, get_first_word, get_lines, get_paragraphs, get_quotes, get_sentences
+from support.edges import check_sides
 
 UNREAD = {
     "Start each line of the response with a capital letter.",
@@ -61,10 +62,7 @@ def is_cold(text: str) -> bool:
     ],
 )  # fmt: skip
 def test_one_side_obeys_and_the_other_breaks(instruction: str, obeys) -> None:
-    edges = make_edges(instruction)
-    assert edges
-    assert all(not obeys(edge.breaks) for edge in edges)
-    assert all(obeys(edge.obeys) for edge in edges if edge.obeys is not None)
+    check_sides(make_edges(instruction), obeys)
 
 
 @pytest.mark.parametrize(
