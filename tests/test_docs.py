@@ -42,6 +42,12 @@ def test_every_link_within_the_repository_leads_somewhere(path):
 
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_nothing_is_glued_to_the_end_of_a_table(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"^\|.*\n(?![|\n])(?!<!--).+", text, re.MULTILINE), "what a command printed after its table?"
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
 def test_every_setting_and_command_that_the_prose_names_exists(path):
     text = path.read_text(encoding="utf-8")
     settings, commands = PAGES["configuration.md"](), PAGES["cli.md"]()
