@@ -52,6 +52,8 @@ def read(text: str, prompt: str = TURN) -> Completion:
         ("One.\r\nTwo.\r\nThree.", "One.\nTwo.\nThree."),
         ("\u200bOne\u200b two.\u2060", "One two."),
         ("[gMASK]<sop>Fine.", "Fine."),
+        ("One\u200b two.", "One two."),
+        ("Fine.\n\nuser\n\nAnd how high is it above the sea?", "Fine."),
         ("Fine. <sep> human: Thanks!", "Fine."),
         ("Fine.\n\n### Instruction:\nWrite a poem.\n\n### Response:\nRoses.", "Fine."),
         ("Sure!\n\n<think>\nPONDER.\n</think>\n\nFine.", "Sure!\n\nFine."),

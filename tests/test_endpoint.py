@@ -88,7 +88,7 @@ def test_answers_belong_to_the_model_and_not_to_its_address() -> None:
 def test_answers_of_an_embedded_model_belong_to_its_file() -> None:
     assert Endpoint().identity == "qwen2.5-coder-1.5b@cc324af070c2"
     assert Endpoint(revision="other").identity == "qwen2.5-coder-1.5b@other"
-    with pytest.raises(ModelError, match="no embedded model is called 'gpt'"):
+    with pytest.raises(ModelError, match=r"no embedded model is called 'gpt'.*name the server too"):
         _ = Endpoint(model="gpt").identity
 
 

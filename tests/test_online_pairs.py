@@ -170,3 +170,21 @@ def test_the_page_on_training_names_every_setting_of_the_rounds_with_its_default
         names = re.findall(r"`online\.(\w+)`", keys)
         named.update(zip(names, re.findall(r"`([^`]*)`", values), strict=True))
     assert named == {name: str(value) for name, value in OnlineSettings(dtype="bfloat16")}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rounds", 9), ("temperature", 0.1), ("top_p", 0.5), ("max_tokens", 9), ("seed", 9), ("batch_size", 9),
+     ("gate", False),
+     ("max_model_len", 99), ("positive", ">= 0.9"), ("chat_template_kwargs", {"enable_thinking": False}),
+     ("packages", ("regex",))],
+)  # fmt: skip
+def test_what_shapes_the_rounds_belongs_to_their_identity(name: str, value: object) -> None:
+    assert OnlineSettings(**{name: value}).identity() != OnlineSettings().identity()
+
+
+@pytest.mark.parametrize("name", ["workers", "tensor_parallel_size", "gpu_memory_utilization"])
+def test_how_the_work_is_laid_out_is_recorded_and_belongs_to_no_identity(name: str) -> None:
+    settings = OnlineSettings(**{name: 1})
+    assert settings.identity() == OnlineSettings().identity()
+    assert settings.record()[name] == 1

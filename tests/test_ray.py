@@ -25,6 +25,7 @@ from autoif.engines.ray.answers import AnswerWriter, Batch, SharedAnswers
 from autoif.engines.ray.crew import Crew
 from autoif.engines.ray.engine import RayEngine, _CrewProcess
 from autoif.engines.ray.link import Connect, Done
+from autoif.engines.ray.servers import ModelServer
 from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, check_addresses, read_fault, share_settings
 from autoif.errors import ConfigError, StoreError
 from autoif.models.answer_rows import list_rows
@@ -246,6 +247,27 @@ def test_a_head_that_comes_back_without_what_it_knew_costs_what_was_in_flight_an
     check_ending(process, served, driver, plain, most_lost=4 * IN_FLIGHT)
     wait_until(lambda: not find_servers())
     assert "the Ray cluster was gone for" in (driver / "run" / "run.json").read_text(encoding="utf-8")
+
+
+async def test_a_server_whose_port_was_taken_meanwhile_is_started_at_another(tmp_path):
+    took = tmp_path / "took"
+    program = (
+        "import http.server, pathlib, sys\n"
+        "host, port, took = sys.argv[1], int(sys.argv[2]), pathlib.Path(sys.argv[3])\n"
+        "if not took.exists():\n"
+        "    took.write_text(str(port))\n"
+        "    sys.exit('OSError: [Errno 98] error while attempting to bind: address already in use')\n"
+        "class Models(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200); self.end_headers()\n"
+        "http.server.HTTPServer((host, port), Models).serve_forever()\n"
+    )
+    server = ModelServer()
+    url = await server.start((sys.executable, "-c", program, "{host}", "{port}", str(took)), 30.0)
+    assert isinstance(url, str), url
+    assert took.read_text() not in url
+    await server.end()
+    server._log.close()
 
 
 @pytest.mark.timeout(420)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import sys
@@ -23,6 +24,9 @@ _LIVES = 5
 _STEADY_S = 300.0
 _POLL_S = 0.5
 _TAIL_BYTES = 1 << 16
+_PORTS = 3
+"""That are tried for a server."""
+_TAKEN = re.compile(r"address already in use|errno 98\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,15 @@ class ModelServer:
         host = ray.util.get_node_ip_address()
         if shutil.which(command[0]) is None:
             return ModelError(f"node {host} has no command {command[0]}: install it there, or correct serve")
+        for _ in range(_PORTS):
+            found = await self._start_at(host, command, start_s)
+            if not (isinstance(found, ModelError) and _TAKEN.search(str(found))):
+                break
+            await self.end()
+        return found
+
+    async def _start_at(self, host: str, command: tuple[str, ...], start_s: float) -> str | ModelError:
+        """Start the server at a port that is free now; another process may take it before the server does."""
         with socket.socket() as free:
             free.bind((host, 0))
             port = free.getsockname()[1]
@@ -84,7 +97,15 @@ class ModelServer:
             return ModelError(f"{' '.join(words)} on node {host} did not answer within serve_start_s = {start_s:g} s")
         finally:
             ended.cancel()
+            await asyncio.wait([ended])
         return url
+
+    async def end(self) -> None:
+        """End the server, as the end of the actor does."""
+        assert self._process and self._process.stdin
+        self._process.stdin.close()
+        await self.wait()
+        await self._process.wait()
 
     async def wait(self) -> str:
         """Return what the server said last, when it has ended."""
