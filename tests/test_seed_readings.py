@@ -76,6 +76,8 @@ def test_one_side_obeys_and_the_other_breaks(instruction: str, obeys) -> None:
          lambda text: len(text.split("\n")) == 3 and all(line[:5] == "Step " for line in text.split("\n"))),
         ('Label the steps of your answer "Step 1:", "Step 2:" and "Step 3:".',
          lambda text: all(line[:5] == "Step " for line in text.split("\n")) and "Step 1" in text and "Step 3" in text),
+        ('Label the steps of your answer "Step 1:", "Step 2:" and "Step 3:".',
+         lambda text: [line[:5] for line in get_lines(text)] == ["Step "] * 3),
         ("Mention a four-digit year in your answer.", lambda text: "2023" in text),
         ("Place at least one pair of words between double quotation marks.", lambda text: bool(get_quotes(text))),
         ("Put the whole response on a single line.", lambda text: text.count("\n") == 1),
