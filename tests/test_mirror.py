@@ -157,9 +157,10 @@ def test_a_driver_that_is_killed_goes_on_in_its_folder_and_asks_again_only_what_
 def test_a_folder_that_was_left_behind_is_put_aside_and_its_answers_count(plain, tmp_path):
     (run, wanted), address = plain, f"file://{tmp_path}/store/run"
     with model_server(tmp_path) as server:
-        server.hold(wanted - LAST)
+        server.hold(wanted // 2)  # so that the second has a shard to finish, however late the first is killed
         first = fork_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
         kill_when(Remote(address), 2, first)
+        server.hold(wanted - LAST)
         second = fork_autoif(*arguments(server, address, "--work", "b"), cwd=tmp_path)
         kill_when(Remote(address), len(Segments(Remote(address)).notes) + 1, second)
         server.release()

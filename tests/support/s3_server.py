@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
+from urllib.request import Request, urlopen
 
 import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -76,6 +77,8 @@ def s3_server() -> Iterator[S3Server]:
             patch.setenv(name, value)
         import s3fs
 
+        # Moto's buckets are those of this process: an earlier server's are there as well.
+        urlopen(Request(f"http://127.0.0.1:{server.port}/moto-api/reset", method="POST")).close()
         s3fs.S3FileSystem.clear_instance_cache()
         s3fs.S3FileSystem().mkdir(BUCKET)
         try:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import shutil
 import socket
 import sys
@@ -26,7 +25,7 @@ _POLL_S = 0.5
 _TAIL_BYTES = 1 << 16
 _PORTS = 3
 """That are tried for a server."""
-_TAKEN = re.compile(r"address already in use|errno 98\b", re.IGNORECASE)
+_TAKEN = "address already in use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class ModelServer:
             return ModelError(f"node {host} has no command {command[0]}: install it there, or correct serve")
         for _ in range(_PORTS):
             found = await self._start_at(host, command, start_s)
-            if not (isinstance(found, ModelError) and _TAKEN.search(str(found))):
+            if not (isinstance(found, ModelError) and _TAKEN in str(found).lower()):
                 break
             await self.end()
         return found
