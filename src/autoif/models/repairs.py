@@ -46,11 +46,12 @@ def repair_text(text: str, prompt: str | None = None) -> str:
         text = _read_anew(text)
     if prompt is None:
         return _read_json_text(text)
-    if not _QUOTED.search(prompt):
+    escaped = "\\" in text  # few texts have one, and looking at the prompt of each takes as long as all else here
+    if escaped and not _QUOTED.search(prompt):
         text = _read_json_text(text)
     if "&" in text and _ESCAPED_WORD.search(text) and not _RAW.search(text) and not _MARKUP.search(prompt):
         text = html.unescape(text)
-    if len(_NEWLINES.findall(text)) > 1 and not set("\n`{") & {*text} and not _CODE.search(prompt):
+    if escaped and len(_NEWLINES.findall(text)) > 1 and not set("\n`{") & {*text} and not _CODE.search(prompt):
         text = _LITERAL.sub(lambda found: {"\\n": "\n", "\\t": "\t"}.get(found[0], ""), text)
     return text
 
