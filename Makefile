@@ -45,6 +45,7 @@ bench: export AUTOIF_DATA := $(or $(DATA),$(AUTOIF_DATA))
 bench: setup-dev
 	@failed=0; for each in client hostile service verification backend_agreement ifeval contamination training_overhead \
 		"streaming --prompts 2048 4096 --instructions 1000 10000" "saturation --calls 5000 --rounds 1" \
+		"ray_overhead --rounds 1" \
 		"completions --entries 100000" "simulation --nodes 1 8 --check" "interval_coverage --trials 150"; do \
 		set -- $$each; name=$$1; shift; echo "== $$name"; $(BIN)/python benchmarks/$$name.py "$$@" || failed=1; \
 	done; exit $$failed

@@ -24,10 +24,13 @@ from autoif.config import load_config
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache
 from autoif.report.progress import Progress
+from autoif.report.status import read_status
 from autoif.runs import shards
 from autoif.runs.orchestration import RunOptions, make_data
 from support.command import fails_here, run_here
 from support.faulty_endpoint import FaultyEndpoint, busy, cut, no_fault, slow
+from support.habit_runs import Runner
+from support.habit_server import HabitServer, honest, refusing
 from support.processes import data_of, fork_autoif, make_plain_run, model_server, stages_of
 
 IN_FLIGHT = 4
@@ -341,6 +344,20 @@ MAY_READ_IT = {
     "telemetry.py": "notes when something began and ended",
     "view/server.py": "notes when a decision was taken",
 }
+
+
+@pytest.mark.parametrize("days", [-10, 10])
+def test_a_run_whose_clock_jumps_again_and_again_loses_nothing_and_asks_nothing_twice(tmp_path, monkeypatch, days):
+    with HabitServer() as server:
+        (tmp_path / "plain").mkdir()
+        steady, count = Runner(server, tmp_path / "plain")(honest), len(server.asked)
+        clock, busy_at = time.time, {3, 10, 20}
+        monkeypatch.setattr(time, "time", lambda: clock() + days * 86_400 * int(5 * time.monotonic()))
+        habit = refusing(lambda asked: asked.number in busy_at, 429, "Too many requests", Retry_After="0.3")
+        jumped = Runner(server, tmp_path)(habit, "--shards", "1/1")
+        assert (steady.code, jumped.code, len(server.asked)) == (0, 0, count + len(busy_at))
+    assert data_of(jumped.folder) == data_of(steady.folder)
+    assert read_status(jumped.folder).state == "complete"
 
 
 def test_nothing_that_waits_reads_a_clock_that_may_jump():

@@ -436,6 +436,29 @@ def test_a_damaged_segment_is_named_when_its_answers_are_fetched(tmp_path):
             open_segments(remote.address)("queries-0000")
 
 
+def test_of_a_cut_segment_only_the_answers_in_it_are_lost_once_it_is_deleted(tmp_path):
+    remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
+    rows = [CompletionRow(f"{number}" * 32, 0, "so", "stop", 1, 2, "", "scoring", 1, 0) for number in range(3)]
+    finished, cut_off, whole = [json.dumps(row).encode() + b"\n" for row in rows]
+    remote.put("segments/queries-0000.json", sum_up(finished).model_dump_json().encode())
+    remote.put("segments/queries-0000.zst", pack({"queries-0000": finished})[:-5])
+    remote.put("segments/open-0001-000000.zst", pack({"queries-0001": cut_off})[:-5])
+    remote.put("segments/open-0001-000001.zst", pack({"queries-0001": whole}))
+    with pytest.raises(StoreError, match=r"open-0001-000000\.zst is damaged .*: bring it back, or delete it"):
+        prepare(remote, work, 2, anew=False, refused=True)
+    remote.delete("segments/open-0001-000000.zst")
+    start = prepare(remote, work, 3, anew=False, refused=True)
+    assert start.sealed == {"queries-0000"}  # for which no answer is needed
+    with CompletionCache(work / "completions.sqlite", fetch=open_segments(remote.address)) as cache:
+        assert list(cache.rows()) == rows[2:]
+        with pytest.raises(StoreError, match=r"queries-0000\.zst is damaged"):  # another shard asks the same
+            cache.recall(rows[0].key)
+        remote.delete("segments/queries-0000.zst")
+        cache.recall(rows[0].key)
+        assert list(cache.rows()) == rows[2:]
+        assert cache.total().requests == 2  # what the finished shard has spent stays counted
+
+
 def test_what_servers_refused_is_forgotten_but_stays_spent_when_it_is_asked_again_elsewhere(tmp_path):
     remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
     good = CompletionRow("0" * 32, 0, "so", "stop", 1, 2, "", "scoring", 1, 0)

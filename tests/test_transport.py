@@ -6,6 +6,7 @@ import json
 import re
 import ssl
 import subprocess
+import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -238,11 +239,17 @@ async def test_a_window_without_a_word_is_outlasted() -> None:
         await post(server, retries=2, retry_wait_s=0.02)
 
 
-async def test_a_server_that_loads_its_model_is_waited_for_and_that_is_said_once() -> None:
-    notes: list[str] = []
-    loading = status(503, "Loading model", code=503, type="unavailable_error")
-    async with StubServer(*[loading] * 6) as server:
-        fleet = Fleet(Endpoint(base_url=server.url, api_key_env="", retry_wait_s=0.005, retries=2), notes.append)
+async def test_a_server_that_loads_its_model_is_waited_for_longer_than_a_busy_one_and_that_is_said_once() -> None:
+    began, notes = time.monotonic(), list[str]()
+
+    async def load(request: Any, body: Any) -> Any:
+        loading = time.monotonic() - began < 0.9  # a busy server is given up after 0.3 s here
+        return await (status(503, "Loading model", code=503, type="unavailable_error") if loading else ok())(
+            request, body
+        )
+
+    async with StubServer(default=load) as server:
+        fleet = Fleet(Endpoint(base_url=server.url, api_key_env="", retry_wait_s=0.001, retries=2), notes.append)
         await fleet.open()
         await fleet.post(CALL)
         await fleet.close()
@@ -649,6 +656,17 @@ async def test_plain_http_to_a_port_of_tls_says_to_write_https(certificate: Path
     async with server:
         with pytest.raises(ModelError, match="speaks TLS there: write https:// in base_url"):
             await post(secure)
+
+
+async def test_a_certificate_that_nobody_trusts_is_named_with_the_remedy(certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        said = await error_of_endpoint(Endpoint(base_url=url, api_key_env=""))
+    assert said.startswith(f"{url}: its TLS certificate is not trusted (")
+    assert "SSL_CERT_FILE" in said
+    assert "\n" not in said
 
 
 EVENTS = [
