@@ -594,13 +594,14 @@ def test_the_weakest_sandbox_of_the_nodes_speaks_for_the_run(tmp_path):
     engine = RayEngine(2)
     engine._nodes = [
         Node("10.0.0.1", "", "cpython: landlock, seccomp, namespaces"),
-        Node("10.0.0.2", "", "cpython: landlock, seccomp"),
+        *(Node(f"10.0.0.{number}", "", "cpython: landlock, seccomp") for number in (2, 3, 2)),
     ]
     assert engine.sandbox == "cpython: landlock, seccomp"
     engine._say_how_it_went(tmp_path / "completions.sqlite")
     with CompletionCache(tmp_path / "completions.sqlite") as cache:
         assert [*cache.notes()] == [
-            "the nodes' sandboxes differ, the weakest is that of 10.0.0.2: cpython: landlock, seccomp"
+            "the nodes' sandboxes differ, and the weakest speaks for the run: cpython: landlock, seccomp "
+            "(10.0.0.2, 10.0.0.3); cpython: landlock, seccomp, namespaces (10.0.0.1)"
         ]
 
 

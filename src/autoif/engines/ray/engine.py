@@ -20,6 +20,7 @@ from autoif.engines.ray.link import Bound, Connect, Connected, Done, Failed, Hir
 from autoif.engines.ray.servers import read_last_line
 from autoif.engines.ray.worker import Node
 from autoif.errors import ConfigError, ModelError
+from autoif.messages import list_some
 from autoif.models.cache import CompletionCache
 from autoif.models.endpoint import Endpoint, is_own_host
 from autoif.models.requests import Role
@@ -38,6 +39,8 @@ _LEAVE_S = 60.0
 """For a crew to stop what it has started."""
 _HURRY_S = 6.0
 """The same where the run is stopped: the command has eight seconds, and then has notes to write."""
+_NAMED = 4
+"""The most nodes that a note names for each kind of sandbox."""
 
 
 class RayEngine:
@@ -228,11 +231,14 @@ class RayEngine:
             await crew.leave(within_s)
 
     def _say_how_it_went(self, completions: Path) -> None:
-        """Note that the cluster was lost, and where the weakest sandbox is: a run is contained as well as that."""
+        """Note that the cluster was lost, and what contained functions on each node where that differs."""
         notes = list(self._notes)
-        if len({node.sandbox for node in self._nodes}) > 1:
-            weakest = min(self._nodes, key=_count_layers)
-            notes.append(f"the nodes' sandboxes differ, the weakest is that of {weakest.address}: {weakest.sandbox}")
+        where = dict[str, dict[str, None]]()
+        for node in sorted(self._nodes, key=_count_layers):
+            where.setdefault(node.sandbox, {})[node.address] = None
+        if len(where) > 1:
+            levels = (f"{sandbox} ({list_some([*addresses], _NAMED)})" for sandbox, addresses in where.items())
+            notes.append(f"the nodes' sandboxes differ, and the weakest speaks for the run: {'; '.join(levels)}")
         if notes:
             with CompletionCache(completions) as cache:
                 for note in notes:
