@@ -3,12 +3,16 @@
 import lzma
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from autoif.errors import StoreError
 from autoif.models.answer_rows import list_rows
+from autoif.models.bodies import MAX_BODY_BYTES
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.models.recording import Recorded, export_recording, import_recording
 from autoif.models.requests import Completion, Request
@@ -116,6 +120,19 @@ def test_a_recording_that_unpacks_to_a_thousand_times_its_size_is_refused(tmp_pa
     with pytest.raises(StoreError, match=r"longer than|unpacks to more"):
         import_recording(tmp_path / "r.jsonl.xz", tmp_path / "a.sqlite")
     assert not (tmp_path / "a.sqlite").exists()
+
+
+def test_an_answer_of_a_completions_file_that_unpacks_to_more_than_an_answer_may_have_is_refused(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path / "a.sqlite", ANSWERS[:2])
+    bomb = zstandard.compress(bytes(MAX_BODY_BYTES + 1))[4:]  # a frame is stored without its mark
+    with closing(sqlite3.connect(tmp_path / "a.sqlite")) as db:
+        db.execute("UPDATE completions SET text = ?, dictionary = 0 WHERE sample = 1", (bomb,))
+        db.commit()
+    assert import_recording(tmp_path / "a.sqlite", tmp_path / "b.sqlite") == 1
+    with CompletionCache(tmp_path / "a.sqlite") as cache, pytest.raises(StoreError, match="unpacks to more"):
+        list(cache.rows())
 
 
 def test_a_recording_that_is_damaged_at_its_end_leaves_the_cache_as_it_is(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pyarrow import parquet
 from autoif.errors import ConfigError
 from autoif.instructions.seeds import load_seeds
 from autoif.queries.pool import load_queries
+from autoif.reading.row_files import read_rows
 from autoif.records import Instruction, Query, Reason
 from autoif.runs.whole_files import write_jsonl
 
@@ -101,6 +103,22 @@ def test_a_small_file_that_unpacks_to_very_much_is_refused(tmp_path: Path, suffi
         load_seeds(write(tmp_path, f"bomb.txt.{suffix}", bomb))
 
 
+@pytest.mark.parametrize("form", ["text", "turns", "beginnings"])
+def test_a_table_in_which_many_rows_share_a_long_text_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, form: str
+) -> None:
+    texts = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 2_000, pyarrow.int32()), ["x" * 1_000_000])
+    turns = pyarrow.StructArray.from_arrays([texts, texts], ["role", "content"])
+    lists = pyarrow.ListArray.from_arrays([0, 2_000], turns)
+    column = {"text": texts, "turns": lists, "beginnings": ["x" * 1_000_000] * 100}[form]
+    how = {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"} if form == "beginnings" else {}
+    parquet.write_table(pyarrow.table({"instruction": column}), tmp_path / "bomb.parquet", **how)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ConfigError, match=r"bomb\.parquet: unpacks to more than 20,000,000 bytes"):
+        list(read_rows(tmp_path / "bomb.parquet", "seeds"))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kilobytes"
+
+
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
 def test_a_packed_file_that_is_cut_off_is_refused_by_name(tmp_path: Path, suffix: str) -> None:
     packed = PACKERS[suffix](FORMS["lines.jsonl"].encode())
@@ -111,6 +129,12 @@ def test_a_packed_file_that_is_cut_off_is_refused_by_name(tmp_path: Path, suffix
 def test_parquet_is_read(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"n": [1, 2, 3], "instruction": RULES}), tmp_path / "rules.parquet")
     assert seeds(tmp_path / "rules.parquet") == RULES
+    for encoding in ("DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"):
+        written = pyarrow.table({"n": [1, 2, 3], "instruction": RULES})
+        parquet.write_table(
+            written, tmp_path / "rules.parquet", use_dictionary=False, column_encoding={"instruction": encoding}
+        )
+        assert seeds(tmp_path / "rules.parquet") == RULES
     parquet.write_table(pyarrow.table({"question": [ASK]}), tmp_path / "asked.parquet")
     assert queries(tmp_path / "asked.parquet") == [ASK]
     (tmp_path / "cut.parquet").write_bytes((tmp_path / "rules.parquet").read_bytes()[:-9])

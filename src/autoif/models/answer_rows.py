@@ -11,6 +11,7 @@ from typing import NamedTuple
 import zstandard
 from pydantic import TypeAdapter
 
+from autoif.models.bodies import MAX_BODY_BYTES
 from autoif.models.requests import Completion, FinishReason
 from autoif.reading.json_text import parse_json
 
@@ -136,8 +137,11 @@ class TextPacker:
         """Return a text; raise `sqlite3.DatabaseError` if it is damaged."""
         if dictionary not in self._unpackers:
             self._load(dictionary)
+        frame = _FRAME + packed
         try:
-            return self._unpackers[dictionary].decompress(_FRAME + packed)
+            if zstandard.frame_content_size(frame) > MAX_BODY_BYTES:  # no answer is longer, and it would be allocated
+                raise sqlite3.DatabaseError("a text that unpacks to more than an answer may have")
+            return self._unpackers[dictionary].decompress(frame)
         except zstandard.ZstdError as error:
             raise sqlite3.DatabaseError(f"a text that can't be unpacked: {error}") from None
 

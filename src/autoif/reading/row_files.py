@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from autoif.errors import ConfigError, in_one_line
 from autoif.reading.json_lists import broken, cut_elements, unfold_rows
 from autoif.reading.json_text import load_json
-from autoif.reading.text_lines import MAX_LINE_BYTES, MAX_UNPACKED_BYTES, cut_lines, naming, open_text
+from autoif.reading.text_lines import MAX_LINE_BYTES, UnreadableText, cut_lines, limit_unpacked, naming, open_text
 
 MAX_JSON_LINE_BYTES = 16_000_000
 """A line may hold a whole conversation, of which only the first turn is read."""
@@ -41,6 +42,7 @@ _TEXT = {"", ".txt", ".text", ".md", ".lst", ".list"}
 _JSON_LINES = {".jsonl", ".ndjson", ".jl"}
 _DELIMITERS = ",\t;|"
 _BATCH_ROWS = 1_000
+_FEW_ROWS = 10
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """A first line by which Excel says what parts the cells."""
 _PARQUET = b"PAR1"
@@ -288,20 +290,56 @@ def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
         raise ConfigError(
             f"{what} file {path}: Parquet needs the extra \"datasets\": pip install 'autoif[datasets]'"
         ) from None
-    number = 0
     try:
         with parquet.ParquetFile(path) as table:
-            size = sum(table.metadata.row_group(index).total_byte_size for index in range(table.num_row_groups))
-            if size > MAX_UNPACKED_BYTES:
-                raise ConfigError(
-                    f"{what} file {path}: unpacks to {size:,} bytes, over {MAX_UNPACKED_BYTES:,}; give a part of it"
-                )
-            for batch in table.iter_batches(_BATCH_ROWS):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield SourceRow(f"row {number}", row)
+            for number, row in enumerate(_unpack_table(table, path, limit_unpacked(path)), 1):
+                yield SourceRow(f"row {number}", row)
+    except UnreadableText as error:
+        raise ConfigError(f"{what} file {path}: {error}") from None
     except (ArrowException, OSError) as error:
         raise ConfigError(f"{what} file {path}: a Parquet file that can't be read ({in_one_line(error)})") from None
+
+
+def _unpack_table(table: Any, path: Path, most_bytes: int) -> Iterator[Any]:
+    """Yield the rows of an open Parquet file, counted before they are unpacked: there, rows share their texts.
+    Raises UnreadableText: it unpacks to too much."""
+    from pyarrow import ArrowException, parquet
+
+    columns = (table.metadata.schema.column(index) for index in range(table.metadata.num_columns))
+    texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    unpacked = 0
+
+    def count(batch: Any) -> None:
+        nonlocal unpacked
+        unpacked += sum(map(_count_bytes, batch.columns))
+        if unpacked > most_bytes:
+            raise UnreadableText(f"unpacks to more than {most_bytes:,} bytes; give a part of it")
+
+    with parquet.ParquetFile(path, read_dictionary=texts) as shared:
+        for group in range(table.num_row_groups):
+            counted, rows, before = True, _BATCH_ROWS, unpacked
+            try:
+                for batch in shared.iter_batches(rows, [group]):
+                    count(batch)
+            except (ArrowException, OSError):  # as of texts that share their beginnings: a few rows of them take little
+                counted, rows, unpacked = False, _FEW_ROWS, before
+            for batch in table.iter_batches(rows, [group]):
+                if not counted:
+                    count(batch)
+                yield from batch.to_pylist()
+
+
+def _count_bytes(values: Any) -> int:
+    """Return how many bytes an array of Arrow takes without its dictionaries."""
+    from pyarrow import compute, types
+
+    if types.is_dictionary(values.type):
+        lengths = compute.binary_length(values.dictionary)
+        return compute.sum(lengths.take(values.indices)).as_py() or 0
+    if types.is_nested(values.type) and not types.is_union(values.type):
+        inner = [values.keys, values.items] if types.is_map(values.type) else values.flatten()
+        return sum(map(_count_bytes, inner if isinstance(inner, list) else [inner]))
+    return int(values.nbytes)
 
 
 def split_column(source: str) -> tuple[Path, str | None]:

@@ -95,7 +95,7 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
         if kind:
             raise UnreadableText(kind)
         unpack = next((open_ for magic, open_ in _PACKED.items() if head.startswith(magic)), None)
-        limit = _limit(path) if unpack else None
+        limit = limit_unpacked(path) if unpack else None
         chunks = _read_chunks(unpack(file) if unpack else file, limit)
         yield io.BufferedReader(_Chunks(_as_utf8(chunks)), _CHUNK_BYTES)
 
@@ -153,7 +153,7 @@ _PACKED: Final[dict[bytes, Callable[[Any], IO[bytes]]]] = {
 }
 
 
-def _limit(path: Path) -> int:
+def limit_unpacked(path: Path) -> int:
     """Return how many bytes a packed file may unpack to."""
     return min(MAX_UNPACKED_BYTES, max(_SMALL_BYTES, MAX_RATIO * path.stat().st_size))
 
