@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,6 +17,7 @@ from support.command import autoif, fails_here, run_here
 from support.processes import DATA_FILES, Served, data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 4
+KEY = "sk-of-nobody"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def run_arguments(server: Served, output: Path | str, *more: str) -> list[str]:
 @pytest.fixture(scope="module")
 def undisturbed(server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = autoif(*run_arguments(server, "run"), cwd=folder, PYTHONHASHSEED="1")
+    done = autoif(*run_arguments(server, "run"), cwd=folder, PYTHONHASHSEED="1", OPENAI_API_KEY=KEY)
     assert done.returncode == 0, done.stderr
     return folder / "run", done
 
@@ -65,6 +67,12 @@ def test_a_run_ends_with_the_funnel_three_samples_and_the_paths(undisturbed):
     assert done.stdout.count("assistant  ") == 3
     assert "run/sft.jsonl" in done.stdout
     assert "run/preferences.jsonl" in done.stdout
+
+
+def test_a_run_says_where_its_key_goes_and_nothing_else_of_it(undisturbed, server):
+    run, done = undisturbed
+    assert f"the key in $OPENAI_API_KEY goes to {urlsplit(server.url).netloc}\n" in done.stderr
+    assert KEY not in done.stdout + done.stderr + (run / "run.json").read_text()
 
 
 def test_without_a_terminal_progress_is_plain_lines_or_nothing(undisturbed):

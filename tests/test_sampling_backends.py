@@ -159,7 +159,9 @@ class Engine:
     running = 0
     options: ClassVar[dict[str, float]] = {}
 
-    def __init__(self, model: str, *, dtype: str, seed: int, max_model_len: int = 64, **options: float) -> None:
+    def __init__(
+        self, model: str, *, trust_remote_code: bool, dtype: str, seed: int, max_model_len: int = 64, **options: float
+    ) -> None:
         Engine.options = {"max_model_len": max_model_len, **options}
         if dtype == "float32":
             raise ValueError("No available memory for the cache blocks.\nTry something else.")

@@ -412,6 +412,17 @@ def evaluate(response):
         assert outcome.verdict is PASS, "the search finds what is there"
 
 
+@ON_X86_64
+@pytest.mark.parametrize(("number", "verdicts"), [(335, {CRASH, FAIL}), (336, {FAIL})])
+async def test_a_call_that_the_kernel_answers_past_the_filters_does_nothing(
+    number: int, verdicts: set[Verdict], sandbox: Sandbox
+) -> None:
+    source = f"import ctypes\ndef evaluate(response): return ctypes.CDLL(None).syscall({number}, 0, 0, 0) != -1"
+    (outcome,) = await sandbox.run(source, ["x"])
+    assert outcome.verdict in verdicts, "older kernels know neither"
+    assert [each.verdict for each in await sandbox.run("def evaluate(response): return True", ["x"])] == [PASS]
+
+
 async def test_what_can_not_be_listed_can_be_imported(sandbox: Sandbox) -> None:
     source = """
 import importlib, os

@@ -80,7 +80,8 @@ def open_vllm(model: str, settings: SamplingSettings, say: Say) -> Iterator[Vllm
     check_model(model)
     tokenizer = load_tokenizer(model)
     try:
-        engine = vllm.LLM(model=model, dtype=settings.dtype, seed=settings.seed, **settings.engine_options())
+        options = {"dtype": settings.dtype, "seed": settings.seed, **settings.engine_options()}
+        engine = vllm.LLM(model=model, trust_remote_code=False, **options)
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(f"vLLM can't start on {model}: {first_line(error)}") from None
     sampler = VllmSampler(engine, tokenizer, settings)
