@@ -106,3 +106,13 @@ def test_the_speeds_of_the_readme_are_those_of_the_table():
     rows = re.findall(r"^\| (?:8|128|2,048) \|.*$", (ROOT / "docs/sandbox.md").read_text(encoding="utf-8"), re.M)
     found = [row.split("|")[9].strip() for row in rows[-3:]]
     assert f"{found[0]}, {found[1]} and {found[2]} times" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_data_of_the_tests_is_small_and_each_file_has_its_source_and_licence_in_the_table():
+    data, about = ROOT / "tests" / "data", {"README.md", "LICENSE", "cut.py", "write.py"}
+    files = [path for path in data.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert sum(path.stat().st_size for path in files) < 6_000_000
+    rows = [line.split("|") for line in (data / "README.md").read_text(encoding="utf-8").splitlines() if "|" in line]
+    assert all(len(row) == 7 and all(cell.strip() for cell in row[1:-1]) for row in rows)
+    named = {data / name for row in rows for name in re.findall("`([^`]+)`", row[1])}
+    assert [path for path in files if path.name not in about and not named & {path, *path.parents}] == []

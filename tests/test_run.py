@@ -220,7 +220,7 @@ def test_the_second_step_can_begin_with_the_instructions_of_another_run(undistur
     first = run_here(*run_arguments(server, "first", "--until", "instructions"), cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert not (tmp_path / "first" / "sft.jsonl").exists()
-    more = ("--instructions", str(tmp_path / "first" / "instructions.jsonl"))
+    more = ("--instructions", str(tmp_path / "first"))
     second = run_here(*run_arguments(server, "second", *more), cwd=tmp_path)
     assert second.returncode == 0, second.stderr
     assert data_of(tmp_path / "second") == data_of(run)

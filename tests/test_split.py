@@ -163,10 +163,10 @@ def test_a_run_is_split_and_its_held_out_side_asked_with_other_queries(tmp_path,
 
 
 def test_prompts_that_training_data_has_seen_are_refused(tmp_path):
-    write_jsonl(tmp_path / "some.jsonl", MANY[:3])
+    write_jsonl(tmp_path / "run" / "instructions.jsonl", MANY[:3])
     queries = tmp_path / "queries.txt"
     queries.write_text("What is this question about?\n", encoding="utf-8")
-    options = ["prompts", "--instructions", tmp_path / "some.jsonl", "--queries", queries, "--per-instruction", 1]
+    options = ["prompts", "--instructions", tmp_path / "run", "--queries", queries, "--per-instruction", 1]
     autoif_here(*options, "-o", tmp_path / "first.jsonl")
     line = fails_here(*options, "-o", tmp_path / "x.jsonl", "--unseen-by", tmp_path / "first.jsonl")
     assert "was trained on and shares 3 instructions" in line
