@@ -88,8 +88,9 @@ DOES = {
 """What habits do whose functions don't say it in a comment."""
 UNCLEAN = re.compile(r"</?think>|PONDER|PAGE|<\|[a-z_]+\|>|[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 """Thoughts, tokens of chat templates, control characters and halves of characters."""
-OF_ALL = "tells no probabilities of tokens"
-"""What the run says of every server of the cases, whatever its habit."""
+OF_ALL = re.compile(r"tells no probabilities of tokens|as an answer to several prompts \(stage verification\)")
+"""What the run says of every server of the cases, whatever its habit: none tells probabilities, and the one function
+that they write is the same for each instruction."""
 REPORT = re.compile(r" *[\d,]+ rows  |sandbox: |answers with functions: |stage +kept|\d\d_[a-z_]+ +[\d,]+")
 
 
@@ -238,7 +239,7 @@ def last_message(output: str) -> str:
     """Return the last paragraph that is no part of the report: the error, or what the run has to say at its end."""
     lines = [line for line in output.splitlines() if line.strip()]
     report = max((number for number, line in enumerate(lines) if REPORT.match(line)), default=-1)
-    said = [line for line in lines[report + 1 :] if OF_ALL not in line]
+    said = [line for line in lines[report + 1 :] if not OF_ALL.search(line)]
     message = "; ".join(" ".join(line.removeprefix("note: ").split()) for line in said)
     return message if len(message) <= LONGEST_MESSAGE else f"… {message[-LONGEST_MESSAGE:]}"
 

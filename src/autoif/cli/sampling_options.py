@@ -46,7 +46,10 @@ API_KEY_ENV = click.option(
     "--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable with the endpoint's key."
 )
 KEEP_THINKING = click.option(
-    "--keep-thinking", is_flag=True, help="Judge the thought before an answer (<think>…</think>) as well."
+    "--keep-thinking/--strip-thinking",
+    default=False,
+    show_default=True,
+    help="Judge the thought before an answer (<think>…</think>) as well.",
 )
 
 
