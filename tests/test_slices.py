@@ -409,3 +409,15 @@ def test_a_task_killed_while_it_writes_the_instructions_loses_no_answer(tmp_path
         assert not (run / "slices" / "plan.json").exists()
         assert run_here(*arguments(server, run, "--shards", "2/2"), cwd=tmp_path).returncode == 0
         assert len(server.asked_again(began, killed)) <= IN_FLIGHT
+
+
+@pytest.mark.parametrize("name", ["slices/001-of-002", "slices/claim-0001"])
+def test_a_slice_that_leads_elsewhere_is_refused_before_it_is_claimed(tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    link = tmp_path / "run" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "mine")
+    said = fails_here("run", "quickstart", "--recorded", "--shards", "1/2", "-o", tmp_path / "run")
+    assert "is a symbolic link" in said
+    assert [*(tmp_path / "mine").iterdir()] == []
+    assert [each.name for each in link.parent.iterdir()] == [link.name]

@@ -423,8 +423,9 @@ def test_a_users_file_that_cannot_be_read_is_refused_by_line(tmp_path: Path, con
 
 @pytest.mark.parametrize(
     "name",
-    [".lock", "completions.sqlite", "sft.jsonl", "run.json", "01_self_instruct", "01_self_instruct/kept-0000.jsonl"],
-)
+    [".lock", "completions.sqlite", "sft.jsonl", "run.json", "01_self_instruct", "01_self_instruct/kept-0000.jsonl",
+     "slices/whole-0001.jsonl", "segments/shard-0000.jsonl"],
+)  # fmt: skip
 def test_a_run_folder_with_a_link_to_another_place_is_refused_and_that_place_stays_as_it_is(tmp_path, name):
     (tmp_path / "mine").write_text("precious")
     link = tmp_path / "run" / name

@@ -25,6 +25,8 @@ from autoif.runs.store import (
     DIGESTS,
     INSTRUCTIONS,
     MANIFEST,
+    SEGMENTS,
+    SLICES,
     check_digest,
     digest_line,
     read_digests,
@@ -52,6 +54,17 @@ class Elsewhere(Protocol):
         ...
 
 
+def refuse_links(run: Path) -> None:
+    """Raise StoreError for a folder in which writing would change a file elsewhere."""
+    for folder in (run, run / SLICES, run / SEGMENTS, *run.glob("[0-9][0-9]_*")):
+        links = filter(Path.is_symlink, folder.iterdir() if folder.is_dir() else ())
+        if link := next(links, None):
+            raise StoreError(
+                f"{link} is a symbolic link, and a run writes to no file outside its folder: put in its place what "
+                "it leads to, or choose another --output"
+            )
+
+
 class RunFolder:
     """One run on disk, held by one process at a time."""
 
@@ -70,7 +83,7 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._refuse_links()
+            refuse_links(self.path)
             self._lock = (self.path / _LOCK).open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -113,16 +126,6 @@ class RunFolder:
                 self._rewrite_notes()
         finally:
             self._lock.close()
-
-    def _refuse_links(self) -> None:
-        """Refuse a folder in which writing would change a file elsewhere."""
-        stages = [stage for stage in self.path.glob("[0-9][0-9]_*") if stage.is_dir()]
-        for folder in (self.path, *stages):
-            if link := next(filter(Path.is_symlink, folder.iterdir()), None):
-                raise StoreError(
-                    f"{link} is a symbolic link, and a run writes to no file outside its folder: put in its place what "
-                    "it leads to, or choose another --output"
-                )
 
     @property
     def completions(self) -> Path:

@@ -17,6 +17,7 @@ from autoif.runs.claims import Claim, FolderPlace, find_living_holder, holding
 from autoif.runs.mirror import mirroring
 from autoif.runs.orchestration import RunOptions, check_settings, make_data
 from autoif.runs.remote import Remote
+from autoif.runs.run_folder import refuse_links
 from autoif.runs.slices import Slice, find_slices, is_complete, read_spent, read_total, write_plan
 from autoif.runs.store import FORMAT, SELF_INSTRUCT, SFT, SLICES, read_manifest
 
@@ -27,6 +28,7 @@ _LOOKS = 3
 async def make_run(config: Config, options: RunOptions, progress: Progress) -> None:
     """Run or resume a run: all of it, or the slice that the options name. Raises AutoIFError: as of `make_data`; the
     folder is in other slices; or a process works on what is to be done here."""
+    refuse_links(options.output)  # claims and journals come before the folder is opened
     if options.remote:
         await _make_mirrored(config, options, options.remote, progress)
     elif options.slice:
