@@ -113,12 +113,11 @@ def load_weights(model: str, **options: Any) -> Any:
     Raises:
         ModelError: the weights are missing or damaged, or some of them are: transformers would draw these at random.
     """
-    own_code = options.pop("trust_remote_code", False)
     weights, found = _load(
         model,
         "model",
         lambda: AutoModelForCausalLM.from_pretrained(
-            model, trust_remote_code=own_code, output_loading_info=True, **options
+            model, trust_remote_code=False, output_loading_info=True, **options
         ),
     )
     if lacking := sorted(found["missing_keys"]):

@@ -105,6 +105,7 @@ RESERVED = {
     "remove_unused_columns": "the reward needs the functions, and nothing else is handed over",
     "push_to_hub": "push the finished folder instead",
     "hub_token": "a secret has no place in a card: log in to the hub beforehand",
+    "trust_remote_code": "code that comes with a model is never run",
 }
 
 S = TypeVar("S", bound=SandboxSettings)
@@ -188,7 +189,8 @@ def resolve_settings(
     template = take_table(
         merged, TEMPLATE, "of what the chat template is given, as in chat_template_kwargs.think=false"
     )
-    for name in merged.keys() & RESERVED.keys():
+    of_loading = take_table({"model_init_kwargs": {}, **merged}, "model_init_kwargs", "of settings of from_pretrained")
+    for name in (merged.keys() & RESERVED.keys()) | (of_loading.keys() & {"trust_remote_code"}):
         raise ConfigError(f'setting "{name}" can\'t be set: {RESERVED[name]}')
     if "gradient_accumulation_steps" in merged:
         raise ConfigError('set "global_batch_size" in place of gradient_accumulation_steps, which follows from it')

@@ -96,7 +96,7 @@ def load_model(model: str, arguments: Any) -> Any:
     state = arguments.distributed_state
     whole = state.device.type in {"cpu", "mps"} or state.distributed_type in {"MULTI_GPU", "DEEPSPEED"}
     options = {"dtype": "float32", "device_map": None if whole else "auto", **(arguments.model_init_kwargs or {})}
-    return load_weights(model, **{"trust_remote_code": arguments.trust_remote_code, **options})
+    return load_weights(model, **options)
 
 
 def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
