@@ -1,11 +1,15 @@
 """The workers of a sandbox: what becomes of a call whose worker ends, and of a worker that ends between calls."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from autoif.records import Verdict
+from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.outcomes import Outcome
 from autoif.sandbox.pool import WorkerDied, WorkerPool
 
@@ -83,3 +87,26 @@ async def test_only_as_many_workers_are_started_as_calls_run_at_once() -> None:
         await asyncio.gather(*(pool.run(SOURCE, ["text"]) for _ in range(20)))
         assert len(started) == 8
     assert all(worker.ended for worker in started)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below one, parents first."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [each for child in children for each in (child, *descendants(child))]
+
+
+async def test_time_in_which_everything_stands_still_is_not_the_functions() -> None:
+    source = "import time\ndef evaluate(response):\n    time.sleep(0.5)\n    return True"
+    async with Sandbox(Limits(timeout_s=1), backend="cpython", workers=1) as sandbox:
+        [worker] = sandbox._backend._alive
+        call = asyncio.create_task(sandbox.run(source, ["a", "b"]))
+        await asyncio.sleep(0.25)
+        paused = descendants(worker._process.pid)
+        assert len(paused) == 2  # the zygote and the function's process
+        for pid in paused:
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(1.5)
+        for pid in paused:
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.sleep(0.05)  # the zygote looks at the clock before the function goes on
+        assert [outcome.verdict for outcome in await call] == [Verdict.PASS, Verdict.PASS]

@@ -19,6 +19,8 @@ _FIRST_CLOSED: Final = 3
 _LAST_CLOSED: Final = 0xFFFFFFFF
 _LONGEST_WAIT_S: Final = 0.25
 """How long the zygote of a function that runs may not notice that its parent is gone."""
+_PAUSED_S: Final = 0.75
+"""A wait so much longer than asked for was none: a container was paused, or a terminal stopped the job."""
 CHILD_ENDED: Final = (signal.SIGCHLD,)
 """Blocked in the zygote, which waits for it with a time limit."""
 _FIRST_OF_NAMESPACE: Final = 1
@@ -55,6 +57,8 @@ class Ending(NamedTuple):
     """The clock ended it."""
     since: float
     """When the text at hand began, whichever child began it."""
+    paused_s: float
+    """For how long everything stood still meanwhile, which is nobody's time."""
 
 
 class Memory:
@@ -134,6 +138,7 @@ class Zygote:
             header[0] = first
             header[1] = header[2] = 0
             ending = self._run_child(job, first, results, since, deadline)
+            deadline += ending.paused_s
             loaded = loaded or header[1] == 1
             done = max(first, header[0])
             if done >= count:
@@ -195,13 +200,18 @@ class Zygote:
         The first text began at `since`; the call has until `deadline`.
         """
         timeout_s = self._settings.timeout_s
-        seen = texts.start
+        seen, paused_s = texts.start, 0.0
         while True:
-            left_s = min(since + timeout_s, deadline) - time.monotonic()
+            now = time.monotonic()
+            left_s = min(since + timeout_s, deadline + paused_s) - now
             if left_s <= 0:
                 os.kill(pid, signal.SIGKILL)
-                return Ending(os.waitpid(pid, 0)[1], True, since)
-            signal.sigtimedwait(CHILD_ENDED, min(left_s, _LONGEST_WAIT_S))
+                return Ending(os.waitpid(pid, 0)[1], True, since, paused_s)
+            wait_s = min(left_s, _LONGEST_WAIT_S)
+            signal.sigtimedwait(CHILD_ENDED, wait_s)
+            late_s = time.monotonic() - now - wait_s
+            if late_s > _PAUSED_S:
+                since, paused_s = since + late_s, paused_s + late_s
             ended, status = os.waitpid(pid, os.WNOHANG)
             progress = results.header[0]
             if seen < progress <= texts.stop:
@@ -209,7 +219,7 @@ class Zygote:
                 # count no further than to the last text, so that it has no more time than its texts have together.
                 seen, since = progress, _between(since, results.started[0], time.monotonic())
             if ended:
-                return Ending(status, False, since)
+                return Ending(status, False, since, paused_s)
             if self._parent.poll(0):
                 self._give_up(pid)
 
