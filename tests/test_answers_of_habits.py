@@ -50,6 +50,7 @@ def read(text: str, prompt: str = TURN) -> Completion:
         ("It&#39;s &quot;late&quot; &amp; dark.", 'It\'s "late" & dark.'),
         ('One.\\n\\nTwo.\\nThree \\"x\\".', 'One.\n\nTwo.\nThree "x".'),
         ("One.\r\nTwo.\r\nThree.", "One.\nTwo.\nThree."),
+        ("One.\rTwo.\rThree.", "One.\nTwo.\nThree."),
         ("\u200bOne\u200b two.\u2060", "One two."),
         ("[gMASK]<sop>Fine.", "Fine."),
         ("One\u200b two.", "One two."),

@@ -99,6 +99,15 @@ def test_turns_and_braces(tmp_path: Path, text: str, turns: tuple[tuple[str, str
         ("responder", "[system]\n\n[user]\n{prompt}", "a turn is empty"),
         ("responder", "{prompt}" + "x" * 100_000, "100,008 characters"),
         ("nli_completion", "[user]\n{premise} {hypothesis}", "without"),
+        (
+            "responder",
+            "[SYSTEM]\nBe brief.\n[USER]\n{prompt}",
+            r"the line '\[SYSTEM\]' begins no turn: write \[system\]",
+        ),
+        ("responder", "[system]:\nBe brief.\n[user]:\n{prompt}", "begins no turn"),
+        ("responder", "[system]\nBe brief.\n [ user ]\n{prompt}", "begins no turn"),
+        ("responder", "<|im_start|>user\n{prompt}<|im_end|>", "tokens of a chat template, which the server writes"),
+        ("responder", "[INST] {prompt} [/INST]", "tokens of a chat template"),
     ],
 )
 def test_a_wrong_prompt_is_refused_when_the_config_is_read(tmp_path: Path, name: Name, text: str, message: str) -> None:

@@ -39,7 +39,7 @@ def repair_text(text: str, prompt: str | None = None) -> str:
 
     With the `prompt` that it answers also what is told by nobody having asked for it.
     """
-    text = _join_pieces(text.replace("\r\n", "\n"))
+    text = _join_pieces(text.replace("\r\n", "\n").replace("\r", "\n"))
     if "<0x" in text:
         text = _BYTES.sub(lambda found: bytes.fromhex(re.sub("<0x|>", "", found[0])).decode("utf-8", "replace"), text)
     if not text.isascii() and _MISREAD.search(text):

@@ -176,7 +176,7 @@ def read_text(
         thoughts.append(later)
         if is_call(answer, prompt):
             answer, told = "", NO_ANSWER
-        elif answer.strip() in _NO_TEXTS:
+        elif answer.strip() in _NO_TEXTS or _BLANK.fullmatch(answer):
             answer = ""
         elif ended in {"stop", "unknown"} and _CUT_MARK.search(answer[-200:]):
             ended, told = "length", "its text says that it is truncated"
@@ -190,6 +190,10 @@ def read_text(
     )
 
 
+_BLANK = re.compile(
+    r"[\s\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\uffa0]++"
+)
+"""Nothing that can be seen."""
 _NO_TEXTS = frozenset({"[object Object]", "undefined"})
 _CUT_MARK = re.compile(
     r"[\[(<](?:(?:output|response|message|content|text|answer) )?(?:was )?truncated[^\])>\n]{0,60}[\])>]\s*\Z",

@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
-from pathlib import Path
 from typing import Any, Literal, cast
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from autoif.models.text import holds_token
+from autoif.reading.text_lines import expand_home
 from autoif.records import Record
 
 Turns = tuple[tuple[str, str], ...]
@@ -103,6 +104,7 @@ _REQUIRED: dict[Name, tuple[frozenset[str], ...]] = {
 """What each prompt must name: all of one of these sets."""
 
 _HEADING = re.compile(r"^\[(system|user|assistant)\][ \t]*$", re.MULTILINE)
+_LIKE_HEADING = re.compile(r"^[ \t]*\[ ?(?:system|user|assistant) ?\][ \t]*:?[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|\{([A-Za-z_]\w*)\}")
 _MAX_CHARS = 100_000
 
@@ -155,7 +157,7 @@ def read_prompt(name: Name, given: object) -> object:
         return given
     if given in prompt_sets():
         return load_packaged(name, given)
-    path = Path(given)
+    path = expand_home(given)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -215,7 +217,12 @@ def _find_turn_faults(name: Name, text: str) -> Iterable[str]:
     elif name == "nli_completion":
         if headings:
             yield "it is a text to be continued, without [system], [user] or [assistant]"
-    elif headings:
+        return
+    if wrong := next((line for line in _LIKE_HEADING.findall(text) if not _HEADING.fullmatch(line)), ""):
+        yield f"the line {wrong!r} begins no turn: write [system], [user] or [assistant] alone and in small letters"
+    if holds_token(text):
+        yield "it holds tokens of a chat template, which the server writes itself: begin turns with [system] or [user]"
+    if headings:
         if not _HEADING.match(text):
             yield "there is text before the first turn: begin it with [system] or [user]"
         turns = headings[1:] if headings[0] == "system" else headings
