@@ -386,10 +386,11 @@ def test_a_command_starts_without_what_only_others_need(tmp_path, command):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_locale_without_a_sign_shows_it_escaped(finished):
-    done = autoif("show", "run", cwd=finished, COLUMNS="20", PYTHONIOENCODING="ascii:strict")
+def test_a_locale_without_a_sign_shows_it_escaped(finished, tmp_path):
+    named = shutil.copytree(finished / "run", tmp_path / "rün")
+    done = autoif("status", named, cwd=tmp_path, PYTHONIOENCODING="ascii:strict")
     assert done.returncode == 0, done.stderr
-    assert "\\u2026" in done.stdout  # rich's ellipsis, in a table of 20 columns
+    assert "r\\xfcn: complete" in done.stdout
 
 
 def test_a_run_without_a_server_says_which_model_answers(tmp_path, monkeypatch):

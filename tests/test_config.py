@@ -61,6 +61,23 @@ def test_an_unknown_key_is_refused_by_its_full_name():
         load_config("paper", ["models.writer.urls=x"])
 
 
+def test_a_name_in_quotes_is_told_how_to_be_written(tmp_path):
+    (tmp_path / "my.toml").write_text('"scoring.samples" = 2')
+    with pytest.raises(ConfigError, match=r"write scoring\.samples without quotation marks"):
+        load_config(str(tmp_path / "my.toml"))
+
+
+def test_a_file_without_a_setting_is_not_taken_for_the_paper(tmp_path):
+    (tmp_path / "my.toml").write_text("# preset = 'quickstart'")
+    with pytest.raises(ConfigError, match="holds no setting"):
+        load_config(str(tmp_path / "my.toml"))
+
+
+def test_a_setting_does_not_rename_the_preset_that_it_goes_over():
+    with pytest.raises(ConfigError, match="a setting can't choose the preset"):
+        load_config("quickstart", ["preset=paper"])
+
+
 def test_every_wrong_setting_is_named_at_once():
     with pytest.raises(ConfigError, match=r"scoring\.samples.*preferences\.pairs"):
         load_config("paper", ["scoring.samples=0", "preferences.pairs=2"])

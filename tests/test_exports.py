@@ -319,6 +319,21 @@ def test_files_of_several_runs_are_one_export(tmp_path):
     assert len(rows_of(folder / "preferences.jsonl")) == len(preferences())
 
 
+def test_rows_that_a_copy_has_too_are_counted(tmp_path):
+    (tmp_path / "copy.jsonl").write_bytes((GOLDEN / "sft.jsonl").read_bytes())
+    given = [
+        "export",
+        str(GOLDEN / "sft.jsonl"),
+        str(tmp_path / "copy.jsonl"),
+        "--to",
+        "trl",
+        "-o",
+        str(tmp_path / "o"),
+    ]
+    assert f"{len(pairs())} rows are there more than once" in CliRunner().invoke(cli, given).stderr
+    assert "more than once" not in CliRunner().invoke(cli, [*given[:2], *given[3:], "--overwrite"]).stderr
+
+
 def test_a_file_is_known_by_its_columns_and_not_by_its_name(tmp_path):
     other = tmp_path / "other.jsonl"
     other.write_bytes((GOLDEN / "rewards.jsonl").read_bytes())

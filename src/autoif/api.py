@@ -2,7 +2,6 @@
 
 run = autoif.run("quickstart", output="runs/first", base_url="http://127.0.0.1:8000/v1", model="my-model")
 run.sft[0]["messages"]
-run.preferences.to_dataset()
 """
 
 import asyncio
@@ -24,6 +23,7 @@ from autoif.errors import ConfigError, needing_extra
 from autoif.pipeline import Step
 from autoif.planning.plan import RunPlan
 from autoif.reading.stored_rows import Rows
+from autoif.reading.text_lines import expand_home
 from autoif.report.ending import check_ending
 from autoif.report.funnel import REPORT, Funnel, read_funnel, render_run_html
 from autoif.report.progress import Progress
@@ -37,7 +37,6 @@ from autoif.sandbox import SandboxSettings
 
 if TYPE_CHECKING:
     from autoif.audit.run import Audit
-
 
 T = TypeVar("T")
 
@@ -100,7 +99,7 @@ class Run:
     """A run folder, complete or not."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = path.absolute()
         self.sft = Rows(path / SFT)
         """§3.4: rows for supervised fine-tuning."""
         self.preferences = Rows(path / PREFERENCES)
@@ -152,7 +151,7 @@ class Run:
         """
         from autoif.page.report import write_report
 
-        return write_report(self.path, Path(output) if output else self.path / REPORT)[0]
+        return write_report(self.path, expand_home(output) if output else self.path / REPORT)[0]
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what was made, the funnel, and a link to the page."""
@@ -255,7 +254,7 @@ def _take_options(options: Mapping[str, Any], known: Collection[str]) -> dict[st
 
 
 def _list_files(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
+    return [expand_home(each) for each in ([given] if isinstance(given, str | Path) else given)]
 
 
 def _arrange(
@@ -271,7 +270,7 @@ def _arrange(
     }
     given = {key: value for key, value in short.items() if value is not None}
     resolved = _resolve(config, [*_write_settings(given), *_write_settings(set)])
-    name = Path(config).stem if isinstance(config, str | Path) else config.preset
+    name = config.preset if isinstance(config, Config) else Path(config).stem
     replayed = _list_files(options.get("recordings", ()))
     if options.get("recorded"):
         replayed.insert(0, _packaged_recording(name))
@@ -282,7 +281,7 @@ def _arrange(
     arranged = RunOptions(
         output=folder,
         until=options.get("until", "queries"),
-        instructions=Path(instructions) if instructions is not None else None,
+        instructions=expand_home(instructions) if instructions is not None else None,
         recordings=(*replayed, *_list_files(options.get("answers", ()))),
         replay=bool(replayed),
         resume_with_changes=options.get("resume_with_changes", False),
@@ -300,8 +299,8 @@ def load_run(path: str | Path) -> Run:
         StoreError: it is none, or of another version.
     """
     refuse_address(path)
-    read_run(Path(path))
-    return Run(Path(path))
+    read_run(expand_home(path))
+    return Run(expand_home(path))
 
 
 def fetch_run(address: str, output: str | Path | None = None) -> Run:
@@ -316,7 +315,7 @@ def fetch_run(address: str, output: str | Path | None = None) -> Run:
         StoreError: there is no run, the folder is there already, or a file is missing or damaged.
     """
     remote = Remote(address)
-    folder = Path(output) if output is not None else Path("runs") / remote.name
+    folder = expand_home(output) if output is not None else Path("runs") / remote.name
     resuming.fetch_run(remote, folder)
     return load_run(folder)
 
@@ -327,12 +326,12 @@ def place_run(output: str | Path | None, work: str | Path | None, name: str) -> 
         raise ConfigError('output is "": name a folder ("." is the working directory), or leave it out')
     if isinstance(output, str) and is_address(output):
         remote = Remote(output)
-        return Path(work) if work is not None else Path("runs") / remote.name, remote
+        return expand_home(work) if work is not None else Path("runs") / remote.name, remote
     if isinstance(output, Path) and output.parts and re.fullmatch(r"[a-z][a-z0-9+.-]+:", output.parts[0]):
         raise ConfigError(f"{output} has lost a slash of its address: give output as text, as in s3://BUCKET/runs/NAME")
     if work is not None:
         raise ConfigError("--work goes with an --output at an address, as in s3://BUCKET/runs/NAME")
-    return Path(output) if output is not None else Path("runs") / name, None
+    return expand_home(output) if output is not None else Path("runs") / name, None
 
 
 def _show_in_notebook(made: Run) -> None:
@@ -345,9 +344,12 @@ def _show_in_notebook(made: Run) -> None:
 
 def _write_settings(settings: str | Mapping[str, object] | Sequence[str] | None) -> list[str]:
     """Return settings as `key=value`."""
-    if not isinstance(settings, Mapping):
-        return [settings] if isinstance(settings, str) else list(settings or ())
-    return [f"{key}={_to_json(key, value)}" for key, value in settings.items()]
+    if isinstance(settings, Mapping):
+        return [f"{key}={_to_json(key, value)}" for key, value in settings.items()]
+    lines = [settings] if isinstance(settings, str) else settings or ()
+    if isinstance(lines, Collection) and all(isinstance(each, str) for each in lines):
+        return list(lines)
+    raise ConfigError('set takes settings as in {"scoring.samples": 3}, or lines as in ["scoring.samples=3"]')
 
 
 def _resolve(config: str | Path | Config, settings: Sequence[str]) -> Config:

@@ -16,7 +16,8 @@ from autoif.errors import ConfigError
 from autoif.models.endpoint import Budget
 from autoif.prompts import Prompts
 from autoif.reading.json_text import MAX_DEPTH, parse_json, read_toml
-from autoif.records import Record
+from autoif.reading.text_lines import expand_home
+from autoif.records import HomePath, Record
 from autoif.sandbox import SandboxSettings
 from autoif.settings import (
     ROLES,
@@ -44,9 +45,9 @@ class Config(Record):
     """The values to begin with: paper, quickstart, recommended or released."""
     seed: int = 0
     """Changes every sampling seed and every random choice."""
-    seeds: str = ""
+    seeds: HomePath = ""
     """Seed instructions: a file of any form (docs/queries.md) or a run folder; "" takes the packaged ones."""
-    queries: str = ""
+    queries: HomePath = ""
     """Queries: a file of any form (docs/queries.md), a run folder or `datasets` name; "" takes the packaged ones."""
     models: Models = Models()
     prompts: Prompts = Prompts()
@@ -144,14 +145,19 @@ def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
     if preset_or_file in presets():
         layers = [_read_preset(preset_or_file)]
     else:
-        table = _read_file(Path(preset_or_file))
+        table = _read_file(expand_home(preset_or_file))
         layers = [_read_preset(str(table.get("preset", "paper"))), table]
     merged: dict[str, Any] = {}
     for layer in layers:
         merge_layer(merged, _spread_model(layer))
     _refuse_foreign_keys(merged)
     for setting in settings:
-        merge_layer(merged, _spread_model(parse_setting(setting)))
+        table = parse_setting(setting)
+        if "preset" in table:
+            raise ConfigError(
+                "a setting can't choose the preset, whose values it goes over: name it first, or in a file"
+            )
+        merge_layer(merged, _spread_model(table))
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
@@ -223,7 +229,10 @@ def _read_preset(name: str) -> dict[str, Any]:
 def _read_file(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ConfigError(f'no preset and no file "{path}": presets are {", ".join(presets())}')
-    return read_toml(path)
+    table = read_toml(path)
+    if not table:
+        raise ConfigError(f'{path} holds no setting: write at least preset = "paper"')
+    return table
 
 
 def parse_setting(setting: str) -> dict[str, Any]:
@@ -288,6 +297,8 @@ def list_problems(error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             near = get_close_matches(key, [name for name, _ in flatten(Config().model_dump())], 1)
             hint = f'; did you mean "{near[0]}"?' if near else " (docs/configuration.md lists all of them)"
+            if near == [key]:  # TOML reads "a.b" in quotes as one name
+                hint = f": write {key} without quotation marks, or as a table"
             problems[f'unknown setting "{key}"{hint}'] = []
         else:
             said = _WANTED.get(item["type"], item["msg"]).removeprefix("Value error, ")

@@ -15,8 +15,18 @@ from enum import StrEnum
 from operator import not_
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    ValidationInfo,
+)
 
+from autoif.reading.text_lines import expand_home
 from autoif.vocabulary import uncarry
 
 
@@ -50,6 +60,10 @@ def content_id(*parts: JsonValue) -> str:
     """Return the 16 hexadecimal digits that identify this content (SHA-256 of its canonical JSON)."""
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
+
+
+HomePath = Annotated[str, AfterValidator(lambda path: str(expand_home(path)) if path.startswith("~") else path)]
+"""A path, or what else may stand in its place, with the home folder for "~"."""
 
 
 class Verdict(StrEnum):

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from autoif.faults.reasons import FOUND_BEFORE_ANSWERS, FindingReason
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
-from autoif.records import Record
+from autoif.records import HomePath, Record
 from autoif.thresholds import RejectedThreshold, ScoreThreshold, ShareThreshold, Threshold
 
 ROLES: tuple[Role, ...] = ("writer", "responder", "judge")
@@ -163,7 +163,7 @@ class ContrastSettings(Record):
     role: Role = "responder"
     """Who answers: the responder, whose answers are reused in rejection sampling, or another role with a stronger
     model."""
-    answers: str | None = None
+    answers: HomePath | None = None
     """A file of {"instruction", "response"} by better models, used in place of asked answers, and as answers to other
     instructions."""
     revisions: int = Field(default=0, ge=0, le=2)
@@ -209,7 +209,7 @@ class BackTranslationSettings(Record):
     """The same for labels of a language model, which errs more often than a classifier; None: the same share."""
     nli: Literal["auto", "transformers", "chat"] = "auto"
     """Who labels: transformers, the NLI model (extra `nli`), or chat, the judge; auto takes the first if installed."""
-    nli_model: str = "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
+    nli_model: HomePath = "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
     """The NLI model: a name on the hub, or a folder."""
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int = Field(default=128, ge=8)

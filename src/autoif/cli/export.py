@@ -39,6 +39,8 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
         click.echo(f"left as before, as this export has no such file: {list_some(others, _SHOWN)}", err=True)
     if rows.left_out:
         click.echo(f"{rows.left_out:,} rows left out that reviewers rejected", err=True)
+    if rows.repeated:
+        click.echo(f"{rows.repeated:,} rows are there more than once: is one of the inputs a copy?", err=True)
     for form in Form:
         if form not in rows.forms:
             click.echo(f"no {form} form: there are no rows for it", err=True)

@@ -1,8 +1,11 @@
 """The `autoif` command: parse, call, print. What goes wrong ends in one line and exit code 2."""
 
+import errno
 import io
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -54,6 +57,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the package."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack what a model wrote
     try:
@@ -68,8 +74,29 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except BrokenPipeError:  # the reader (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(141)
+    except OSError as error:
+        _drop_output()
+        _fail(_explain(error))
+
+
+def _drop_output() -> None:
+    """Let nothing more be printed: at the end of the process it would fail once more."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _explain(error: OSError) -> str:
+    """Say what the system told of a path that no command looks at more closely, or of standard output."""
+    said = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)[:200]}: {said}"
+    if isinstance(error, FileNotFoundError):  # of os.getcwd
+        return "the working directory is gone: change to one that is there"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
+        return f"what is printed can't be written: {said}"
+    return said
 
 
 def _fail(message: str) -> None:

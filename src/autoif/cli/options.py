@@ -47,21 +47,36 @@ def choose_say(quiet: bool) -> Say:
 
 
 class LocalPath(click.Path):
-    """A file or folder of this machine; an address ends with how to get what is there."""
+    """A file or folder of this machine, also below "~"; an address ends with how to get what is there."""
+
+    written = False
+    """Whether the command writes it."""
 
     def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
         super().__init__(path_type=Path, exists=exists, file_okay=file_okay, dir_okay=dir_okay)
 
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from autoif.reading.text_lines import expand_home  # here, as --help needs none of what this loads
+
         if "://" in os.fsdecode(value):
-            from autoif.runs.remote import refuse_address  # here, as --help needs none of what this loads
+            from autoif.runs.remote import refuse_address
 
             refuse_address(value)
-        return super().convert(value, param, ctx)
+        path = Path(os.fsdecode(super().convert(expand_home(value), param, ctx)))
+        if ctx and path.is_file():
+            self._refuse_loss(path, ctx.meta.setdefault(__name__, {}))
+        return path
+
+    def _refuse_loss(self, path: Path, named: dict[str, bool]) -> None:
+        """Refuse a file that a command reads and writes, whichever it names first: what was in it would be lost."""
+        if named.setdefault(os.path.realpath(path), self.written) != self.written:
+            raise ConfigError(f"{path} is read by this command and would be replaced by what it makes: name another")
 
 
 class OutputPath(LocalPath):
     """A file or folder to write, but none that a run keeps for itself."""
+
+    written = True
 
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from autoif.runs.store import is_of_run  # here, as --help needs none of what this loads

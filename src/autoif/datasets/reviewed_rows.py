@@ -58,11 +58,13 @@ def read_rows(paths: Sequence[Path]) -> RowSets:
     if not rows:
         why = f"; reviewers rejected all {left_out:,}" if left_out else ""
         raise ConfigError(f"nothing to export: no rows in {', '.join(map(str, paths))}{why}")
+    repeated = len(rows) - len({hash(row.model_dump_json()) for row in rows}) if len(paths) > 1 else 0
     return RowSets(
         tuple(row for row in rows if isinstance(row, SftRow)),
         tuple(row for row in rows if isinstance(row, PreferenceRow)),
         tuple(row for row in rows if isinstance(row, RewardRow)),
         left_out,
+        repeated,
     )
 
 

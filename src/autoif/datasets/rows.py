@@ -230,6 +230,8 @@ class RowSets:
     rewards: tuple[RewardRow, ...] = ()
     left_out: int = 0
     """Rows that the files have, but reviewers rejected."""
+    repeated: int = 0
+    """Rows that are equal to an earlier one, where several inputs were named."""
 
     @property
     def forms(self) -> set[Form]:
@@ -254,6 +256,10 @@ def find_kind(file: Path) -> type[SftRow] | type[PreferenceRow] | type[RewardRow
         StoreError: it can't be read.
     """
     names = f"name a run folder, or its {', '.join(DATA_SETS)}"
+    if file.is_fifo():
+        raise ConfigError(
+            f"{file} is a pipe, which can be read only once, and what it holds is looked at first: {names}"
+        )
     try:
         number, line = next(read_json_lines(file), (1, "null"))
         first = parse_json(line)

@@ -55,8 +55,10 @@ def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Pat
     sides = split_instructions([*iterate_instructions(source)], share, seed)
     counts = {"train": len(sides[0]), "held_out": len(sides[1])}
     record = {"sha256": digest_file(source), "share": share, "seed": seed, **counts}
-    _claim(folder / RECORD, record)
     written = {folder / TRAIN: sides[0], folder / HELD_OUT: sides[1]}
+    if source.resolve() in {path.resolve() for path in written}:
+        raise ConfigError(f"{source} would be replaced by a part of itself: choose another --output")
+    _claim(folder / RECORD, record)
     for path, rows in written.items():
         write_jsonl(path, rows)
     return {path: len(rows) for path, rows in written.items()}

@@ -56,7 +56,7 @@ def explain_full_disk(error: OSError | sqlite3.Error, path: Path) -> str:
 
     Of memory that it shares with other processes SQLite says only that it can't be written: the disk tells the rest.
     """
-    place = path.resolve()
+    place = Path(os.path.realpath(path))  # also of a link to itself
     mount = next(each for each in (place, *place.parents) if each.is_mount())
     disk = os.statvfs(mount)
     size, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize

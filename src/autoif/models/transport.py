@@ -181,7 +181,8 @@ class Transport:
             what = f"no answer within timeout_s = {self._endpoint.timeout_s:g} s"
             raise Passing(what, busy=True, gone=True) from error
         except (aiohttp.InvalidURL, aiohttp.ClientHttpProxyError) as error:
-            raise ModelError(f"{self.url} can't be asked ({self.shown(str(error))}): correct the proxy") from error
+            wrong = "the proxy" if proxy_for(self.url) else "base_url"
+            raise ModelError(f"{self.url} can't be asked ({self.shown(str(error))}): correct {wrong}") from error
         except UnreadableBody as error:
             raise ModelError(f"{self.url} {self.shown(str(error))}") from error
         except aiohttp.ClientError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.json_text import parse_json
-from autoif.runs.store import reading_errors
+from autoif.runs.store import read_digests, reading_errors
 
 if TYPE_CHECKING:
     import datasets
@@ -24,13 +24,13 @@ class Rows(Sequence[Row]):
     """The rows of a JSONL file, read as they are asked for; blank lines are none."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.absolute()  # whoever changes the working directory has the same rows
         self._starts: list[int] = []
         self._version: tuple[int, ...] | None = None
         """Of the file whose rows begin there: a run that goes on makes it, or another in its place."""
 
     def __iter__(self) -> Iterator[Row]:
-        if self.path.exists():
+        if self._is_there():
             with reading_errors(self.path), self.path.open("rb") as lines:
                 for index, line in enumerate(lines):
                     if line.strip():
@@ -81,7 +81,7 @@ class Rows(Sequence[Row]):
 
     def _index(self) -> list[int]:
         """Return where each row begins."""
-        if not self.path.exists():
+        if not self._is_there():
             return []
         with reading_errors(self.path):
             found = self.path.stat()
@@ -95,3 +95,14 @@ class Rows(Sequence[Row]):
                         place += len(line)
                 self._starts, self._version = starts, version
         return self._starts
+
+    def _is_there(self) -> bool:
+        """Tell whether the run has made the file yet. Raises StoreError: it has, and the file or its folder is gone."""
+        if self.path.exists():
+            return True
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise StoreError(f"{folder} is gone: load the run from where it is now")
+        if self.path.name in read_digests(folder):
+            raise StoreError(f"{self.path} is missing: restore it, or run the same command again, which makes it anew")
+        return False

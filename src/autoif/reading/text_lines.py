@@ -11,6 +11,7 @@ import codecs
 import gzip
 import io
 import lzma
+import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -124,6 +125,11 @@ def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, st
             yield number, line.decode("utf-8").lstrip("\ufeff")
         except UnicodeDecodeError:
             raise UnreadableText("not UTF-8; save the file as UTF-8", number) from None
+
+
+def expand_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home folder for "~", which shells leave behind a "=" and programs everywhere."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # unlike Path's, it leaves what has no home folder
 
 
 def refuse_repeats(paths: Sequence[Path]) -> None:

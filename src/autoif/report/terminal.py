@@ -23,8 +23,6 @@ def make_table(*columns: str, numbers: Collection[str] = ()) -> Table:
     """Return an empty table without lines; `numbers` are the columns that are set to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        if column in numbers:
-            table.add_column(column, justify="right")
-        else:
-            table.add_column(column, overflow="fold")
+        # A number that is cut, as "1,2…", would be another one.
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return table

@@ -1,0 +1,170 @@
+"""Shells, terminals, disks and paths unlike ours: a command says what is wrong in one line, and loses nothing."""
+
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import autoif
+from autoif.api import place_run
+from autoif.report.terminal import make_table
+from support.command import autoif_here, fails_here, run_here
+
+LONG = "x" * 300
+FUNCTIONS = {"id": 1, "source": "def evaluate(response):\n    return True"}
+RESPONSES = {"id": 1, "text": "Tea."}
+
+
+@pytest.fixture(scope="module")
+def recorded(replayed) -> autoif.Run:
+    return autoif.load_run(replayed)
+
+
+@pytest.mark.parametrize("arguments", [("show",), ("status",), ("status", "--json"), ("cat",), ("verify",)])
+def test_a_full_disk_behind_standard_output_is_told(replayed, tmp_path, arguments, monkeypatch, capsys):
+    (tmp_path / "f.jsonl").write_text(json.dumps(FUNCTIONS))
+    (tmp_path / "r.jsonl").write_text(json.dumps(RESPONSES))
+    of = {"cat": [replayed / "sft.jsonl"], "verify": [tmp_path / "f.jsonl", tmp_path / "r.jsonl"]}
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as stop:
+            autoif_here(*arguments, *of.get(arguments[0], [replayed]))
+    assert stop.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "autoif: what is printed can't be written: No space left on device"
+
+
+@pytest.mark.parametrize("command", ["cat", "show"])
+def test_a_command_runs_with_its_outputs_closed(replayed, command, monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    autoif_here(command, replayed / "sft.jsonl" if command == "cat" else replayed)
+    for opened in (sys.stdout, sys.stderr):
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", LONG),
+        ("run", "quickstart", "--recorded", "--quiet", "-o", LONG),
+        ("run", "quickstart", "--recorded", "--seeds", LONG),
+        ("run", "quickstart", "--recorded", "--queries", LONG),
+        ("cat", LONG),
+        ("show", LONG),
+        ("status", LONG),
+        ("export", LONG, "--to", "trl", "-o", "out"),
+        ("split", LONG, "-o", "out"),
+        ("verify", "--dataset", LONG),
+        ("record", LONG, "-o", "out.jsonl.xz"),
+        ("report", LONG),
+        ("compare", LONG, "other"),
+        ("decisions", LONG),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_refused_in_one_line(tmp_path, arguments):
+    assert "ile name too long" in fails_here(*arguments, cwd=tmp_path)
+
+
+def test_a_link_to_itself_is_refused_in_one_line(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    assert "loop" in fails_here("run", "quickstart", "--recorded", "--quiet", "-o", "loop", cwd=tmp_path)
+
+
+def test_a_working_directory_that_is_gone_is_told(replayed, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with contextlib.chdir(gone):
+        gone.rmdir()
+        assert "the working directory is gone" in fails_here("run", "quickstart", "--recorded", "-o", "out")
+        os.chdir(tmp_path)  # so that there is one to come back from
+
+
+@pytest.mark.parametrize("width", [12, 20, 40])
+def test_no_width_of_a_terminal_cuts_a_number(width):
+    table = make_table("stage", "answers", numbers=("answers",))
+    table.add_row("06_rejection_sampling", "1,234,567")
+    console = Console(width=width)
+    with console.capture() as shown:
+        console.print(table)
+    assert "…" not in shown.get()
+    assert [digit for digit in shown.get() if digit.isdigit()].count("7") == 1
+
+
+@pytest.mark.parametrize("way", ["--output={}", "-o {}"])
+def test_the_home_folder_is_meant_by_its_sign(replayed, tmp_path, way, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    arguments = way.format("~/data").split(" ")
+    done = run_here("export", replayed, "--to", "trl", *arguments, cwd=tmp_path / "work")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "home" / "data" / "sft.jsonl").exists()
+    assert not [*(tmp_path / "work").iterdir()]
+
+
+def test_the_home_folder_is_meant_in_settings_and_in_python_too(replayed, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert place_run("~/run", None, "quickstart") == (tmp_path / "run", None)
+    assert autoif.load_run(f"~/../../../../../../../..{replayed}").manifest["status"] == "complete"
+    (tmp_path / "p.txt").write_text("{prompt}")
+    config = autoif.load_config("quickstart", ["seeds=~/s.txt", "queries=~/q.txt", "prompts.responder=~/p.txt"])
+    assert (config.seeds, config.queries) == (f"{tmp_path}/s.txt", f"{tmp_path}/q.txt")
+    assert config.prompts.responder.text == "{prompt}"
+    assert autoif.load_config("quickstart", ["queries=hf:some/name"]).queries == "hf:some/name"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_command_does_not_write_over_what_it_reads(tmp_path, first):
+    rows = json.dumps({"instruction": "Use few words.", "generations": [""]})
+    (tmp_path / "data.jsonl").write_text(rows)
+    (tmp_path / "link.jsonl").symlink_to("data.jsonl")
+    output = ("-o", "link.jsonl")
+    arguments = (*output, "data.jsonl") if first else ("data.jsonl", *output)
+    assert "would be replaced by what it makes" in fails_here("cross-validate", *arguments, cwd=tmp_path)
+    assert (tmp_path / "data.jsonl").read_text() == rows
+
+
+def test_instructions_are_not_replaced_by_a_part_of_themselves(replayed, tmp_path):
+    file = tmp_path / "train.jsonl"
+    shutil.copy(replayed / "instructions.jsonl", file)
+    assert "by a part of itself" in fails_here("split", "train.jsonl", "-o", ".", cwd=tmp_path)
+    assert file.read_bytes() == (replayed / "instructions.jsonl").read_bytes()
+
+
+def test_a_pipe_that_would_have_to_be_read_twice_is_named(tmp_path):
+    os.mkfifo(tmp_path / "rows")
+    assert "is a pipe, which can be read only once" in fails_here("verify", "--dataset", "rows", cwd=tmp_path)
+
+
+def test_rows_stay_where_they_are_when_the_working_directory_changes(recorded, tmp_path, monkeypatch):
+    shutil.copytree(recorded.path, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    run = autoif.load_run("run")
+    rows = autoif.Rows(Path("run/sft.jsonl"))
+    monkeypatch.chdir("/")
+    assert len(run.sft) == len(rows) == len(recorded.sft)
+    assert run.manifest["status"] == "complete"
+    assert len(pickle.loads(pickle.dumps(run)).sft) == len(recorded.sft)
+
+
+def test_rows_that_were_there_and_are_gone_are_no_empty_data_set(recorded, tmp_path):
+    run = autoif.load_run(shutil.copytree(recorded.path, tmp_path / "run"))
+    (run.path / "sft.jsonl").unlink()
+    with pytest.raises(autoif.StoreError, match=r"sft.jsonl is missing"):
+        len(run.sft)
+    shutil.rmtree(run.path)
+    for read in (len, list):
+        with pytest.raises(autoif.StoreError, match="is gone: load the run from where it is now"):
+            read(run.preferences)
+
+
+@pytest.mark.parametrize("given", [[("scoring.samples", 3)], 3, [3]])
+def test_settings_of_another_form_are_refused_with_the_forms_there_are(given):
+    with pytest.raises(autoif.ConfigError, match="set takes settings as in"):
+        autoif.plan("quickstart", set=given)
