@@ -109,7 +109,7 @@ def _write_answer(answer: Answer, asked: bytes) -> bytes:
         {"index": index, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         for index, text in enumerate(answer(json.loads(asked)))
     ]
-    usage = {"prompt_tokens": 100, "completion_tokens": 100 * len(choices)}
+    usage = {"prompt_tokens": 100, "completion_tokens": 100 * len(choices), "total_tokens": 100 + 100 * len(choices)}
     content = json.dumps({"choices": choices, "usage": usage}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(content)
     return head + content
