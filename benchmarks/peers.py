@@ -2,8 +2,8 @@
 
 A stub server takes 200 ms for an answer and 256 requests at a time, so N calls take at least N / 256 * 200 ms. Each
 peer is installed once, by pip, in a virtual environment in the folder that you name, and asked in a process of its own
-(`benchmarks/peers_asking.py`) with a fresh home, one after the other. Two times are taken: of the requests, from the
-first to the last answer as the server sees them, and of the whole call, which also prepares the requests and keeps the
+(`benchmarks/peers_asking.py`) with a fresh home, one after the other. Two times are taken: of the requests, by the
+server, from the first request to the last answer, and of the whole call, which also prepares the requests and keeps the
 answers. CPU is that of the whole call and of the processes that it starts, without imports and set-up.
 
 A peer that can't be installed or fails gets a line with the reason, and one with fewer answers than prompts is told.
