@@ -15,6 +15,8 @@ import autoif
 from autoif.api import place_run
 from autoif.report.terminal import make_table
 from support.command import autoif_here, fails_here, run_here
+from support.habit_runs import ROWS, Runner
+from support.habit_server import Answer, Asked, HabitServer, honest
 
 LONG = "x" * 300
 FUNCTIONS = {"id": 1, "source": "def evaluate(response):\n    return True"}
@@ -168,3 +170,25 @@ def test_rows_that_were_there_and_are_gone_are_no_empty_data_set(recorded, tmp_p
 def test_settings_of_another_form_are_refused_with_the_forms_there_are(given):
     with pytest.raises(autoif.ConfigError, match="set takes settings as in"):
         autoif.plan("quickstart", set=given)
+
+
+def test_a_run_whose_folder_is_moved_stops_and_writes_nothing_in_its_place(tmp_path):
+    folder, moved = tmp_path / "run", tmp_path / "moved"
+
+    def move(asked: Asked) -> Answer:
+        if asked.stage == "responses" and not moved.exists():
+            folder.rename(moved)
+            folder.mkdir()
+            (folder / "mine.txt").write_text("mine")
+        return honest(asked)
+
+    with HabitServer() as server:
+        run = Runner(server, tmp_path)
+        ended = run(move)
+        assert ended.code == 2
+        assert "was moved, deleted or replaced while its run went on" in ended.error
+        assert [each.name for each in folder.iterdir()] == ["mine.txt"]
+        shutil.rmtree(folder)
+        moved.rename(folder)
+        assert len(run(honest).rows()) == ROWS
+        assert not server.asked_in("verification")

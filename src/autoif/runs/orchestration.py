@@ -119,7 +119,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             for line in await _warn_of_budget(config, options, inputs.planned):
                 progress.say(line)
         _gather_answers(folder, cache, completions, options, record)
-        events = Events(folder.path, lambda: options.is_overtaken)
+        events = Events(folder.path, lambda: options.is_overtaken or folder.is_moved)
         stack.enter_context(recording_events(events, lambda: progress.snapshot(cache.total())))
         record["sandbox"], times = enforced, manifest.read_times(earlier)
         stack.enter_context(_accounting(folder, completions, record, times, options))
@@ -315,6 +315,7 @@ def _accounting(
         yield
         status = "complete" if part is None or part.number else "in slices"
     finally:
+        folder.check_place()
         with CompletionCache(completions) as cache:
             usage: dict[str, JsonValue] = {stage: each.model_dump(mode="json") for stage, each in cache.usage().items()}
             for name, kept in folder.moved.items():

@@ -122,10 +122,28 @@ class RunFolder:
     def __exit__(self, *exc: object) -> None:
         assert self._lock
         try:
-            if exc[0] is None:
+            if exc[0] is None and not self.is_moved:
                 self._rewrite_notes()
         finally:
             self._lock.close()
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the folder is elsewhere by now: what is at its path, if anything is, belongs to others."""
+        if self._claimed or self._lock is None:  # some disks that keep no locks number a file anew at each look
+            return False
+        try:
+            return not os.path.samestat(os.fstat(self._lock.fileno()), (self.path / _LOCK).stat())
+        except OSError:
+            return True
+
+    def check_place(self) -> None:
+        """Raise StoreError if the folder was moved, deleted or replaced since it was opened."""
+        if self.is_moved:
+            raise StoreError(
+                f"{self.path} was moved, deleted or replaced while its run went on, so it has stopped: run the same "
+                "command again with the --output where it is now"
+            )
 
     @property
     def completions(self) -> Path:
@@ -137,10 +155,12 @@ class RunFolder:
 
     def write_manifest(self, manifest: Mapping[str, JsonValue]) -> None:
         """Replace run.json; it has no digest, as it changes while the run goes on."""
+        self.check_place()
         replace_file(self.path / MANIFEST, [json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"])
 
     def discard_results(self) -> None:
         """Delete all that this program wrote and can make again from the completions, and nothing else."""
+        self.check_place()
         with storage_errors(self.path):
             for name in self._digests:
                 self._set_aside(self.path / name)
@@ -211,6 +231,7 @@ class RunFolder:
     def _open_new(
         self, name: str, made_of: str, *, pack: bool = False
     ) -> Iterator[Callable[[BaseModel | Mapping[str, JsonValue]], None]]:
+        self.check_place()
         count = FileCount(file=name, made_of=made_of)
         with new_file(self.path / name, pack=pack, before=self._set_aside) as file:
 
@@ -222,6 +243,7 @@ class RunFolder:
         self._note(count.of(str(file.path.relative_to(self.path)), file.digest))
 
     def _note(self, count: FileCount) -> None:
+        self.check_place()
         name = count.file
         with storage_errors(self.path):
             with (self.path / DIGESTS).open("a", encoding="utf-8") as sums:
@@ -239,6 +261,7 @@ class RunFolder:
         """Take a file of another run folder over, unless it is here already, or is not as it was noted there."""
         if self.has(count.file):
             return
+        self.check_place()
         with reading_errors(source):
             content = source.read_bytes()
         if hashlib.sha256(content).hexdigest() == count.sha256:
@@ -270,6 +293,7 @@ class RunFolder:
         try:
             check_digest(self.path / found, self._digests.get(found, "none"))
         except FileNotFoundError:
+            self.check_place()
             raise StoreError(
                 f"{self.path / found} is missing: run again with --resume-with-changes to make it anew"
             ) from None
