@@ -152,10 +152,11 @@ def test_a_server_that_is_down_is_named(tmp_path):
         (401, "application/json", b'{"error": {"message": "bad key"}}', "OPENAI_API_KEY"),
         (404, "application/json", b'{"error": {"message": "no such model"}}', "404"),
         (500, "application/json", b'{"error": {"message": "broken"}}', "500"),
+        (501, "text/html", b"<html>Unsupported method</html>", "has no such page (HTTP 501)"),
         (200, "text/html", b"<html>hello</html>", "OpenAI-compatible"),
         (200, "application/json", b'{"choices": [{"mess', ""),
     ],
-    ids=["401", "404", "500", "HTML", "half a JSON"],
+    ids=["401", "404", "500", "501", "HTML", "half a JSON"],
 )
 def test_a_server_that_answers_wrongly_is_named(tmp_path, status, kind, body, message):
     class Reply(BaseHTTPRequestHandler):

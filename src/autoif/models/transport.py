@@ -297,7 +297,8 @@ class Transport:
             raise Passing(f"HTTP {status}: {said}", wait_s=complaint.wait_s)
         if status == 403:
             raise ModelError(f"{url} forbids this (HTTP 403): {said}") if self._key else self._explain_key(403, said)
-        if status in {404, 405, 410} and self._session is not None:
+        missing = status in {404, 405, 410} or (status == 501 and response.url.path not in self._answered)
+        if missing and self._session is not None:
             raise NotThere(await explain_missing(self._session, endpoint, status, said))
         if kind == ComplaintKind.LOADING:
             self._note(f"{url} is loading its model: waiting for it")
