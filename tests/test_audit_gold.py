@@ -182,6 +182,7 @@ def test_an_unfinished_run_is_measured_as_far_as_it_is(tmp_path, gold, capsys):
 def test_instructions_are_the_same_if_their_words_are():
     assert make_key(' 1. "Use the\n word tea." ') == make_key("Use the  word tea.")
     assert make_key("Use the word tea.") != make_key("Use the word Tea.")
+    assert make_key("Use the word cafe\u0301.") == make_key("Use the word café.")
 
 
 def test_a_run_that_began_with_instructions_has_their_whole_matrix(tmp_path):

@@ -334,6 +334,20 @@ def test_rows_that_a_copy_has_too_are_counted(tmp_path):
     assert "more than once" not in CliRunner().invoke(cli, [*given[:2], *given[3:], "--overwrite"]).stderr
 
 
+@pytest.mark.parametrize("answer", ["<think>Hm.</think>Tea.", "Tea.<|im_end|>"])
+def test_thoughts_and_tokens_in_rows_of_others_are_counted(tmp_path, answer):
+    turns = [{"role": "user", "content": "What is hot?"}, {"role": "assistant", "content": answer}]
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"messages": turns}))
+    done = CliRunner().invoke(cli, ["export", str(tmp_path / "rows.jsonl"), "--to", "trl", "-o", str(tmp_path / "o")])
+    assert "1 rows hold a thought or tokens of a chat template" in done.stderr
+
+
+def test_an_answer_that_nobody_can_see_is_refused(tmp_path):
+    turns = [{"role": "user", "content": "What is hot?"}, {"role": "assistant", "content": "\u200b\u2800"}]
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"messages": turns}))
+    assert "the assistant turn is blank" in refused(tmp_path / "rows.jsonl", "--to", "trl", "-o", tmp_path / "o")
+
+
 def test_a_file_is_known_by_its_columns_and_not_by_its_name(tmp_path):
     other = tmp_path / "other.jsonl"
     other.write_bytes((GOLDEN / "rewards.jsonl").read_bytes())

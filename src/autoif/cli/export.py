@@ -41,6 +41,10 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
         click.echo(f"{rows.left_out:,} rows left out that reviewers rejected", err=True)
     if rows.repeated:
         click.echo(f"{rows.repeated:,} rows are there more than once: is one of the inputs a copy?", err=True)
+    if rows.marked:
+        click.echo(
+            f"{rows.marked:,} rows hold a thought or tokens of a chat template, which a model would learn", err=True
+        )
     for form in Form:
         if form not in rows.forms:
             click.echo(f"no {form} form: there are no rows for it", err=True)

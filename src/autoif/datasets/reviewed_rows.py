@@ -20,6 +20,7 @@ from autoif.datasets.rows import (
     RewardRow,
     RowSets,
     SftRow,
+    Turn,
     check_turns,
     find_data_sets,
     find_kind,
@@ -27,6 +28,8 @@ from autoif.datasets.rows import (
 from autoif.decisions import Review, read_review
 from autoif.errors import ConfigError
 from autoif.judging import compute_pass_rate
+from autoif.models.reasoning import split_reasoning
+from autoif.models.text import holds_token
 from autoif.reading.jsonl import read_jsonl
 from autoif.reading.text_lines import refuse_repeats
 from autoif.records import Verdict, content_id
@@ -65,7 +68,18 @@ def read_rows(paths: Sequence[Path]) -> RowSets:
         tuple(row for row in rows if isinstance(row, RewardRow)),
         left_out,
         repeated,
+        sum(map(_is_marked, rows)),
     )
+
+
+def _is_marked(row: AnyRow) -> bool:
+    answers: tuple[Turn, ...] = ()
+    match row:
+        case SftRow():
+            answers = row.messages[-1:]
+        case PreferenceRow():
+            answers = (*row.chosen[-1:], *row.rejected[-1:])
+    return any(holds_token(each.content) or split_reasoning(each.content).reasoning for each in answers)
 
 
 @dataclass(frozen=True, slots=True)

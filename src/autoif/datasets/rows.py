@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from autoif.errors import ConfigError
+from autoif.models.text import is_blank
 from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import read_json_lines
 from autoif.records import Verdict, VerifiedInstruction
@@ -217,7 +218,7 @@ def check_turns(row: DataRow) -> None:
         if tuple(turn.role for turn in turns) != roles:
             raise ValueError(f"{name}: one {' turn and one '.join(roles)} turn is taken, no other conversation")
         for place, turn in enumerate(turns):
-            if not turn.content.strip():
+            if is_blank(turn.content):
                 raise ValueError(f"{name}.{place}: the {turn.role} turn is blank")
 
 
@@ -232,6 +233,8 @@ class RowSets:
     """Rows that the files have, but reviewers rejected."""
     repeated: int = 0
     """Rows that are equal to an earlier one, where several inputs were named."""
+    marked: int = 0
+    """Rows with a thought, or a token of a chat template, in an answer: others' or edited ones."""
 
     @property
     def forms(self) -> set[Form]:

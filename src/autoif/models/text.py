@@ -71,6 +71,16 @@ _BARE_HEAD = re.compile(r"\s*+assistant[ \t]*+\n\s*+")
 _CITED = re.compile("\ue200[^\ue200\ue201\n]{0,300}\ue201")
 """OpenAI's, as its models write them: "cite", its separator and where the search found it."""
 
+_BLANK = re.compile(
+    r"[\s\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\uffa0]++"
+)
+"""Nothing that can be seen."""
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether nobody would see anything of a text."""
+    return _BLANK.fullmatch(text) is not None
+
 
 def drop_echo(text: str) -> str:
     """Return the text without the conversation before it, which some servers send back; the text itself, if it is none.

@@ -17,7 +17,7 @@ from autoif.models.ends import CALLS, find_cut, find_end, find_failure, find_fil
 from autoif.models.reasoning import split_later, split_reasoning, unwrap_answer
 from autoif.models.repairs import repair_text
 from autoif.models.requests import Completion, Request
-from autoif.models.text import clean_text, drop_echo
+from autoif.models.text import clean_text, drop_echo, is_blank
 from autoif.models.token_counts import count_tokens
 from autoif.models.tool_calls import NO_ANSWER, is_call, is_calling, read_called_answer
 
@@ -176,7 +176,7 @@ def read_text(
         thoughts.append(later)
         if is_call(answer, prompt):
             answer, told = "", NO_ANSWER
-        elif answer.strip() in _NO_TEXTS or _BLANK.fullmatch(answer):
+        elif answer.strip() in _NO_TEXTS or is_blank(answer):
             answer = ""
         elif ended in {"stop", "unknown"} and _CUT_MARK.search(answer[-200:]):
             ended, told = "length", "its text says that it is truncated"
@@ -190,10 +190,6 @@ def read_text(
     )
 
 
-_BLANK = re.compile(
-    r"[\s\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\uffa0]++"
-)
-"""Nothing that can be seen."""
 _NO_TEXTS = frozenset({"[object Object]", "undefined"})
 _CUT_MARK = re.compile(
     r"[\[(<](?:(?:output|response|message|content|text|answer) )?(?:was )?truncated[^\])>\n]{0,60}[\])>]\s*\Z",

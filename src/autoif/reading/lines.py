@@ -8,6 +8,7 @@
 """
 
 import re
+import unicodedata
 
 _NUMBER = r"""
     [(（\[【]\d{1,3}[)）\]】][.:：]?        # (1) [1]
@@ -113,4 +114,4 @@ def _joins_letters(mark: str, before: str, after: str) -> bool:
 
 def make_key(instruction: str) -> str:
     """Return what two wordings of an instruction share if they are the same words."""
-    return " ".join(clean_line(" ".join(instruction.split())).split())
+    return " ".join(clean_line(" ".join(unicodedata.normalize("NFC", instruction).split())).split())
