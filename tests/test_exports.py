@@ -342,8 +342,9 @@ def test_thoughts_and_tokens_in_rows_of_others_are_counted(tmp_path, answer):
     assert "1 rows hold a thought or tokens of a chat template" in done.stderr
 
 
-def test_an_answer_that_nobody_can_see_is_refused(tmp_path):
-    turns = [{"role": "user", "content": "What is hot?"}, {"role": "assistant", "content": "\u200b\u2800"}]
+@pytest.mark.parametrize("answer", ["", " \n", "\u200b\u2800"])
+def test_an_answer_that_nobody_can_see_is_refused(tmp_path, answer):
+    turns = [{"role": "user", "content": "What is hot?"}, {"role": "assistant", "content": answer}]
     (tmp_path / "rows.jsonl").write_text(json.dumps({"messages": turns}))
     assert "the assistant turn is blank" in refused(tmp_path / "rows.jsonl", "--to", "trl", "-o", tmp_path / "o")
 

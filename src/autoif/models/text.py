@@ -72,7 +72,7 @@ _CITED = re.compile("\ue200[^\ue200\ue201\n]{0,300}\ue201")
 """OpenAI's, as its models write them: "cite", its separator and where the search found it."""
 
 _BLANK = re.compile(
-    r"[\s\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\uffa0]++"
+    r"[\s\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\uffa0]*+"
 )
 """Nothing that can be seen."""
 
