@@ -7,12 +7,13 @@
 data/hand_written.jsonl has instructions of many kinds, and for each right functions in several styles and wrong ones as
 a small model writes them, with texts that follow and texts that don't. data/natural_wordings.jsonl has others, as
 people would word them: indirect, negated, several in one. Who wrote it knew the rules that read instructions, and tried
-none of it on them before. The texts decide what is right: a function that errs on one of them is wrong, and the script
-stops where the file says otherwise. Part of the instructions, by the hash of their words, was kept aside while the
-reading of instructions was changed.
+none of it on them before. data/tempting_wordings.jsonl has some that are easily read for something else, as "List
+exactly 5 words." The texts decide what is right: a function that errs on one of them is wrong, and the script stops
+where the file says otherwise. Part of the instructions, by the hash of their words, was kept aside while the reading of
+instructions was changed; that of the third set was written when most of it had been.
 
 The cases are the first two texts of each side; none; or the same with their verdicts turned round, as a small model
-gets four of ten wrong. It takes two minutes, and asks no model.
+gets four of ten wrong. It takes three minutes, and asks no model.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from autoif.sandbox import Sandbox
 from autoif.vocabulary import carry
 
 DATA = Path(__file__).parent / "data"
-SETS = ("hand_written", "natural_wordings")
+SETS = ("hand_written", "natural_wordings", "tempting_wordings")
 PARTS = ("tuned", "aside")
 CASES = ("right", "none", "turned round")
 OF_A_SIDE = 2

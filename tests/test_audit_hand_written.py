@@ -6,6 +6,7 @@ from autoif.sandbox import Sandbox
 from faults import read_set, try_instruction
 
 HAND_WRITTEN, NATURAL = read_set("hand_written"), read_set("natural_wordings")
+TEMPTING = read_set("tempting_wordings")
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ HAND_WRITTEN, NATURAL = read_set("hand_written"), read_set("natural_wordings")
         pytest.param(HAND_WRITTEN, "right", 0.8, id="right cases"),
         pytest.param(HAND_WRITTEN, "turned round", 0.8, id="cases turned round"),
         pytest.param(NATURAL, "none", 0.9, id="natural wordings, no cases"),
+        pytest.param(TEMPTING, "none", 0.9, id="tempting wordings, no cases"),
     ],
 )
 def test_no_right_function_gets_a_fault_whatever_cases_say_and_many_wrong_ones_do(rows, cases, caught) -> None:
@@ -25,6 +27,7 @@ def test_no_right_function_gets_a_fault_whatever_cases_say_and_many_wrong_ones_d
 
 
 def test_the_sets_have_no_instruction_twice_and_a_part_aside() -> None:
-    assert len({row["instruction"] for row in (*HAND_WRITTEN, *NATURAL)}) == len(HAND_WRITTEN) + len(NATURAL)
+    rows = [*HAND_WRITTEN, *NATURAL, *TEMPTING]
+    assert len({row["instruction"] for row in rows}) == len(rows)
     for rows, part in ((HAND_WRITTEN, 3), (NATURAL, 4)):
         assert abs(sum(row["part"] == "aside" for row in rows) - len(rows) / part) < 4

@@ -202,6 +202,7 @@ def test_a_made_text_has_exactly_so_many(unit: str, count: int) -> None:
         "colons": text.count(":"),
         "semicolons": text.count(";"),
         "hyphens": text.count("-"),
+        "dash signs": text.count("—"),
         "numbered items": sum(line.split(".")[0].isdigit() for line in text.split("\n")),
         "list items": sum(line.startswith("- ") for line in text.split("\n")),
         "questions": text.count("?"),

@@ -40,6 +40,7 @@ _WAYS: Final[dict[str, tuple[Callable[[str], int], Callable[[str], int]]]] = {
         lambda text: text.count("?"),
     ),
     "emojis": (lambda text: len(get_emojis(text)), lambda text: len(get_emojis(text))),
+    "hyphens": (lambda text: text.count("-"), lambda text: text.count("-")),
 }
 _CUTS: Final[dict[str, Callable[[str], list[str]]]] = {
     "line": get_lines,
@@ -92,6 +93,8 @@ def _find(term: Term, text: str) -> bool | None:
             return True if text.startswith(asked) and not text[len(asked) :][:1].isalnum() else None
         case TermRole.END:
             bare = text.strip()
+            if asked[0].isalnum() and bare.endswith(asked) and bare[: -len(asked)][-1:].isalnum():
+                return None
             if not bare.casefold().rstrip(".!?").endswith(asked.casefold().rstrip(".!?")) and asked[-1].isalnum():
                 return False
             return bare.endswith(asked) if bare.endswith(asked) or not asked[-1].isalnum() else None
@@ -145,7 +148,7 @@ def edit_terms(terms: Sequence[Term]) -> Edit:
             case TermRole.START:
                 yield f"{asked} {text}"
                 yield " ".join([asked, *words[size:]])
-            case TermRole.END if not asked[-1].isalnum() and size == 1:
+            case TermRole.END if not any(map(str.isalnum, asked)):
                 yield f"{text.rstrip('.!?')}{asked}"
             case TermRole.END:
                 yield f"{text} {asked}"

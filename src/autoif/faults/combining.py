@@ -14,6 +14,7 @@ from itertools import product
 from typing import Final
 
 from autoif.faults.checks import Check, Edit
+from autoif.faults.wording import NOT
 
 _STARTERS: Final = (
     r"use|include|write|end|begin|start|finish|conclude|avoid|do not|don't|never|not|mention|make sure|keep|ensure|ask"
@@ -29,12 +30,13 @@ _MOST_CLAUSES: Final = 5
 _UNSURE: Final = re.compile(
     r"\b(?:or|if|unless|except|instead|otherwise|either|neither|when|whenever|where|while|only|optional|may|can|both|not"
     r"|never|no|avoid|paragraphs?|lines?|sentences?|sections?|parts?|bullets?|items?|points?|steps?|headings?|tables?"
-    r"|columns?|rows?|first|second|third|last|each|every|all|stanzas?|verses?|words?|letters?)\b|n't\b",
+    r"|columns?|rows?|first|second|third|last|each|every|all|stanzas?|verses?|words?|letters?|titles?|subject"
+    r"|captions?|greeting|signature)\b|n't\b",
     re.IGNORECASE,
 )
 """A clause that isn't read may change what the others mean if it has one of these words."""
 _HARMLESS: Final = re.compile(r"\b(?:in the )?(?:first|second|third) person\b", re.IGNORECASE)
-_NEGATED: Final = re.compile(r"^(?:please )?(?:do not|don't|never|avoid)\b", re.IGNORECASE)
+_NEGATED: Final = re.compile(rf"^(?:please )?(?:{NOT}|avoid)\b", re.IGNORECASE)
 _VERB: Final = re.compile(r"^(?:use|include|write|end|begin|start|finish|mention|ask|put|add)\b", re.IGNORECASE)
 _PRONOUN: Final = re.compile(
     r"^(?P<before>.*?\bin )?each(?: one)?(?: of (?:them|these|which))?"

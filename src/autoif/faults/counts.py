@@ -49,7 +49,8 @@ UNITS: Final = {
     "commas": r"commas?",
     "colons": r"colons?",
     "semicolons": r"semicolons?",
-    "hyphens": r"hyphens?|dash(?:es)?",
+    "hyphens": r"hyphens?",
+    "dash signs": r"dash(?:es)?",
     "emojis": r"emojis?",
     "digits": r"digits?",
     "parentheses": r"parenthes[ie]s|round brackets",
@@ -62,15 +63,16 @@ SIGNS: Final = {
     "commas": ",",
     "colons": ":",
     "semicolons": ";",
-    "hyphens": "-",
+    "hyphens": "-off",
+    "dash signs": " - in time —",
     "emojis": " \U0001f642",
     "digits": " B7",
     "parentheses": " (again)",
     "quotation marks": ' "again"',
 }
 """What stands after a word in a text that has one of them."""
-_IN_PAIRS: Final = frozenset({"parentheses", "quotation marks"})
-"""Counted one by one or in pairs, so that no number but 0 is plain."""
+_IN_PAIRS: Final = frozenset({"parentheses", "quotation marks", "dash signs"})
+"""Counted one by one or in pairs, or of several kinds, so that no number but 0 is plain."""
 
 _HOLD: Final = "(?:use|include|write|contain|have|be|ask)"
 _BOUNDS: Final = (
@@ -102,7 +104,7 @@ _LIMITS: Final = [
         rf"\b(?P<first>{_NUMBER}) (?P<unit>{_UNIT}),? (?P<one>or (?:more|fewer|less)|at (?:least|most)|maximum)\b",
         rf"\b(?P<first>{_NUMBER}) (?P<one>or (?:more|fewer|less)) (?P<unit>{_UNIT})\b",
         r"\b(?:in|with|write|give|as)(?: only| just)?(?: a)? (?P<first>1) (?P<unit>word|sentence|paragraph|line)\b",
-        rf"\b(?:from )?(?P<low>{_NUMBER})(?: to | or | ?[-–] ?)(?P<high>{_NUMBER}) (?P<unit>{_UNIT})\b",
+        rf"\b(?:from )?(?P<low>{_NUMBER})(?P<joint> to | or | ?[-–] ?)(?P<high>{_NUMBER}) (?P<unit>{_UNIT})\b",
     )
 ]
 _NONE_OF: Final = re.compile(
@@ -117,6 +119,10 @@ _BLANK_LINES: Final = re.compile(
     re.IGNORECASE,
 )
 """Says nothing new of paragraphs."""
+_ANSWERED: Final = re.compile(r"(?:please )?(?:answer|give|go|reply|respond|write)\b", re.IGNORECASE)
+"""Such questions are not asked, or are all there is."""
+_LETTERS: Final = 10
+"""Fewer characters are those of a story."""
 _NUMBERED_LIST: Final = re.compile(
     r"\ba numbered list (?:of|with) (?P<many>(?:\w+ ){1,4}?)(?:items?|points?)\b"
     r"(?:,? (?:numbered )?from [\"']?1[.)]?[\"']? to [\"']?\d+[.)]?[\"']?)?",
@@ -152,8 +158,10 @@ def read_count(instruction: str) -> Count | None:
     count, rest = found
     if count.unit == "times":
         return _name_text(count, rest, texts)
-    largest = LARGEST if count.unit != "characters" else 10 * LARGEST
-    return count if not texts and is_plain(rest) and 0 < max(count.least or 0, count.most or 0) <= largest else None
+    if texts or not is_plain(rest) or (count.unit == "questions" and _ANSWERED.match(rest)):
+        return None
+    smallest, largest = (1, LARGEST) if count.unit != "characters" else (_LETTERS, 10 * LARGEST)
+    return count if smallest <= max(count.least or 0, count.most or 0) <= largest else None
 
 
 def put_digits(words: str) -> str:
@@ -188,6 +196,10 @@ def _find_limits(words: str) -> tuple[Count, str] | None:
             ]
             again = re.search(rf"\b(?:{_BOUND})\b", rest)
             if len(units) != 1 or len(least) > 1 or len(most) > 1 or again or (least and most and least > most):
+                return None
+            if said.get("joint") == " or " and least[0] + 1 != most[0]:
+                return None
+            if "two" not in said and said.get("one", "").lower() == "over" and not units <= {"words", "characters"}:
                 return None
             return Count(next(iter(least), None), next(iter(most), None), units.pop()), rest
     return None

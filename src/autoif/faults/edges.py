@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle
 from typing import Final
 
 from autoif.faults.checks import (
@@ -32,15 +32,16 @@ from autoif.faults.forms import read_form
 from autoif.faults.paraphrase import put_plainly
 from autoif.faults.parts import Marked, Place, Sized, read_part
 from autoif.faults.reasons import FindingReason
-from autoif.faults.texts import SENTENCES, WORDS, make_text, repeat_text
+from autoif.faults.texts import SENTENCES, WORDS, choose_sentences, make_text, repeat_text
 from autoif.faults.things import THINGS
 from autoif.faults.wording import ANSWER, LEAD, NOT, Term, TermRole, is_english, read_terms
 
 _SEPARATORS: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n", "bullet point": "\n- "}
 _LETTER_CASE: Final = re.compile(
-    r"^(?:please )?(?:write|use|put|give|answer|respond|reply|make)?(?: in)?(?: your| the)?(?: entire| whole| full)?"
+    r"^(?!(?:please )?use (?:upper|capital|caps))"
+    r"(?:please )?(?:write|use|put|give|answer|respond|reply|make)?(?: in)?(?: your| the)?(?: entire| whole| full)?"
     r"(?: (?:answer|response|reply|text))?(?: (?:must|should) be)?(?: written)?(?: entirely)?(?: in)?(?: all)?"
-    r" (?:(?P<lower>lower[- ]?case)|(?P<upper>upper[- ]?case|capital|caps))(?: letters)?[.!]?$",
+    r" (?:(?P<lower>lower[- ]?case)|(?P<upper>upper[- ]?case|capital(?= letters)|caps))(?: letters)?[.!]?$",
     re.IGNORECASE,
 )
 _NO_CASE: Final = re.compile(
@@ -54,12 +55,17 @@ _JSON: Final = re.compile(
     re.IGNORECASE,
 )
 _LETTER: Final = frozenset({"letter", "character"})
+_WHOLE: Final = frozenset({"word", "term"})
+"""What a longer word isn't."""
 _BULLETS: Final = re.compile(r"\bbullet[^*•+\n]{0,60}([*•+])(?=[ \"'`]|$)")
 _LONGEST: Final = 1000
 """Characters: longer instructions say more than one can read here."""
+_ENOUGH: Final = 8
+"""Plain words for a text around what is named."""
 _BRACKETS: Final = {"round": "()", "square": "[]", "curly": "{}"}
 _WRAPPED: Final = re.compile(
-    rf"(?:wrap|put|enclose|place) {ANSWER} (?:in|with|inside|within)"
+    r"(?:wrap|put|enclose|place) (?:your|the) (?:(?:entire|whole) (?:response|answer|reply|text)|response|reply|text)"
+    r" (?:in|with|inside|within)"
     r" (?:(?P<bracket>round|square|curly) brackets|(?P<quotes>double quot\w+(?: marks?)?))[.!]?$",
     re.IGNORECASE,
 )
@@ -193,7 +199,7 @@ def _vary(count: Count, right: int, wrong: int) -> Iterator[tuple[str, str]]:
             yield _make(count, right), decoy
     elif count.unit == "sentences":
         yield _end_otherwise(_make(count, right)), _end_otherwise(_make(count, wrong))
-    elif count.unit == "word" and count.text.isalpha() and right < wrong:
+    elif count.unit == "word" and count.text.isalpha() and len(count.text) > 1 and right < wrong:
         yield f"{_make(count, right)[:-1]} un{count.text.lower()}ly.", _make(count, wrong)
         if count.text.islower():
             yield _make(count, right), f"{_make(replace(count, text=count.text.capitalize()), wrong)[:-1]}, all day."
@@ -217,7 +223,9 @@ def _say(number: int, count: Count) -> str:
 
 def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
     """Yield a text with what is asked for, or forbidden, beside one without it or with it in another place."""
-    words = [word for word in WORDS if not any(word in term.text.casefold() for term in terms)]
+    words = [word for word in WORDS if not any(word in term.text.casefold() or _is_in(term, word) for term in terms)]
+    if len(words) < _ENOUGH:
+        return
     before, after = " ".join(words[:6]).capitalize(), " ".join(words[6:12])
     without = f"{before} {after}."
     all_of_them = " ".join(term.text.strip() for term in terms)
@@ -232,7 +240,7 @@ def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
                 yield edge(f"{before} {all_of_them} {after}.", lacking, f"a text with {quoted}", "one without it")
             case TermRole.AVOID:
                 yield edge(without, inside, f"a text without {quoted}", "one with it")
-                if term.text.isalpha() and term.noun in {"word", "term"}:
+                if term.text.isalpha() and term.noun in _WHOLE:
                     longer = f"un{term.text.lower()}ly"
                     said = f'a text with the word "{longer}"', f"one with {quoted}"
                     yield edge(f"{before} {longer} {after}.", inside, *said)
@@ -248,11 +256,16 @@ def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
                     yield edge(text, another, f"a text that ends with {quoted}", "one that ends with another mark")
 
 
+def _is_in(term: Term, word: str) -> bool:
+    """Tell whether a word has a named text in it, which may count as that text unless it is a word to avoid."""
+    return term.text.casefold() in word and not (term.role is TermRole.AVOID and term.noun in _WHOLE)
+
+
 def _name_line(term: Term) -> Iterator[Edge]:
     """Yield a text in which the right line starts with what is asked for, or is it, beside one where another does."""
     asked, quoted = term.text.strip(), f'"{term.text}"'
     edge = partial(Edge, FindingReason.ASKED_TEXT)
-    first, second = "Rain fell on small farms.", "Old dogs slept by an open gate."
+    first, second = choose_sentences(asked, 2)
     match term.role:
         case TermRole.ANY_LINE:
             texts = f"{first}\n{asked} {second}", f"{first} {asked} {second}"
@@ -292,7 +305,7 @@ def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:
 def _mark_parts(part: Marked) -> Iterator[Edge]:
     """Yield a text in which each part, or the right one, has what it is to have, beside one where another part has."""
     size = 2 if part.number < 2 else part.number + 1
-    plain = list(islice(cycle(SENTENCES), size))
+    plain = choose_sentences(part.text, size)
     marked = [_mark(sentence, part) for sentence in plain]
     other = [_misplace(sentence, part) for sentence in plain]
     named = f'"{part.text}"'

@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from typing import Final
 
 from autoif.faults.fixed_forms import FixedForm
-from autoif.faults.texts import SENTENCES
+from autoif.faults.texts import SENTENCES, choose_sentences
 
 _ONE, _TWO = SENTENCES[:2]
 _PLAIN: Final = f"{_ONE} {_TWO}"
@@ -119,7 +119,7 @@ def make_first_word(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair
         return
 
     def write(parts: int, at: int) -> str:
-        chosen = islice(cycle(SENTENCES), parts)
+        chosen = choose_sentences(match["word"], parts)
         return "\n\n".join(
             f"{match['word']} {each.lower()}" if here == at else each for here, each in enumerate(chosen, 1)
         )
@@ -255,7 +255,7 @@ def make_palindrome(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair
 
 
 def make_title_case(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from _cross(["Rain Fell On Small Farms. Old Dogs Slept."], [_PLAIN, "Rain Fell On Small Farms. old Dogs"
+    yield from _cross(["Rain Hit Small Farms. Old Dogs Slept."], [_PLAIN, "Rain Hit Small Farms. old Dogs"
         " Slept.", "RAIN fell"],
                       "words that start with capitals", "one that doesn't")  # fmt: skip
 
@@ -330,7 +330,7 @@ def make_signed_list(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pai
 
 def make_either(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     plain = [text for text in texts if re.fullmatch(r"[a-z ]+", text)]
-    if len(plain) == len(texts) == 2:
+    if len(plain) == len(texts) == 2 and not any(text in _PLAIN.lower() for text in texts):
         obeying = [f"{_ONE} {text.capitalize()}, old dogs slept." for text in texts]
         yield from _cross([*obeying, *(each.replace(". ", ", ").lower() for each in obeying)], [_PLAIN, _ONE],
                           "one of the two", "none of them")  # fmt: skip

@@ -25,6 +25,7 @@ _AROUND: Final = re.compile(
     re.IGNORECASE,
 )
 """Words around a phrase that add nothing to it."""
+_ADDED: Final = re.compile(r"\0|\b(?:at least|up to|limit(?:ed)? to)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,15 @@ def read_form(instruction: str) -> Form | None:
     words = put_digits(frame)
     for phrase, make in _FORMS:
         match = phrase.search(words)
-        if match and is_plain(_AROUND.sub(" ", f"{words[: match.start()]} {words[match.end() :]}")):
+        if match and _adds_nothing(f"{words[: match.start()]} {words[match.end() :]}"):
             pairs = tuple(make(match, texts))
             return Form(pairs, _CHECKS.get(make)) if pairs else None
     return None
+
+
+def _adds_nothing(rest: str) -> bool:
+    """Tell whether what stands around a phrase adds nothing to it: no text that is named, no limit."""
+    return not _ADDED.search(rest) and is_plain(_AROUND.sub(" ", rest))
 
 
 def _starts_with_question(text: str) -> bool | None:
@@ -82,7 +88,7 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"\bjson (?:array|list)(?: of| with| holding| containing| that holds)(?: (?P<bound>at least|exactly))?"
          r"(?: (?P<n>\d+))? strings?\b", form_texts.make_array),
         (rf"\b(?:in|using) (?:the )?(?P<language>{'|'.join(LANGUAGES)})(?: language)?(?: only)?(?: characters)?(?:"
-         rf" only)?"
+         rf" only)?(?! format)"
          r"(?:, without any latin letters)?", form_texts.make_language),
         (r"\b(?:an? )?(?:markdown )?table (?:with|of|that has) (?:exactly )?(?P<n>\d+) columns?",
          form_texts.make_table),
@@ -134,7 +140,8 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"^separate (?:the|your) (?:\d+ )?(?:parts|sections|paragraphs)(?: of your response)? with a line that"
          r" (?:consists of|is|holds only) (?P<n>\d+) (?P<sign>hyphens|dashes|asterisks|equals signs)",
          form_texts.make_ruled),
-        (rf"^{LEAD}(?:(?:start|begin)(?: {ANSWER})? with|make the first sentence(?: (?:of|in) {ANSWER})?) a question",
+        (rf"^{LEAD}(?:(?:start|begin)(?: {ANSWER})? with|make the first sentence(?: (?:of|in) {ANSWER})?)"
+         r" a question(?! mark)",
          form_texts.make_question),
         (rf"(?:start|begin) and end (?:{ANSWER} )?with the same word", form_texts.make_same_ends),
     )

@@ -29,13 +29,14 @@ _RAW: Final = (
     (r"\ba (?:dash|hyphen) and (?:then )?a (?:single )?space\b", '"- "'),
     (r"\ban? asterisk and (?:then )?a (?:single )?space\b", '"* "'),
     (r"[.;,]? ?you (?:can|may) (?:also )?use markdown (?:ticks|fences|backticks|code blocks)[^\n]*$", "."),
-    (r"[.;,]? (?:and )?no other (?:words|text|language) (?:should|may|must|can|is|are)[^.\n]*", ""),
+    (r"[.;,]? (?:and )?no other (?:language (?:should|may|must|can|is)|(?:words|text) (?:should|may|must|can)"
+     r" (?:follow|come after))\b[^.\n]*", ""),
     (r"https://(?=[.\"'\s]|$)", "https"),
     (r",? (?:including|counting|with) (?:the )?spaces\b", ""),
     (r"[.;,] (?:and )?(?:spell|write) (?:out )?(?:all |the |any )?numbers?(?: out)?(?: as words| in words| in"
      r" full)?(?=\W*$)", ""),
-    (r"[;.,] ?(?:and )?(?:there (?:must|should) be )?no (?:capital|upper[- ]?case|lower[- ]?case|small) letters"
-     r"(?: (?:are|is) (?:allowed|permitted))?(?=\W*$)", ""),
+    (r"\b((?:lower|upper)[- ]?case(?: letters)?|capital letters)[;.,] ?(?:and )?(?:there (?:must|should) be )?no"
+     r" (?:capital|upper[- ]?case|lower[- ]?case|small) letters(?: (?:are|is) (?:allowed|permitted))?(?=\W*$)", r"\1"),
     (r"^((?:finish|end) your response with) this exact phrase:? ([^\"'“‘].{1,100}?)\.?$", r'\1 the phrase "\2"'),
     (r"(?<=bullet points),? (?:each )?(?:using|with|marked (?:with|by)|(?:starting|beginning) with) (?:an?"
      r" )?[\"'`]?[*•+-][\"'`]?"
@@ -48,11 +49,12 @@ _FRAME: Final = (
     (r"(?:^please,? |,? please(?=[.!]?$))", ""),
     (r" (?:entirely|completely)(?=[.!]?$)", ""),
     (r"\b(?:explicitly|kindly|simply|strictly|absolutely) ", ""),
-    (r" (?:altogether|at all|whatsoever|overall|in total|all told)(?=[,.;!]|$)", ""),
+    (r"^(?!all\b)(.*?) (?:altogether|at all|whatsoever|overall|in total|all told)(?=[,.;!]|$)", r"\1"),
     (r"^(?:make sure|ensure|be sure|see to it|remember)(?: that| to)? (?=(?:the|your|each|every|no|there)\b)", ""),
     (r"^(?:make sure|be sure|remember|take care|try) to ", ""),
     # the answer
-    (r"\b(?:your|the) (?:(?:whole|entire|full|final) )?(?:output|message|reply|answer|response|text)\b", _RESPONSE),
+    (r"\b(?:your|the) (?:(?:whole|entire|full) answer|(?:(?:whole|entire|full|final) )?(?:output|message|reply"
+     r"|response|text))\b|(?<!\bput )(?<!\bplace )(?<!\benclose )(?<!\bwrap )\b(?:your|the) answer\b", _RESPONSE),
     (r"^(?:the )?(?:entire|whole) (?:output|message|reply|answer|response|text)\b", _RESPONSE),
     (r"^(?:write|put|give|keep) everything\b", f"write {_RESPONSE}"),
     # must, must not
@@ -60,12 +62,11 @@ _FRAME: Final = (
     (r"^(?:it is|it's) (?:forbidden|prohibited|not (?:allowed|permitted)) to\b", "do not"),
     (r"^you (?:are not|aren't|must not|may not|mustn't) (?:allowed to|permitted to)?", "do not"),
     (r"^under no circumstances (?:should|may|must|can)?(?: you)?", "do not"),
-    (r"^(?:but )?(?:never|not) (?=(?:the|any)\b)", "do not use "),
+    (r"^(?:but )?(?:never|not) (?=(?:the|any)\b|\0)", "do not use "),
     (r"^(?:the )?(words?|terms?|phrases?|letters?|names?) (\0[\0, andor]*?) (?:is|are|must be)"
      r" (?:off[- ]limits|forbidden|banned|prohibited|avoided|not (?:allowed|permitted)|taboo)",
          r"do not use the \1 \2"),
-    (r"^leave (?:out )?((?:the |any )?(?:\w+ )?\0)(?: out)?(?: of (?:it|this|your response))?(?=[.!]?$)",
-        r"do not use \1"),
+    (r"^leave ((?:the |any )?(?:\w+ )?\0) out(?: of (?:it|this|your response))?(?=[.!]?$)", r"do not use \1"),
     (r"^(?:steer clear of|stay away from|skip|omit|leave out|shun|without)\b", "avoid"),
     (r"^(?:have|with) no\b", "use no"),
     (r"^no ((?:\w+ ){0,2}\w+)(?: (?:anywhere|allowed|are allowed|is allowed|in your response))?(?=[.!]?$)",
@@ -87,7 +88,7 @@ _FRAME: Final = (
     (r",? with a blank line between (?:one and the next|each|each of them|each paragraph|each pair|them all)\b",
      ", with a blank line between them"),
     (r"^(?:split|divide|break(?: up)?|structure|organi[sz]e|arrange) your response (?:up )?(?:into|in|as)\b", "write"),
-    (r"^(?:give me|provide|present|list|produce|come up with)\b", "write"),
+    (r"^(?:give me|provide|present|list(?! [^.,;]{0,20}\bwords\b)|produce|come up with)\b", "write"),
     (r"^(?:add|insert|incorporate|feature|weave in|work in|throw in|put in|supply)\b", "include"),
     (r" (?:in|using) (?:the )?markdown (?:format|syntax)(?=[,.;]|$)", ""),
     (r"[.;,]? ?use the markdown bullet points(?=[.]?$)", ""),

@@ -32,12 +32,14 @@ _MARKED: Final = [
         rf"{_ONE} {MUST} (?P<inside>contain|include|have|mention){NAMED}",
         rf"{_ONE} (?:{MUST} )?(?P<verb>start|begin)s? with{NAMED}",
         rf"(?P<verb>start|begin) {_ONE} with{NAMED}",
-        rf"(?P<never>{NOT}) {_STARTS} (?:an?|any|each|every) {_UNIT}{_OF_ANSWER} with{NAMED}",
+        rf"(?P<never>{NOT}) {_STARTS} (?:an?|any) {_UNIT}{_OF_ANSWER} with{NAMED}",
         rf"(?P<never>no) {_UNIT}{_OF_ANSWER} (?:must|should|may|can) {_STARTS} with{NAMED}",
     )
 ]
 _SIZED: Final = re.compile(
-    rf"^{LEAD}{_EACH} (?:{MUST} )?(?:have|has|contain|contains|consist of|be|use)? ?(?P<size>.*)$", re.IGNORECASE
+    rf"^{LEAD}(?!all\b.*\b(?:total|altogether|overall)\b){_EACH} (?:{MUST} )?"
+    r"(?:have|has|contain|contains|consist of|be|use)? ?(?P<size>.*)$",
+    re.IGNORECASE,
 )
 _NO_LARGER: Final = re.compile(
     rf"^{LEAD}(?:(?:write )?no {_UNIT}|{NOT} write(?: any| a)? (?P<other>line|sentence|paragraph)s?)"

@@ -15,7 +15,7 @@
 Why not by probes alone: "don't use the word education" rightly accepts nearly everything, "exactly 7 words" rightly
 refuses it. So a function is vacuous only if it refuses nothing that was made to break it, nor any case that should
 follow, as cases are often wrong; where those that break it are fewer than `FEW` texts, only if it accepts all there
-are. It is dead only if it accepts nothing that was made to obey it, and only
+are, and never by probes alone. It is dead only if it accepts nothing that was made to obey it, and only
 if there is enough of that: `MANY` answers, or `SOME` cases where there are no answers. Near misses of cases help:
 where none begins each word with a capital letter, one in title case does.
 """
@@ -162,7 +162,8 @@ def _judge_sides(texts: ProbingTexts, verdicts: Mapping[str, Verdict]) -> Iterat
     others = measure_accepted(texts.others, verdicts) if texts.others else probes
     made = len(texts.edges) + sum(not case.expected for case in texts.cases)
     least = NEARLY_ALL if made >= FEW else 1
-    if min(probes, others) >= least and measure_accepted(texts.breaking, verdicts) == 1:
+    known = made or texts.others  # probes alone may all be beside what it asks, as where it speaks of headings
+    if known and min(probes, others) >= least and measure_accepted(texts.breaking, verdicts) == 1:
         answers = f", {others:.0%} of other answers" if texts.others else ""
         detail = f"accepts {probes:.0%} of the probes{answers}, and all that should break it"
         yield Finding(reason=FindingReason.VACUOUS, detail=detail, texts=choose_shortest(texts.breaking))

@@ -18,7 +18,16 @@ SENTENCES: Final = (
     "Nobody came with bread or milk.",
     "Young men cut wood for winter.",
 )
+_OTHERS: Final = ("We ate fish.", "A cat hid.", "Sun lit Jill.", "Ducks quack.", "Max ran.")
+"""Without what is in those: each letter and each word is missing in some."""
 _QUESTIONS: Final = ("Did dogs sleep?", "Is it cold?", "Who came?")
+
+
+def choose_sentences(without: str, count: int) -> list[str]:
+    """Return sentences that haven't a text in them, not even within a word; marks at its end don't count."""
+    bare = without.casefold().strip(" .!?")
+    lacking = [each for each in (*SENTENCES, *_OTHERS) if not bare or bare not in each.casefold()]
+    return list(islice(cycle(lacking), count))
 
 
 def make_text(unit: str, count: int) -> str:

@@ -47,7 +47,10 @@ class Topic(Enum):
         r"quot|apostrophe|contraction|punctuation|\bascii\b|special|symbol|json|\bcode|python|csv|html|xml|yaml|dialog"
         r"|speech|character|letter|alphanumeric|unicode|keyboard|possessive|palindrom|mark|verbatim|length|byte"
     )
-    PUNCTUATION = r"punctuat|comma|symbol|character|mark|letter|special|verbatim|length|list|csv|json|only"
+    PUNCTUATION = (
+        r"punctuat|comma|symbol|character|mark|letter|special|verbatim|length|list|csv|json|only|separat|between"
+        r"|followed"
+    )
     CASE = (
         r"case|capital|upper|lower|\bcaps\b|title|acronym|abbreviat|initial|proper noun|letter|json|\bcode|html|xml|tag"
         r"|roman|exact(?!ly)|verbatim|as written|name|sentence|character|palindrom|url|link|mail|symbol|consonant|vowel"
@@ -78,6 +81,10 @@ _PLAIN: Final = frozenset(
     "whole will with within write written you your once times".split()
 )
 _NEGATION: Final = re.compile(r"\b(?:not|never|no|without|n't|avoid|refrain|omit|exclude)\b|n't\b", re.IGNORECASE)
+_WITHIN: Final = re.compile(
+    r"\b(?:include|mention)s? (?:an? |some )?(?:answer|message|output|reply|response|text)\b", re.IGNORECASE
+)
+"""A text within the answer, of which more may be said than of the whole."""
 ANSWER: Final = r"(?:your|the) (?:(?:entire|whole) )?(?:response|answer|reply|text)"
 NOT: Final = rf"(?:do not|don't|never|(?:(?:you|{ANSWER}) )?(?:must|should|may|can) not|(?:you )?(?:cannot|can't))"
 LEAD: Final = (
@@ -87,11 +94,20 @@ LEAD: Final = (
 """How an instruction may begin before it says anything."""
 _OF_ANSWER: Final = rf"(?: (?:of|in) {ANSWER})?"
 MUST: Final = "(?:must|should)"
-NAMED: Final = (
-    r"(?: (?:any|either|both|all) of)?(?: (?:the|a|these|any|both|either))?(?: following| exact)?"
-    r"(?: (?P<noun>\w+))?:?(?: either)? \0"
+_NOUN: Final = (
+    r"(?P<noun>(?:word|phrase|term|keyword|letter|character|name|expression|symbol|sign|mark|string|sequence|number"
+    r"|year|hashtag|emoji|acronym|abbreviation|city|country|company|brand|product|person|verb|noun|adjective|adverb"
+    r"|pronoun|conjunction|preposition|contraction|idiom|saying|colou?r|placeholder{})s?)"
 )
+"""Of what may stand within any sentence. A title, a heading or a line may not, and "only" or "bold" says more."""
+_NAMED: Final = (
+    r"(?: (?:any|either|both|all) of)?(?: (?:the|a|these|any|both|either))?(?: following| exact)?"
+    rf"(?: {_NOUN})?:?(?: either)? \0"
+)
+NAMED: Final = _NAMED.format("")
 """What an instruction calls the text that it names, and where that stands."""
+_AT_END: Final = f"(?: exactly)?{_NAMED.format('|greeting|salutation|sentence|question|closing|label')}"
+"""Likewise, where it stands alone."""
 _BEGINS: Final = rf"(?:start|begin)s? with{NAMED}"
 
 
@@ -99,16 +115,16 @@ def _find_at(verbs: str, place: str) -> str:
     """Return the pattern of what an answer starts, or ends, with."""
     return (
         rf"(?:(?:{verbs})(?: {ANSWER})? with|{ANSWER} {MUST} (?:{verbs}) with"
-        rf"|the {place} (?P<place>word) (?:of|in) {ANSWER} {MUST} be){NAMED}"
+        rf"|the {place} (?P<place>word) (?:of|in) {ANSWER} {MUST} be){_AT_END}"
     )
 
 
 _FORMS: Final = (
     (TermRole.AVOID, rf"{NOT} (?:use|include|mention|write|contain|say){NAMED}(?P<tail>[\w ]*)"),
     (TermRole.AVOID, rf"(?:avoid|refrain from)(?: using| mentioning| saying)?{NAMED}(?P<tail>[\w ]*)"),
-    (TermRole.AVOID, rf"the (?P<noun>\w+) \0 {MUST} (?:not|never) (?:appear|occur|be used)(?P<tail>[\w ]*)"),
+    (TermRole.AVOID, rf"the {_NOUN.format('')} \0 {MUST} (?:not|never) (?:appear|occur|be used)(?P<tail>[\w ]*)"),
     (TermRole.USE, rf"(?:{ANSWER} {MUST} )?(?:use|include|mention|contain|incorporate){NAMED}(?P<tail>[\w ]*)"),
-    (TermRole.USE, rf"the (?P<noun>\w+) \0 {MUST} (?:appear|occur|be used)(?P<tail>[\w ]*)"),
+    (TermRole.USE, rf"the {_NOUN.format('')} \0 {MUST} (?:appear|occur|be used)(?P<tail>[\w ]*)"),
     (TermRole.START, _find_at("start|begin", "first")),
     (TermRole.END, _find_at("end|finish|conclude", "last")),
     (TermRole.ANY_LINE, rf"(?:include|add|write|use) a line that {_BEGINS}"),
@@ -121,7 +137,7 @@ _FORMS: Final = (
         rf"(?:(?:(?:the|your) last line{_OF_ANSWER} {MUST}|(?:put|add) a last line(?: at the end)? that) {_BEGINS}"
         r"|(?:put|write) your \w+ (?:on|in) the last line,? after the (?P<place>label) \0)",
     ),
-    (TermRole.WHOLE_LAST_LINE, rf"(?:the|your) last line{_OF_ANSWER} {MUST} be{NAMED}"),
+    (TermRole.WHOLE_LAST_LINE, rf"(?:the|your) last line{_OF_ANSWER} {MUST} be{_AT_END}"),
 )
 _TERM_FORMS: Final = [(role, re.compile(rf"^{LEAD}{form}[.!]?$", re.IGNORECASE)) for role, form in _FORMS]
 _LIST: Final = re.compile(r"\0(?:(?:, ?(?:and |or |nor )?| and | or | nor )\0)+")
@@ -188,6 +204,6 @@ def read_role(frame: str) -> tuple[TermRole | None, str]:
 
 def is_plain(words: str) -> bool:
     """Tell whether words add nothing to what an instruction asks."""
-    if _NEGATION.search(words):
+    if _NEGATION.search(words) or _WITHIN.search(words):
         return False
     return all(word in _PLAIN for word in re.findall(r"[\w'’-]+", words.lower())) and not re.search(r'[":;(“]', words)

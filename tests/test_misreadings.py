@@ -1,0 +1,81 @@
+"""Instructions that look like what the audit reads and ask for something else: nothing is concluded from them."""
+
+import pytest
+
+from autoif.faults.edges import make_edges
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        pytest.param('Avoid repeating "very".', id="a verb that isn't use"),
+        pytest.param('Do not use lowercase "internet".', id="how it is written"),
+        pytest.param('The first line must contain only "Tea".', id="only"),
+        pytest.param('Each paragraph must start with a bold "Note".', id="bold"),
+        pytest.param('The first word of your answer must be unlike "Hello".', id="unlike"),
+        pytest.param('Use the title "My Day".', id="a title stands alone"),
+        pytest.param('The heading "Tea" must appear.', id="so does a heading"),
+        pytest.param('Include the line "Have a nice day".', id="so does a line"),
+        pytest.param('Include the sentence "Tea is hot."', id="so does a sentence"),
+        pytest.param('Include the question "Who came?".', id="so does a question"),
+        pytest.param('Use the format "Name: ..., Age: ...".', id="a format"),
+        pytest.param('Start with the line "Hello".', id="a first line"),
+        pytest.param('Leave the placeholder "[NAME]".', id="to leave is to keep"),
+        pytest.param('Don\'t start every sentence with "I".', id="not every"),
+        pytest.param("Don't end each line with a comma.", id="not each"),
+        pytest.param("All sentences must have at most 50 words in total.", id="together"),
+        pytest.param("All paragraphs must have at most 50 words altogether.", id="altogether"),
+        pytest.param("Write 3 or 5 sentences.", id="one or the other"),
+        pytest.param("Write your answer over three lines.", id="spread over lines"),
+        pytest.param("Go over 5 questions.", id="go over"),
+        pytest.param("Answer at least two questions.", id="asked by others"),
+        pytest.param("Write exactly three questions.", id="and nothing beside them"),
+        pytest.param("Include at least two characters.", id="of a story"),
+        pytest.param("Include a message of at most 10 words.", id="a message within"),
+        pytest.param("Include text in Russian.", id="a text within"),
+        pytest.param("List exactly 5 words.", id="a list of words"),
+        pytest.param("Use at least 3 dashes.", id="which dashes"),
+        pytest.param("Use capital letters.", id="some of them"),
+        pytest.param("Put your final answer in square brackets.", id="the final answer"),
+        pytest.param("Put your answer in square brackets.", id="the answer alone"),
+        pytest.param("Your final answer must have at most 5 words.", id="a final answer's length"),
+        pytest.param("Write at least 3 sections separated by ***.", id="a limit beside a form"),
+        pytest.param("Write up to 3 paragraphs separated by ***.", id="up to"),
+        pytest.param('Start and end with the same word, "tea".', id="a text beside a form"),
+        pytest.param('Answer in French with "Oui".', id="a text beside a language"),
+        pytest.param("Start with a question mark.", id="a mark"),
+        pytest.param("Write a title and use at most 5 words.", id="a title that may not count"),
+        pytest.param("You should not use commas and end with a period.", id="how far a not reaches"),
+        pytest.param("Write at most 10 words, no capital letters.", id="a second thing at the end"),
+        pytest.param('Start with "Yes"; no other words are allowed.', id="nothing else"),
+        pytest.param("Answer in German format.", id="a format of a country"),
+    ],
+)
+def test_nothing_is_concluded_from_what_only_looks_plain(instruction: str) -> None:
+    assert make_edges(instruction) == []
+
+
+@pytest.mark.parametrize(
+    ("instruction", "ways"),
+    [
+        ('Use "tea" but never "coffee".', [lambda text: "tea" in text and "coffee" not in text]),
+        ('Use "e" at most 3 times.', [lambda text: text.lower().count("e") <= 3,
+                                      lambda text: text.split().count("e") <= 3]),
+        ('Every sentence must contain the word "on".', [lambda text: all(" on " in each for each in text.split(". "))]),
+        ('Every sentence must contain the letter "e".', [lambda text: all("e" in each for each in text.split(". "))]),
+        ('No sentence may start with "Rain".', [lambda text: "Rain" not in [each[:4] for each in text.split(". ")]]),
+        ('The first line must start with "Rain".', [lambda text: text.startswith("Rain")]),
+        ('Include the word "in".', [lambda text: "in" in text, lambda text: " in " in text]),
+        ("Do not use dashes.", [lambda text: "-" not in text, lambda text: "—" not in text]),
+        ("Use at least two hyphens.", [lambda text: text.count("-") > 1, lambda text: text.count("l-o") > 1]),
+        ("Use bold for exactly three words.", [lambda text: text.count("**") == 6,
+                                               lambda text: " ".join(text.split("**")[1::2]).count(" ") == 2]),
+        ("Write in title case.", [str.istitle, lambda text: " On " not in text and text.istitle()]),
+        ('Use at most 5 words and end with "Bye."', [lambda text: text.count(" ") < 5 and text.endswith(" Bye.")]),
+    ],
+)  # fmt: skip
+def test_both_sides_hold_however_one_counts(instruction: str, ways) -> None:
+    edges = [edge for edge in make_edges(instruction) if edge.obeys is not None]
+    assert edges
+    for way in ways:
+        assert [edge for edge in edges if not way(edge.obeys) or way(edge.breaks)] == []
