@@ -97,15 +97,15 @@ def descendants(pid: int) -> list[int]:
 
 async def test_time_in_which_everything_stands_still_is_not_the_functions() -> None:
     source = "import time\ndef evaluate(response):\n    time.sleep(0.5)\n    return True"
-    async with Sandbox(Limits(timeout_s=1), backend="cpython", workers=1) as sandbox:
+    async with Sandbox(Limits(timeout_s=2), backend="cpython", workers=1) as sandbox:
         [worker] = sandbox._backend._alive
         call = asyncio.create_task(sandbox.run(source, ["a", "b"]))
-        await asyncio.sleep(0.25)
-        paused = descendants(worker._process.pid)
-        assert len(paused) == 2  # the zygote and the function's process
+        while len(paused := descendants(worker._process.pid)) < 2:  # the zygote and the function's process
+            assert not call.done()
+            await asyncio.sleep(0.01)
         for pid in paused:
             os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.5)
         for pid in paused:
             os.kill(pid, signal.SIGCONT)
             await asyncio.sleep(0.05)  # the zygote looks at the clock before the function goes on
