@@ -33,7 +33,7 @@ def test_a_running_server_takes_the_place_of_the_embedded_endpoint_and_goes_when
         address = urlsplit(endpoint.base_url)
         assert (address.hostname, address.path) == ("127.0.0.1", "/v1")
         assert endpoint.identity == base.identity == "smollm2-135m@b179c9523d0e"
-        assert (endpoint.concurrency, endpoint.api_key_env) == (2, "")
+        assert (endpoint.concurrency, endpoint.api_key_env, endpoint.read_once) == (2, "", True)
         assert endpoint.timeout_s > base.timeout_s
         assert answers(address.port or 0)
     assert not answers(address.port or 0)

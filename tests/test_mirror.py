@@ -436,6 +436,13 @@ def test_a_damaged_segment_is_named_when_its_answers_are_fetched(tmp_path):
             open_segments(remote.address)("queries-0000")
 
 
+def test_a_small_segment_that_would_fill_the_memory_is_refused_unread(tmp_path):
+    remote = Remote(f"file://{tmp_path}/store")
+    remote.put("segments/queries-0000.zst", pack({"queries-0000": b" " * 30_000_000}))
+    with pytest.raises(StoreError, match=r"queries-0000\.zst unpacks to more than answers do: .* or delete it"):
+        open_segments(remote.address)("queries-0000")
+
+
 def test_of_a_cut_segment_only_the_answers_in_it_are_lost_once_it_is_deleted(tmp_path):
     remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
     rows = [CompletionRow(f"{number}" * 32, 0, "so", "stop", 1, 2, "", "scoring", 1, 0) for number in range(3)]

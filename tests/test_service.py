@@ -451,10 +451,11 @@ async def test_waiting_bodies_are_bounded_in_bytes(tmp_path):
         assert (await server.verify([TRUE], ["a" * 1_500_000])).words == [["pass"]]
 
 
-async def test_a_request_past_its_deadline_ends_and_leaves_a_healthy_sandbox(tmp_path):
-    async with serving(tmp_path, "--deadline", 1.5, "--timeout", 1) as server:
+@pytest.mark.parametrize("source", [HANG, "import time\ndef evaluate(response): time.sleep(0.8)"])
+async def test_a_request_past_its_deadline_ends_and_leaves_a_healthy_sandbox(tmp_path, source):
+    async with serving(tmp_path, "--deadline", 1.5, "--timeout", 1, "--workers", 1) as server:
         began = time.monotonic()
-        late = await server.verify([HANG, TRUE], ["a"] * 1000)
+        late = await server.verify([source, TRUE], ["a"] * 1000)  # a quarter of an hour, were each text run
         assert (late.status, late.code) == (504, "deadline")
         assert time.monotonic() - began < 30
         assert (await server.verify([TRUE, UPPER], ["a"])).words == [["pass"], ["fail"]]

@@ -133,20 +133,75 @@ def test_the_end_is_the_first_token_of_its_own_after_the_answer(base, after, exp
     assert find_turn_end(tokenizer) == expected
 
 
-def test_a_smollm2_made_base_like_stops_after_its_turn(smollm2, tmp_path):
-    model = make_base_like(shutil.copytree(smollm2, tmp_path / "model"), "<|endoftext|>", 0)
-    rows = [
-        {"messages": [turn("user", f"What is {n} plus 2?"), turn("assistant", f"{n} plus 2 is {n + 2}.")]}
-        for n in range(4)
+QUESTIONS = [f"What is {number} plus 2?" for number in range(4)]
+PARITY = "def evaluate(response): return sum(map(ord, response)) % 2 == 0"
+"""Splits answers that differ."""
+SMOLLM2_ENDS = ([2, 0], [2, 0], "<|im_end|>")
+
+
+@pytest.fixture(scope="module")
+def trained_smollm2(smollm2, tmp_path_factory) -> Path:
+    """A base-like SmolLM2 that was trained to answer such questions in some words."""
+    folder = tmp_path_factory.mktemp("trained")
+    model = make_base_like(shutil.copytree(smollm2, folder / "model"), "<|endoftext|>", 0)
+    answers = [turn("assistant", f"{number} plus 2 is {number + 2}.") for number in range(4)]
+    rows = [{"messages": [turn("user", asked), answer]} for asked, answer in zip(QUESTIONS, answers, strict=True)]
+    data = write_rows(folder / "rows.jsonl", *rows)
+    settings = ("global_batch_size=4", "per_device_train_batch_size=4", "num_train_epochs=3", "learning_rate=5e-5")
+    train(make_request("sft", data, model, folder / "out", *settings, "save_strategy=no"), lambda _: None)
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def base_smollm2(trained_smollm2, tmp_path_factory) -> Path:
+    """The same weights in files that name no end of a turn."""
+    folder = tmp_path_factory.mktemp("base") / "model"
+    return make_base_like(shutil.copytree(trained_smollm2, folder), "<|endoftext|>", 0)
+
+
+def questions_to_judge() -> list[dict]:
+    return [
+        {"prompt": [turn("user", asked)], "constraints": [{"instruction_id": "i", "functions": [PARITY]}]}
+        | {"query": asked, "query_id": asked}
+        for asked in QUESTIONS[:2]
     ]
-    data = write_rows(tmp_path / "rows.jsonl", *rows)
-    settings = ("global_batch_size=4", "per_device_train_batch_size=4", "num_train_epochs=1", "learning_rate=2e-5")
-    train(make_request("sft", data, model, tmp_path / "out", *settings, "save_strategy=no"), lambda _: None)
-    assert ends_of(tmp_path / "out") == ([2, 0], [2, 0], "<|im_end|>")
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
-    trained = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+
+
+def test_a_smollm2_made_base_like_stops_after_its_turn(trained_smollm2):
+    assert ends_of(trained_smollm2) == SMOLLM2_ENDS
+    tokenizer = AutoTokenizer.from_pretrained(trained_smollm2)
+    trained = AutoModelForCausalLM.from_pretrained(trained_smollm2)
     asked = tokenizer.apply_chat_template(
         [turn("user", "What is 1 plus 2?")], add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     said = trained.generate(**asked, max_new_tokens=40, do_sample=False)[0, asked["input_ids"].shape[1] :]
     assert said[-1] == 2
+
+
+def test_the_pass_rate_of_a_smollm2_made_base_like_is_that_of_answers_that_end(trained_smollm2, tmp_path, monkeypatch):
+    prompts = write_rows(tmp_path / "prompts.jsonl", *questions_to_judge())
+    given = ["--data", prompts, "--output", tmp_path / "rates", "--max-tokens", "24", "--dtype", "float32"]
+    given += ["--samples", "1", "--temperature", "0", "--backend", "transformers"]
+    monkeypatch.setattr(sys, "argv", ["autoif", "eval", "pass-rate", *map(str, [trained_smollm2, *given])])
+    main()
+    samples = [json.loads(line) for line in (tmp_path / "rates" / "samples.jsonl").read_text("utf-8").splitlines()]
+    assert [sample["finish_reason"] for sample in samples] == ["stop", "stop"]
+
+
+def test_online_dpo_of_a_smollm2_made_base_like_trains_on_answers_that_end(base_smollm2, tmp_path):
+    write_rows(tmp_path / "rewards.jsonl", *questions_to_judge())
+    (tmp_path / "model").symlink_to(base_smollm2)
+    given = ("online.rounds=1", "online.responses_per_prompt=4", "online.temperature=0.5", "learning_rate=1e-6")
+    record = train_online(make_online_request(tmp_path, tmp_path / "out", *given), lambda _: None)
+    (only,) = record["rounds"]
+    assert only["truncated"] < only["responses"] / 2
+    assert ends_of(tmp_path / "out") == SMOLLM2_ENDS
+
+
+def test_grpo_of_a_smollm2_made_base_like_scores_answers_that_end(base_smollm2, tmp_path):
+    data = write_rows(tmp_path / "rows.jsonl", *questions_to_judge())
+    given = ("num_generations=2", "global_batch_size=4", "max_completion_length=24", "learning_rate=1e-6")
+    given += ("max_steps=1", "temperature=0.5", "mask_truncated_completions=true", "save_strategy=no")
+    record = train(make_grpo_request(data, base_smollm2, tmp_path / "out", *given), lambda _: None)
+    assert ends_of(tmp_path / "out") == SMOLLM2_ENDS
+    assert record["metrics"]["completions/clipped_ratio"]["last"] < 1  # else all are cut

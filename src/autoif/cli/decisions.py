@@ -37,6 +37,18 @@ def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
     read_run(run)
     if others:
         click.echo(f"{merge_decisions(run, others):,} decisions added to {run}")
+    for line in describe_review(_settle(run)):
+        click.echo(line)
+    if apply_now:
+        from autoif.runs.orchestration import remake_data  # loads all stages
+
+        for note in asyncio.run(remake_data(run)):
+            click.echo(note)
+        click.echo(f"the data sets of {run} honour them now")
+
+
+def _settle(run: Path) -> Review:
+    """Return what counts of a run's decisions; say what is damaged, and what is about nothing that the run has."""
     found = read_decisions(run)
     if said := found.describe_damage():
         click.echo(said, err=True)
@@ -47,14 +59,7 @@ def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
         review, strangers = review.split(list_items(run))
         if strangers:
             click.echo(_describe_strangers(run, strangers), err=True)
-    for line in describe_review(review):
-        click.echo(line)
-    if apply_now:
-        from autoif.runs.orchestration import remake_data  # loads all stages
-
-        for note in asyncio.run(remake_data(run)):
-            click.echo(note)
-        click.echo(f"the data sets of {run} honour them now")
+    return review
 
 
 def describe_review(review: Review) -> list[str]:

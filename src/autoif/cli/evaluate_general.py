@@ -77,26 +77,26 @@ def general(
     """
     in_chats = bool(model and (base_url or runs_in_llama_cpp(model)))
     _refuse(model, responses, chat_template, in_chats, sampling)
+    if sampling["dtype"] is None:
+        sampling["dtype"] = choose_precision("auto") if model and not in_chats else "auto"
     with needing_extra("eval", "autoif eval general"):
         import lm_eval  # noqa: F401
 
         from autoif.evaluation.general.benchmark import evaluate_all
         from autoif.evaluation.general.data import GeneralSettings
 
-    if sampling["dtype"] is None:
-        sampling["dtype"] = choose_precision("auto") if model and not in_chats else "auto"
     names = _read_tasks(tasks or (_TASKS_OF_TEXT if responses else _TASKS))
     files = _read_data(data, names)
     settings = GeneralSettings(
         limit=limit, chat_template=bool(model and (chat_template or in_chats)), shots=_read_shots(shots, names),
         **sampling,
     )  # fmt: skip
-    backend: Backend = "llama" if in_chats else "transformers"
-    if base_url and model:
-        backend = read_endpoint(base_url, model, api_key_env)
+    if model and base_url:
+        backend: Backend = read_endpoint(base_url, model, api_key_env)
+    else:
+        backend = "llama" if in_chats else "transformers"
     who, tasks_of = responses or (model or "", backend), {name: files.get(name) for name in names}
-    say = choose_say(quiet)
-    for folder, scores in evaluate_all(who, tasks_of, settings, output, say, keep_thinking=keep_thinking):
+    for folder, scores in evaluate_all(who, tasks_of, settings, output, choose_say(quiet), keep_thinking=keep_thinking):
         report(scores, folder)
 
 

@@ -12,6 +12,7 @@ from autoif import api
 from autoif.cli.interruption import RUN_GRACE_S, interruptible
 from autoif.cli.options import QUIET, SETTINGS, LocalPath
 from autoif.errors import BudgetExhausted, NoData
+from autoif.planning.plan import RunPlan
 from autoif.report.plan import print_plan
 from autoif.report.show import show_made
 
@@ -106,26 +107,27 @@ def run(
     given = {name: value for name, value in options.items() if value is not None}
     given |= {"output": output or folder, "work": work, "set": [*changed, *settings], "recorded": recorded}
     if plan:
-        planned = api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **given)
-        if as_json:
-            click.echo(planned.model_dump_json(indent=2))
-        else:
-            print_plan(planned, Console())
+        _show_plan(api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **given), as_json)
         return
     if yields or tokens_per_second or as_json:
         raise click.UsageError("--json, --yields and --tokens-per-second go with --plan")
     try:
         with interruptible(_resume_hint(), RUN_GRACE_S):
             made = api.run(config, progress=not quiet, **given)
-    except BudgetExhausted:
-        Console(stderr=True).print("the budget is spent; what is there so far:", highlight=False)
-        show_made(folder, Console())
-        raise
-    except NoData:
+    except (BudgetExhausted, NoData) as error:
+        if isinstance(error, BudgetExhausted):
+            Console(stderr=True).print("the budget is spent; what is there so far:", highlight=False)
         show_made(folder, Console())
         raise
     if made.manifest.get("status") == "complete":
         show_made(folder, Console())
+
+
+def _show_plan(planned: RunPlan, as_json: bool) -> None:
+    if as_json:
+        click.echo(planned.model_dump_json(indent=2))
+    else:
+        print_plan(planned, Console())
 
 
 def _resume_hint() -> str:

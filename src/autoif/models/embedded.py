@@ -88,6 +88,7 @@ class EmbeddedServer:
                 "revision": self._model.revision,
                 "api_key_env": "",
                 "concurrency": min(base.spread()[0].concurrency, self._slots),
+                "read_once": True,
                 "timeout_s": max(base.timeout_s, _TIMEOUT_S),
             }
         )

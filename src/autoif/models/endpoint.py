@@ -56,6 +56,9 @@ class Endpoint(Record):
     concurrency: Count | tuple[Count, ...] = 64
     """The most requests in flight at each server, or a list with a number for each; fewer are sent while it says that
     it is busy."""
+    read_once: bool = False
+    """Have requests with the same long beginning wait for the first of them, for a server that reads slowly and keeps
+    what it has read, as llama.cpp on a few cores does. The embedded model is asked so."""
     serve: str = ""
     """Instead of a `base_url`, a command with which Ray starts servers where its cluster has GPUs, such as
     `vllm serve {model} --host {host} --port {port}` (docs/scale.md)."""

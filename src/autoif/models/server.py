@@ -16,6 +16,7 @@ from typing import Any
 from autoif.errors import ModelError
 from autoif.messages import Say
 from autoif.models.batches import RunBatches
+from autoif.models.beginnings import Beginnings
 from autoif.models.dialect import Dialect, Narrowed, fewer_samples, is_too_long, narrow, narrowest, request_body
 from autoif.models.endpoint import Endpoint
 from autoif.models.fleet import Call, Fleet
@@ -52,13 +53,23 @@ class Server:
         self._models: set[str] = set()
         """Those that have answered, by what the server says."""
         self._suspicions = Suspicions()
+        self._beginnings = Beginnings()
         self._noted = Counter[str]()
         """What was said of the server, by its kind."""
 
     async def ask(
         self, request: Request, *, seed: int, samples: int, before: Callable[[], None], keep: Keep
     ) -> list[Completion]:
-        """Return one to `samples` completions from one answer of the server, after `keep` has stored them.
+        """Return one to `samples` completions from one answer of the server, after `keep` has stored them."""
+        if not self.endpoint.read_once:
+            return await self._ask(request, seed, samples, before, keep)
+        async with self._beginnings.turn(request):
+            return await self._ask(request, seed, samples, before, keep)
+
+    async def _ask(
+        self, request: Request, seed: int, samples: int, before: Callable[[], None], keep: Keep
+    ) -> list[Completion]:
+        """Make the request, and learn from a refusal until it is answered or refused for good.
 
         A request that alone is refused yields refused completions with the server's sentence. What a refusal taught is
         kept if the request then went through: otherwise it was not the cause.

@@ -292,7 +292,7 @@ def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
         ) from None
     try:
         with parquet.ParquetFile(path) as table:
-            for number, row in enumerate(_unpack_table(table, path, limit_unpacked(path)), 1):
+            for number, row in enumerate(_unpack_table(table, path, limit_unpacked(path.stat().st_size)), 1):
                 yield SourceRow(f"row {number}", row)
     except UnreadableText as error:
         raise ConfigError(f"{what} file {path}: {error}") from None

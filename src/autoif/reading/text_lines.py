@@ -96,7 +96,7 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
         if kind:
             raise UnreadableText(kind)
         unpack = next((open_ for magic, open_ in _PACKED.items() if head.startswith(magic)), None)
-        limit = limit_unpacked(path) if unpack else None
+        limit = limit_unpacked(path.stat().st_size) if unpack else None
         chunks = _read_chunks(unpack(file) if unpack else file, limit)
         yield io.BufferedReader(_Chunks(_as_utf8(chunks)), _CHUNK_BYTES)
 
@@ -159,9 +159,9 @@ _PACKED: Final[dict[bytes, Callable[[Any], IO[bytes]]]] = {
 }
 
 
-def limit_unpacked(path: Path) -> int:
-    """Return how many bytes a packed file may unpack to."""
-    return min(MAX_UNPACKED_BYTES, max(_SMALL_BYTES, MAX_RATIO * path.stat().st_size))
+def limit_unpacked(packed_bytes: int) -> int:
+    """Return how many bytes a packed file of this size may unpack to."""
+    return min(MAX_UNPACKED_BYTES, max(_SMALL_BYTES, MAX_RATIO * packed_bytes))
 
 
 def _read_chunks(file: IO[bytes], limit: int | None) -> Iterator[bytes]:

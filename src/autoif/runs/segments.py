@@ -21,6 +21,7 @@ from autoif.errors import StoreError
 from autoif.models.answer_rows import ENDINGS, CompletionRow, read_row, shorten_key
 from autoif.models.cache import CompletionCache, Usage
 from autoif.models.journal import import_journals, is_refusal
+from autoif.reading.text_lines import limit_unpacked
 from autoif.records import Record
 from autoif.runs.counts import parse_count
 from autoif.runs.remote import Remote
@@ -78,6 +79,8 @@ def unpack(remote: Remote, name: str) -> Iterator[tuple[str, bytes]]:
     if content is None:
         return
     try:
+        if zstandard.frame_content_size(content) > limit_unpacked(len(content)):  # it would be allocated at once
+            raise StoreError(f"{remote}/{SEGMENTS}/{name} unpacks to more than answers do: bring it back, or delete it")
         whole = zstandard.ZstdDecompressor().decompress(content)
     except zstandard.ZstdError as error:
         raise StoreError(f"{remote}/{SEGMENTS}/{name} is damaged ({error}): bring it back, or delete it") from None
