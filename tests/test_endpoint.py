@@ -39,6 +39,19 @@ def test_a_command_that_can_serve_nobody_is_refused(fields: dict[str, str], comp
         Endpoint.model_validate(fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({}, "batch is for one provider"),
+        ({"base_url": ["http://one/v1", "http://two/v1"]}, "batch is for one provider"),
+        ({"base_url": "http://host/v1", "read_once": True}, "batch for a day: leave one of them out"),
+    ],
+)
+def test_batches_go_to_one_provider_and_none_waits_for_another(fields: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        Endpoint.model_validate({"batch": True, **fields})
+
+
 def test_a_served_model_is_named_by_its_name_and_is_not_the_embedded_one() -> None:
     served = Endpoint(model="big", serve="vllm serve {model} --port {port}")
     assert (served.identity, served.is_embedded) == ("big", False)

@@ -131,6 +131,8 @@ class Endpoint(Record):
     def _check_batch(self) -> "Endpoint":
         if self.batch and (self.base_url == EMBEDDED or len(self.addresses) > 1):
             raise ValueError("batch is for one provider: give base_url a single address, or leave batch out")
+        if self.batch and self.read_once:
+            raise ValueError("read_once has requests wait for an answer, and batch for a day: leave one of them out")
         return self
 
     @model_validator(mode="after")
