@@ -33,6 +33,19 @@ def test_the_fraction_done_extrapolates_later_stages_from_what_earlier_ones_keep
     assert progress.fraction() == 25 / 50
 
 
+def test_no_time_is_told_while_it_is_unknown_how_many_records_reach_the_last_stage(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = Progress(Console(file=io.StringIO()))
+    progress.begin(("03", "05"), total=40)
+    now[0] += 30
+    progress.watch("03", [RECORD] * 20, [DROPPED] * 0, 20)
+    progress.watch("05", [RECORD] * 19, [], 19)
+    assert progress.seconds_left() is None
+    progress.watch("05", [RECORD], [])
+    assert progress.seconds_left() == 30
+
+
 def test_time_left_is_told_once_there_is_something_to_tell(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

@@ -29,7 +29,7 @@ _LINE_S = 10.0
 _WINDOW_S = 60.0
 _EARLY = 0.05
 _FEW = 20
-"""Records that have left the last stage, before what comes of it is forecast."""
+"""Records that have entered the last stage before anything is forecast: what the stages keep of fewer says little."""
 _SOURCE_LINES = 8
 _CHARS = 160
 _MADE = {STAGES["instructions"][-1].folder: "instructions", STAGES["queries"][-1].folder: "rows"}
@@ -202,20 +202,25 @@ class Progress:
 
     def forecast(self, usage: Usage) -> str:
         """Return what the run comes to in the end, by what it has done so far; "" while it is too early to tell."""
-        done, stage = self.fraction(), self._stages[-1] if self._stages else ""
-        last = self._counts.get(stage)
-        if done < _EARLY or not last or last.entered < _FEW or stage not in _MADE:
+        done, work, made = self._extrapolate()
+        stage = self._stages[-1] if self._stages else ""
+        if self._is_early() or stage not in _MADE or self._counts[stage].entered < _FEW:
             return ""
-        made = self._extrapolate()[2]
+        done /= work
         spend = f", ${usage.usd / done:.2f}" if usage.usd else ""
         return f"about {made:,.0f} {_MADE[stage]}, {usage.tokens / done:,.0f} tokens{spend} in the end"
 
     def seconds_left(self) -> float | None:
         """Return the estimated seconds to the end of the step, or None while it is too early to tell."""
         done, elapsed = self.fraction(), time.monotonic() - self._begun
-        if done < _EARLY or elapsed < 2:
+        if self._is_early() or elapsed < 2:
             return None
         return elapsed * (1 - done) / done
+
+    def _is_early(self) -> bool:
+        *before, last = self._stages or ("",)
+        entered = self._counts.get(last, StageCount()).entered
+        return self.fraction() < _EARLY or (bool(before) and entered < _FEW)
 
     def summary(self, usage: Usage, verdicts: int) -> str:
         """Return one line: speeds over the last minute, spend, time left, what it comes to, and what holds it back."""
