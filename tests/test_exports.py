@@ -330,7 +330,10 @@ def test_rows_that_a_copy_has_too_are_counted(tmp_path):
         "-o",
         str(tmp_path / "o"),
     ]
-    assert f"{len(pairs())} rows are there more than once" in CliRunner().invoke(cli, given).stderr
+    assert (
+        f"rows that are there more than once (is one of the inputs a copy?): {len(pairs())}\n"
+        in CliRunner().invoke(cli, given).stderr
+    )
     assert "more than once" not in CliRunner().invoke(cli, [*given[:2], *given[3:], "--overwrite"]).stderr
 
 
@@ -339,7 +342,7 @@ def test_thoughts_and_tokens_in_rows_of_others_are_counted(tmp_path, answer):
     turns = [{"role": "user", "content": "What is hot?"}, {"role": "assistant", "content": answer}]
     (tmp_path / "rows.jsonl").write_text(json.dumps({"messages": turns}))
     done = CliRunner().invoke(cli, ["export", str(tmp_path / "rows.jsonl"), "--to", "trl", "-o", str(tmp_path / "o")])
-    assert "1 rows hold a thought or tokens of a chat template" in done.stderr
+    assert "rows with a thought or tokens of a chat template, which a model would learn: 1\n" in done.stderr
 
 
 @pytest.mark.parametrize("answer", ["", " \n", "\u200b\u2800"])
