@@ -19,17 +19,19 @@ class Beginnings:
     """What one server has read, and whose turn it is to read more."""
 
     def __init__(self) -> None:
-        self._known = set[str]()
-        self._turns = dict[str, asyncio.Lock]()
+        self._known = set[int]()
+        self._turns = dict[int, asyncio.Lock]()
 
     @asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[None]:
         """Wait until a request may be made; make it within the block."""
         beginning = "\n".join(content for _, content in request.messages[:-1])
-        if len(beginning) > _LONG and beginning not in self._known:
-            async with self._turns.setdefault(beginning, asyncio.Lock()):
-                if beginning not in self._known:
+        key = hash(beginning)
+        if len(beginning) > _LONG and key not in self._known:
+            async with self._turns.setdefault(key, asyncio.Lock()):
+                if key not in self._known:
                     yield
-                    self._known.add(beginning)
+                    self._known.add(key)
+                    del self._turns[key]
                     return
         yield
