@@ -5,6 +5,9 @@ The weights are stored in bf16. For small models of the catalog, to be trained w
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -37,8 +40,9 @@ def _convert(gguf: Path, folder: Path) -> None:
 
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     try:
-        read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
+        with _making_once("GGUFReader", "get_tensor_name_map"):
+            read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
     except (ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"transformers can't read {gguf.name} ({str(error).splitlines()[0][:200]})") from None
     config = read.config
@@ -52,3 +56,17 @@ def _convert(gguf: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _making_once(*names: str) -> Iterator[None]:
+    """Let gguf make what has these names once: transformers reads the file three times, and maps names 397 times."""
+    package = import_module("gguf")
+    plain = {name: getattr(package, name) for name in names}
+    for name, make in plain.items():
+        setattr(package, name, cache(make))
+    try:
+        yield
+    finally:
+        for name, make in plain.items():
+            setattr(package, name, make)
