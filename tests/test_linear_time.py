@@ -69,7 +69,7 @@ from autoif.vocabulary.carrying import carry
 Reader = Callable[[str], object]
 
 LONGEST = 100_000
-SIZES = [16, 20, 24, 28, 32, 40, 64, 2_000, 8_000, 20_000, 50_000, LONGEST]
+SIZES = [16, 20, 24, 28, 32, 40, 64, 500, 2_000, 8_000, 20_000, 50_000, LONGEST]
 """Small steps first: what doubles with each character is caught while it takes a second."""
 SLOW_S = 12.0
 """CPU time for 100,000 characters, on a slow machine that counts branches, too."""
@@ -262,10 +262,11 @@ def test_every_module_with_a_regular_expression_is_in_the_table_or_reads_nothing
 
 
 def shapes() -> Iterator[tuple[str, str, str]]:
-    """Yield (beginning, what is repeated, end): each unit alone, then the longer texts with the likeliest others."""
-    yield from ((start, unit, end) for unit in UNITS for start, end in (("", ""), ("", "x")))
-    yield from (("", unit, end) for unit in UNITS if unit.isspace() for end in ENDS)
-    yield from ((start, unit, "") for unit in PAIRED for start in STARTS)
+    """Yield (beginning, what is repeated, end): each unit alone, then the likeliest others, each shape once."""
+    alone = (("", unit, end) for unit in UNITS for end in ("", "x"))
+    ended = (("", unit, end) for unit in UNITS if unit.isspace() for end in ENDS)
+    begun = ((start, unit, "") for unit in PAIRED for start in STARTS)
+    yield from dict.fromkeys(itertools.chain(alone, ended, begun))
 
 
 def write_text(shape: tuple[str, str, str], size: int) -> str:
@@ -276,22 +277,25 @@ def write_text(shape: tuple[str, str, str], size: int) -> str:
 def climb(read: Reader, shape: tuple[str, str, str], limit_s: float) -> tuple[int, float]:
     """Return the length at which a text of a shape took too long, and the seconds; (0, the last) if none did.
 
-    The climb ends early where even four times the time for twice the length would stay below the limit; or, from
-    20,000 characters on, where it grew so that a part of it that is quadratic can't reach the limit.
+    From 2,000 characters on the climb ends early where even four times the time for twice the length would stay below
+    the limit; or where the time grew so little since the step before that the part of it that is quadratic can't reach
+    the limit.
     """
-    taken = 0.0
+    fixed = taken = 0.0
     for previous, size in itertools.pairwise([1, *SIZES]):
         text = write_text(shape, size)
         before, begin = taken, time.process_time()
         read(text)
         taken = time.process_time() - begin
+        fixed = fixed or taken
         if taken > limit_s:
             return size, taken
-        if size >= 2_000 and taken * (LONGEST / size) ** 2 < limit_s:
-            break
-        # At 20,000 after 8,000, that is 4 times the time at most, five eighths of it can be quadratic, which at 100,000
-        # characters makes 17.5 times as much of the whole.
-        if size >= 20_000 and taken < 1.6 * before * size / previous and taken * 3.5 * LONGEST / size < limit_s:
+        if size < 2_000:
+            continue
+        # Of a time that grew by under 1.6 times as much as the length, this share at most can be quadratic.
+        longer, left = size / previous, LONGEST / size
+        share = 0.375 * longer / (longer - 1) if taken - fixed < 1.6 * (before - fixed) * longer else 1
+        if taken * (share * left**2 + (1 - share) * left) < limit_s:
             break
     return 0, taken
 
