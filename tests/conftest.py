@@ -6,7 +6,6 @@ import os
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,13 +53,22 @@ async def cache(tmp_path: Path) -> AsyncIterator[ReadAnswers]:
         yield answers
 
 
-_SLOW = {"smollm2", "one_core"}
-"""Fixtures of the tests that load a real model."""
+_REAL_MODELS = {"smollm2", "one_core"}
+"""Fixtures of the tests that load one."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that load a real model, so that no process is left with them at the end."""
-    items.sort(key=lambda item: not _SLOW.intersection(getattr(item, "fixturenames", ())))
+    """Begin with the modules that load a real model or have a time limit of their own: those take long.
+
+    `make test` gives its processes a module at a time in this order. So none is left with a long one at the end, and
+    those that compute (real models) run beside those that wait (Ray, stores that fail).
+    """
+    long = {
+        item.path
+        for item in items
+        if item.get_closest_marker("timeout") or _REAL_MODELS.intersection(getattr(item, "fixturenames", ()))
+    }
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_collection_finish() -> None:
@@ -148,11 +156,7 @@ def smollm2(make_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """SmolLM2-135M as a folder that transformers loads."""
 
     def fetch(folder: Path) -> None:
-        import gguf
-
-        with warnings.catch_warnings(action="ignore"), pytest.MonkeyPatch.context() as patch:
-            # Of transformers, which reads the whole file three times, each in some seconds.
-            patch.setattr(gguf, "GGUFReader", lru_cache(gguf.GGUFReader))
+        with warnings.catch_warnings(action="ignore"):  # of transformers
             done = run_here("models", "fetch", "smollm2-135m", "--weights", folder, cwd=folder.parent)
         assert done.returncode == 0, done.stderr
         assert done.stdout.split()[-1] == str(folder)
