@@ -1,6 +1,7 @@
 """`autoif.run` and `autoif.load_run`: what a program, a notebook and the command line call."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -127,7 +128,7 @@ def test_contradictory_options_are_refused(tmp_path, monkeypatch):
     with pytest.raises(autoif.ConfigError, match='output is ""'):
         autoif.run(recorded=True, output="")
     with pytest.raises(autoif.ConfigError, match="--shards '3'"):
-        autoif.run(recorded=True, shards=3)
+        autoif.run(recorded=True, shards="3")
     assert not list(tmp_path.iterdir())
 
 
@@ -138,9 +139,32 @@ def test_an_option_that_there_is_not_is_refused_and_the_nearest_named(tmp_path):
         autoif.run(recorded=True, output=tmp_path / "run", yields="paper")
     with pytest.raises(TypeError, match="no option is called 'retry'"):
         autoif.plan(retry=True)
-    with pytest.raises(autoif.ConfigError, match="until is 'instruction': give one of 'instructions', 'queries'"):
+    with pytest.raises(autoif.ConfigError, match="until is 'instruction': Input should be 'instructions' or 'queries'"):
         autoif.run(recorded=True, output=tmp_path / "run", until="instruction")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recorded": "false"}, {"retry_refused": "no"}, {"resume_with_changes": 1}, {"progress": "off"},
+        {"workers": True}, {"workers": "2"}, {"recordings": 3}, {"recordings": [3]}, {"answers": {"a": 1}},
+        {"instructions": b"runs/first"}, {"output": 3}, {"output": b"runs/first"}, {"shards": 3}, {"until": 3},
+        {"tokens_per_second": "fast"}, {"tokens_per_second": True}, {"tokens_per_second": -1}, {"config": None},
+        {"config": {"preset": "paper"}}, {"config": b"paper"},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_an_option_of_another_type_is_refused_by_name(options):
+    (name,) = options
+    with pytest.raises(autoif.ConfigError, match=f"^{name} is .*: [^\n]*$"):
+        autoif.plan(**options)
+
+
+def test_a_path_may_be_whatever_names_one(tmp_path):
+    (tmp_path / "seeds.txt").write_text("Use no commas.\n")
+    (entry,) = os.scandir(tmp_path)
+    assert autoif.plan(seeds=entry, output=entry) == autoif.plan(seeds=str(tmp_path / "seeds.txt"))
 
 
 @pytest.mark.parametrize("option", ["base_url", "model", "output", "set", *sorted(PlanOptions.__optional_keys__)])

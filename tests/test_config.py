@@ -78,6 +78,18 @@ def test_a_setting_does_not_rename_the_preset_that_it_goes_over():
         load_config("quickstart", ["preset=paper"])
 
 
+def test_yes_or_no_is_no_number_and_a_flag_is_read_as_it_is_meant(tmp_path):
+    numbers = [name for name, value in flatten(Config().model_dump()) if type(value) in {int, float}]
+    assert len(numbers) > 60
+    for name in [*numbers, "budget.usd", "budget.tokens", "models.judge.usd_per_million_prompt_tokens"]:
+        with pytest.raises(ConfigError, match=f'"{name}": .*number'):
+            load_config("paper", [f"{name}=true"])
+    (tmp_path / "mine.toml").write_text('[scoring]\nenabled = "false"\nsamples = true\n')
+    with pytest.raises(ConfigError, match=r'^setting "scoring.samples": Input should be a number, not true$'):
+        load_config(str(tmp_path / "mine.toml"))
+    assert not load_config("paper", ["scoring.enabled=no"]).scoring.enabled
+
+
 def test_every_wrong_setting_is_named_at_once():
     with pytest.raises(ConfigError, match=r"scoring\.samples.*preferences\.pairs"):
         load_config("paper", ["scoring.samples=0", "preferences.pairs=2"])

@@ -13,13 +13,14 @@ from contextlib import suppress
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar, Unpack, cast, get_type_hints
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from rich.console import Console
 
 from autoif.config import Config, load_config
 from autoif.errors import ConfigError, needing_extra
+from autoif.given_values import check_type
 from autoif.pipeline import Step
 from autoif.planning.plan import RunPlan
 from autoif.reading.stored_rows import Rows
@@ -81,7 +82,7 @@ class PlanOptions(Options, total=False):
 
     yields: str | Path | None
     """The folder of a pilot or of an earlier run, or the name of a published source (docs/planning.md)."""
-    tokens_per_second: float | None
+    tokens_per_second: Annotated[float, Field(gt=0)] | None
     """Completion tokens, over all that is in flight."""
 
 
@@ -93,6 +94,7 @@ _SETTINGS = {
     "workers": "execution.workers",
 }
 """Options that are short for a setting."""
+_TYPES = get_type_hints(PlanOptions, include_extras=True)
 
 
 class Run:
@@ -242,15 +244,11 @@ def plan(
 
 
 def _take_options(options: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """Return the options that are given: None stands for the default. Python itself checks no names of a TypedDict."""
-    for name in options:
-        if name not in known:
-            near = get_close_matches(name, ["output", "base_url", "model", "set", *known], 1)
-            raise TypeError(f"no option is called {name!r}" + (f": is it {near[0]!r}?" if near else ""))
-    given = {name: value for name, value in options.items() if value is not None}
-    if given.get("until", "queries") not in get_args(Step):
-        raise ConfigError(f"until is {given['until']!r}: give one of {', '.join(map(repr, get_args(Step)))}")
-    return given
+    """Return the options that are given: None stands for the default. Python itself checks nothing of a TypedDict."""
+    if name := next((name for name in options if name not in known), ""):
+        near = get_close_matches(name, ["output", "base_url", "model", "set", *known], 1)
+        raise TypeError(f"no option is called {name!r}" + (f": is it {near[0]!r}?" if near else ""))
+    return {name: check_type(name, value, _TYPES[name]) for name, value in options.items() if value is not None}
 
 
 def _list_files(given: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -265,6 +263,8 @@ def _arrange(
     options: Options,
 ) -> tuple[Config, RunOptions]:
     """Return the resolved settings and the options of a run."""
+    config = config if isinstance(config, Config) else check_type("config", config, str | Path)
+    output = check_type("output", output, str | Path | None)
     short = {f"models.all.{name}": value for name, value in endpoint.items()} | {
         key: options.get(name) for name, key in _SETTINGS.items()
     }

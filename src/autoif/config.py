@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import JsonValue, ValidationError, model_validator
 
 from autoif.errors import ConfigError
+from autoif.given_values import Settings
 from autoif.models.endpoint import Budget
 from autoif.prompts import Prompts
 from autoif.reading.json_text import MAX_DEPTH, parse_json, read_toml
 from autoif.reading.text_lines import expand_home
-from autoif.records import HomePath, Record
+from autoif.records import HomePath
 from autoif.sandbox import SandboxSettings
 from autoif.settings import (
     ROLES,
@@ -38,7 +39,7 @@ from autoif.settings import (
 )
 
 
-class Config(Record):
+class Config(Settings):
     """A resolved run configuration."""
 
     preset: str = "paper"

@@ -10,15 +10,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from autoif.faults.reasons import FOUND_BEFORE_ANSWERS, FindingReason
+from autoif.given_values import Settings
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
-from autoif.records import HomePath, Record
+from autoif.records import HomePath
 from autoif.thresholds import RejectedThreshold, ScoreThreshold, ShareThreshold, Threshold
 
 ROLES: tuple[Role, ...] = ("writer", "responder", "judge")
 
 
-class Models(Record):
+class Models(Settings):
     """Who writes, who answers, who judges: one model by default (self-alignment); each role may have another."""
 
     writer: Endpoint = Endpoint()
@@ -36,7 +37,7 @@ class Models(Record):
         return self.model_copy(update={str(role): endpoint for role, endpoint in endpoints.items()})
 
 
-class SelfInstruct(Record):
+class SelfInstruct(Settings):
     """§3.2, seeds and rewrites."""
 
     rewrites_per_seed: int = Field(default=100, ge=0)
@@ -55,7 +56,7 @@ class SelfInstruct(Record):
     max_tokens: int = Field(default=2048, ge=16)
 
 
-class Verification(Record):
+class Verification(Settings):
     """§3.2, verification functions and cases."""
 
     functions_per_instruction: int = Field(default=8, ge=1)
@@ -104,7 +105,7 @@ class Verification(Record):
         return self
 
 
-class CrossValidation(Record):
+class CrossValidation(Settings):
     """§3.2, functions against cases."""
 
     case_agreement: ShareThreshold = "> 0.5"
@@ -150,7 +151,7 @@ class CrossValidation(Record):
         return findings
 
 
-class ContrastSettings(Record):
+class ContrastSettings(Settings):
     """Beyond §3.2: functions are chosen by their verdicts on answers, with the instruction and without it."""
 
     enabled: bool = False
@@ -196,7 +197,7 @@ class ContrastSettings(Record):
         return self
 
 
-class BackTranslationSettings(Record):
+class BackTranslationSettings(Settings):
     """§3.2, back-translation and NLI."""
 
     enabled: bool = True
@@ -215,7 +216,7 @@ class BackTranslationSettings(Record):
     max_tokens: int = Field(default=128, ge=8)
 
 
-class Augmentation(Record):
+class Augmentation(Settings):
     """§3.3, queries joined with instructions."""
 
     queries_per_instruction: int = Field(default=16, ge=1)
@@ -228,7 +229,7 @@ class Augmentation(Record):
     """§3.3: English; "" takes every language."""
 
 
-class RejectionSampling(Record):
+class RejectionSampling(Settings):
     """§3.3, responses and their verification."""
 
     responses_per_prompt: int = Field(default=8, ge=1)
@@ -251,7 +252,7 @@ class RejectionSampling(Record):
     """Longest response that is kept."""
 
 
-class Scoring(Record):
+class Scoring(Settings):
     """§3.3, quality verification."""
 
     enabled: bool = True
@@ -270,7 +271,7 @@ class Scoring(Record):
     max_tokens: int = Field(default=1024, ge=8)
 
 
-class Deduplication(Record):
+class Deduplication(Settings):
     """Beyond §3.4: instructions that are one constraint in other words."""
 
     behaviour: bool = False
@@ -279,7 +280,7 @@ class Deduplication(Record):
     """The share of texts on which both must agree, among those that either accepts and those that either rejects."""
 
 
-class Sft(Record):
+class Sft(Settings):
     """§3.4, rows for SFT."""
 
     strict: bool = False
@@ -288,7 +289,7 @@ class Sft(Record):
     """The most rows of a prompt, the best by quality, then by pass rate; 0 is any number."""
 
 
-class Preferences(Record):
+class Preferences(Settings):
     """§3.4, pairs for DPO."""
 
     positive: ShareThreshold = "> 0.5"
@@ -310,7 +311,7 @@ class Preferences(Record):
     variants."""
 
 
-class Rewards(Record):
+class Rewards(Settings):
     """§3.4, prompts with their functions for online training."""
 
     balanced: bool = False
@@ -319,7 +320,7 @@ class Rewards(Record):
     """Each constraint says how likely its functions are right, 0 to 1."""
 
 
-class Execution(Record):
+class Execution(Settings):
     """How the work is laid out; nothing here changes the results."""
 
     engine: Literal["local", "ray"] = "local"

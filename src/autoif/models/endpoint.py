@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from autoif.given_values import Settings
 from autoif.models.catalog import find_model
-from autoif.records import Record
 
 EMBEDDED = ""
 """The `base_url` that stands for the model this package runs itself."""
@@ -33,7 +33,7 @@ _OWN_MEMBERS = {"messages", "prompt", "n"}
 Count = Annotated[int, Field(ge=1)]
 
 
-class Endpoint(Record):
+class Endpoint(Settings):
     """One model at one or several OpenAI-compatible servers, or the embedded model."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -245,7 +245,7 @@ def check_command(command: str) -> list[str]:
     return words
 
 
-class Budget(Record):
+class Budget(Settings):
     """What a run may spend, over all its processes and resumptions; None is no limit."""
 
     tokens: int | None = Field(default=None, ge=0)

@@ -18,9 +18,9 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from autoif.given_values import Settings
 from autoif.models.text import holds_token
 from autoif.reading.text_lines import expand_home
-from autoif.records import Record
 
 Turns = tuple[tuple[str, str], ...]
 Name = Literal[
@@ -249,7 +249,7 @@ def _packaged(name: Name) -> Any:
     return Field(default_factory=partial(load_packaged, name))
 
 
-class Prompts(Record):
+class Prompts(Settings):
     """What the models are asked: the name of a packaged set (docs/prompts.md), or the path of a prompt file.
 
     `autoif show --prompts` prints them.

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pydantic import Field, JsonValue
 
+from autoif.given_values import Settings
 from autoif.models.requests import Completion, FinishReason, sampling_seed
 from autoif.records import Record
 from autoif.sampling.precision import Precision
@@ -14,7 +15,7 @@ ENGINE_OPTIONS = ("tensor_parallel_size", "gpu_memory_utilization", "max_model_l
 """Settings of vLLM alone."""
 
 
-class GenerationSettings(Record):
+class GenerationSettings(Settings):
     """How a model generates a response, in evaluations and in the rounds of online data."""
 
     temperature: float = Field(default=0.8, ge=0, le=2)

@@ -2,14 +2,14 @@
 
 from pydantic import Field
 
+from autoif.given_values import Settings
 from autoif.processors import count_processors
-from autoif.records import Record
 from autoif.sandbox.outcomes import Limits
 from autoif.sandbox.pool import MAX_WORKERS
 from autoif.sandbox.sandbox import AUTO, Sandbox
 
 
-class SandboxSettings(Record):
+class SandboxSettings(Settings):
     """How model-written code runs (docs/sandbox.md)."""
 
     backend: str = AUTO

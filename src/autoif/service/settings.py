@@ -9,14 +9,14 @@ from typing import Final
 from pydantic import Field
 
 from autoif.errors import ConfigError
-from autoif.records import Record
+from autoif.given_values import Settings
 from autoif.sandbox import SandboxSettings
 
 TOKEN_VARIABLE: Final = "AUTOIF_SERVICE_TOKEN"
 SHORTEST_TOKEN: Final = 16
 
 
-class ServiceSettings(Record):
+class ServiceSettings(Settings):
     """How a server listens, and how much it takes on."""
 
     host: str = "127.0.0.1"
