@@ -166,6 +166,33 @@ def test_rows_that_were_there_and_are_gone_are_no_empty_data_set(recorded, tmp_p
             read(run.preferences)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("export", "run", "--to", "trl", "-o", "out"), ("push", "run", "-o", "out"), ("verify", "--dataset", "run")],
+)
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_data_set_that_a_run_has_lost_is_not_taken_for_one_without_rows(replayed, tmp_path, arguments, is_folder):
+    lost = Path(shutil.copytree(replayed, tmp_path / "run")) / "sft.jsonl"
+    lost.unlink()
+    if is_folder:
+        lost.mkdir()
+    assert "run/sft.jsonl is missing: restore it, or run the same" in fails_here(*arguments, cwd=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_other_programs_leave_in_a_run_is_nothing_and_stays(recorded, tmp_path):
+    run = autoif.load_run(shutil.copytree(recorded.path, tmp_path / "run"))
+    for name in ("kept-0000 (1).jsonl", "kept-0000-conflict.jsonl", "._kept-0000.jsonl", ".DS_Store", "kept-old.jsonl"):
+        (run.path / "07_scoring" / name).write_bytes(b"\0\5")
+    (run.path / "queries.jsonl").unlink()
+    (run.path / "queries.jsonl").mkdir()
+    assert run.funnel == recorded.funnel
+    autoif.run(recorded=True, output=run.path, progress=False)
+    autoif.run(recorded=True, output=run.path, progress=False, set="scoring.mean=>= 9", resume_with_changes=True)
+    assert (run.path / "queries.jsonl.edited1").is_dir()
+    assert (run.path / "07_scoring" / "kept-0000 (1).jsonl").read_bytes() == b"\0\5"
+
+
 @pytest.mark.parametrize("given", [[("scoring.samples", 3)], 3, [3]])
 def test_settings_of_another_form_are_refused_with_the_forms_there_are(given):
     with pytest.raises(autoif.ConfigError, match="set takes settings as in"):

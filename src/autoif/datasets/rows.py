@@ -22,7 +22,7 @@ from autoif.models.text import is_blank
 from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import read_json_lines
 from autoif.records import Verdict, VerifiedInstruction
-from autoif.runs.store import DATA_SETS, explain_folder
+from autoif.runs.store import DATA_SETS, explain_folder, is_made
 
 Columns = dict[str, JsonValue]
 """What a line of a file holds, by column."""
@@ -242,10 +242,15 @@ class RowSets:
 
 
 def find_data_sets(path: Path) -> list[Path]:
-    """Return a file as it is, of a run folder its data sets. Raises ConfigError: the folder has none."""
+    """Return a file as it is, of a run folder its data sets.
+
+    Raises:
+        ConfigError: the folder has none.
+        StoreError: the run has made one, and it is gone.
+    """
     if not path.is_dir():
         return [path]
-    found = [path / name for name in DATA_SETS if (path / name).is_file()]
+    found = [path / name for name in DATA_SETS if is_made(path, name)]
     if not found:
         raise ConfigError(f"{path} has none of {', '.join(DATA_SETS)}: {explain_folder(path)}")
     return found

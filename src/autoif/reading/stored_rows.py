@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.json_text import parse_json
-from autoif.runs.store import read_digests, reading_errors
+from autoif.runs.store import is_made, reading_errors
 
 if TYPE_CHECKING:
     import datasets
@@ -98,11 +98,7 @@ class Rows(Sequence[Row]):
 
     def _is_there(self) -> bool:
         """Tell whether the run has made the file yet. Raises StoreError: it has, and the file or its folder is gone."""
-        if self.path.exists():
-            return True
         folder = self.path.parent
         if not folder.is_dir():
             raise StoreError(f"{folder} is gone: load the run from where it is now")
-        if self.path.name in read_digests(folder):
-            raise StoreError(f"{self.path} is missing: restore it, or run the same command again, which makes it anew")
-        return False
+        return is_made(folder, self.path.name)

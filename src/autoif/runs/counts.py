@@ -13,7 +13,7 @@ from typing import Any, Literal
 from autoif.errors import StoreError
 from autoif.reading.json_text import parse_json
 from autoif.records import Dropped, Reason
-from autoif.runs.store import COUNTS, check_digest, list_shards, read_digests, read_own_lines
+from autoif.runs.store import COUNTS, check_digest, list_shards, read_digests, read_own_lines, reading_errors
 from autoif.runs.whole_files import to_line
 
 
@@ -71,9 +71,11 @@ def read_notes(run: Path) -> Notes:
 
 
 def read_counts(run: Path) -> dict[str, FileCount]:
-    """Return what is noted of the files of a run; a line that a kill has cut is none."""
+    """Return what is noted of the files of a run; a line that a kill has cut is none.
+    Raises StoreError: it can't be read."""
     path = run / COUNTS
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ()
+    with reading_errors(path):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ()
     return {count.file: count for line in lines if (count := parse_count(line))}
 
 

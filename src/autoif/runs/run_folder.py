@@ -26,6 +26,7 @@ from autoif.runs.store import (
     INSTRUCTIONS,
     MANIFEST,
     SEGMENTS,
+    SHARD_NAME,
     SLICES,
     check_digest,
     digest_line,
@@ -52,6 +53,11 @@ class Elsewhere(Protocol):
     def bring(self, digests: Mapping[str, str]) -> None:
         """Put these files, by name, into the folder. Raises StoreError: one is missing, or has another digest."""
         ...
+
+
+def _digest(path: Path) -> str | None:
+    """Return the digest of a file, None for what stands in its place."""
+    return digest_file(path) if path.is_file() else None
 
 
 def refuse_links(run: Path) -> None:
@@ -165,9 +171,8 @@ class RunFolder:
             for name in self._digests:
                 self._set_aside(self.path / name)
                 (self.path / name).unlink(missing_ok=True)
-            for ending in (".jsonl", f".jsonl{PACKED}"):
-                for shard in self.path.glob(f"[0-9][0-9]_*/*-[0-9][0-9][0-9][0-9]*{ending}"):
-                    shard.unlink()
+            for shard in filter(lambda path: SHARD_NAME.fullmatch(path.name), self.path.glob("[0-9][0-9]_*/*")):
+                shard.unlink()
             for stage in self.path.glob("[0-9][0-9]_*"):
                 if not any(stage.iterdir()):
                     stage.rmdir()
@@ -179,7 +184,7 @@ class RunFolder:
     def _set_aside(self, path: Path, digest: str = "") -> None:
         """Give a file another name if it is neither what was written last nor of this digest, which comes now."""
         name = str(path.relative_to(self.path))
-        if not path.exists() or digest_file(path) in {digest, self._digests.get(name)}:
+        if not path.exists() or _digest(path) in {digest, self._digests.get(name)}:
             return
         numbers = itertools.count(1)
         kept = next(
@@ -209,7 +214,7 @@ class RunFolder:
         noted = self._counts.get(name)
         if not (noted and noted.made_of == source and self.has(name)):
             return False
-        return not (self.path / name).exists() or digest_file(self.path / name) == self._digests[name]
+        return not (self.path / name).exists() or _digest(self.path / name) == self._digests[name]
 
     def write_rows(self, name: str, rows: Rows, *, made_of: str = "", pack: bool = False) -> None:
         """Write a JSONL file, whole or not at all, and note its digest; a version changed by hand is kept aside.

@@ -74,6 +74,8 @@ _OWN = {
     MANIFEST, COMPLETIONS, INSTRUCTIONS, QUERIES, SFT, PREFERENCES, REWARDS, FOLDED, DECISIONS, REVIEWED, AUDIT,
     DIGESTS, COUNTS, EVENTS, SLICES, SEGMENTS, *FOLDERS,
 }  # fmt: skip
+SHARD_NAME = re.compile(r"(?:kept|dropped)-\d{4,}\.jsonl(?:\.zst)?")
+"""Of a stage's own files: "kept-0000 (1).jsonl" is a copy that somebody's program made."""
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
 
 
@@ -107,7 +109,8 @@ def read_run(run: Path) -> dict[str, JsonValue]:
 def list_shards(run: Path, stage: str, kind: Literal["kept", "dropped"], index: int | None = None) -> list[Path]:
     """Return the files of a stage in a run folder, in order: of all shards, or of one."""
     name = f"{kind}-{'*' if index is None else format(index, '04d')}.jsonl"
-    return sorted([*(run / stage).glob(name), *(run / stage).glob(name + PACKED)], key=shard_number)
+    found = [*(run / stage).glob(name), *(run / stage).glob(name + PACKED)]
+    return sorted((each for each in found if SHARD_NAME.fullmatch(each.name)), key=shard_number)
 
 
 def shard_number(path: Path | str) -> int:
@@ -221,9 +224,18 @@ def find_rows(path: Path, name: str) -> Path:
     Raises StoreError: the folder has no such file."""
     if not path.is_dir():
         return path
-    if not (path / name).is_file():
+    if not is_made(path, name):
         raise StoreError(f"{path} has no {name}: {explain_folder(path)}")
     return path / name
+
+
+def is_made(folder: Path, name: str) -> bool:
+    """Tell whether a run has made one of its files yet. Raises StoreError: it has, and the file is gone."""
+    if (folder / name).is_file():
+        return True
+    if name in read_digests(folder):
+        raise StoreError(f"{folder / name} is missing: restore it, or run the same command again, which makes it anew")
+    return False
 
 
 def explain_folder(path: Path) -> str:
