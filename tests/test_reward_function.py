@@ -1,12 +1,14 @@
 """The reward function: what TRL's trainers hand over, what they get, and in which processes and threads."""
 
 import asyncio
+import contextlib
 import json
-import os
 import pickle
+import runpy
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -295,7 +297,6 @@ def test_a_forked_trainer_process_starts_a_sandbox_of_its_own():
 # With the real trainer
 
 LETTERS = "abcdefghij "
-OFFLINE = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
 
 
 @pytest.fixture(scope="module")
@@ -334,52 +335,42 @@ def write_rewards(path: Path) -> Path:
     return path
 
 
-TRAINED = """
-import json, runpy, sys
-from datasets import load_dataset
-from trl import GRPOConfig, GRPOTrainer
-from autoif import Limits, VerificationReward
-
-model, rewards, output, example = sys.argv[1:]
-calls = []
-
-class Watched(VerificationReward):
-    def __call__(self, completions, **columns):
-        found = super().__call__(completions, **columns)
-        calls.append([completions, columns["functions"], found])
-        return found
-
-reward = Watched("fraction", limits=Limits(timeout_s=20), workers=1)
-trainer = GRPOTrainer(
-    model,
-    reward_funcs=[reward, reward.verify],
-    train_dataset=load_dataset("json", data_files=rewards, split="train"),
-    args=GRPOConfig(f"{output}/watched", num_generations=4, per_device_train_batch_size=4, max_steps=2,
-                    max_completion_length=12, logging_steps=1, save_strategy="no", use_cpu=True),
-)
-trainer.train()
-reward.close()
-logged = [entry for entry in trainer.state.log_history if "reward" in entry]
-print("RESULT", json.dumps([calls, logged]))
-sys.argv[1:] = model, rewards, f"{output}/example"
-runpy.run_path(example, run_name="__main__")
-"""
-
-
 @pytest.fixture(scope="module")
-def trained(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Train with a watched reward and by the example, in one process that loads the trainer once."""
+def trained(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any], list[Any]]:
+    """Train with a watched reward and by the example; return the folder, the reward's calls, and what was logged."""
+    from datasets import load_dataset
+    from trl import GRPOConfig, GRPOTrainer
+
+    calls: list[Any] = []
+
+    class Watched(VerificationReward):
+        def __call__(self, completions, **columns):
+            found = super().__call__(completions, **columns)
+            calls.append([completions, columns["functions"], found])
+            return found
+
     home = tmp_path_factory.mktemp("home")
-    done = subprocess.run(
-        [sys.executable, "-c", TRAINED, model, write_rewards(home / "rewards.jsonl"), home, ROOT / "examples/grpo.py"],
-        env={**os.environ, **OFFLINE, "HF_HOME": str(home)}, capture_output=True, text=True, timeout=240, cwd=home,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return home, done.stdout
+    rewards = write_rewards(home / "rewards.jsonl")
+    with warnings.catch_warnings(action="ignore"), pytest.MonkeyPatch.context() as patch, contextlib.chdir(home):
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", home / "cache")
+        with Watched("fraction", limits=Limits(timeout_s=20), workers=1) as reward:
+            trainer = GRPOTrainer(
+                str(model),
+                reward_funcs=[reward, reward.verify],
+                train_dataset=load_dataset("json", data_files=str(rewards), split="train"),
+                args=GRPOConfig(
+                    str(home / "watched"), num_generations=4, per_device_train_batch_size=4, max_steps=2,
+                    max_completion_length=12, logging_steps=1, save_strategy="no", use_cpu=True,
+                ),
+            )  # fmt: skip
+            trainer.train()
+        patch.setattr(sys, "argv", ["grpo.py", str(model), str(rewards), str(home / "example")])
+        runpy.run_path(str(ROOT / "examples/grpo.py"), run_name="__main__")
+    return home, calls, [entry for entry in trainer.state.log_history if "reward" in entry]
 
 
 def test_the_real_trainer_trains_on_it_in_both_forms(trained):
-    calls, logged = json.loads(trained[1].rpartition("RESULT ")[2].splitlines()[0])
+    _, calls, logged = trained
     assert len(calls) == len(logged) == 2
     with Sandbox(Limits(timeout_s=20), workers=1) as sandbox:
         for (completions, functions, found), entry in zip(calls, logged, strict=True):
