@@ -36,6 +36,11 @@ def teach(complaint: object) -> Dialect | None:
         ([{"error": {"code": 400, "message": 'Unknown name "seed": Cannot find field.'}}], ("seed", None)),
         ({"message": {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}}, ("seed", None)),
         ({"detail": [{"loc": ["body", "stop"], "msg": "not permitted"}]}, ("stop", None)),
+        ("La température doit être supérieure à 0", ("temperature", 0.0)),
+        ("La temperatura debe ser mayor que 0", ("temperature", 0.0)),
+        ("温度参数必须大于0", ("temperature", 0.0)),
+        ({"errors": {"temperature": ["must be greater than 0"]}}, ("temperature", 0.0)),
+        ({"seed": ["This field is not allowed."]}, ("seed", None)),
         ({"error": {"message": "Unsupported value", "param": "temperature"}}, ("temperature", 0.0)),
         (
             "unknown field `seed`, expected one of `model`, `messages`, `temperature`, `top_p`, `n`, `stop`, "
@@ -66,6 +71,17 @@ def test_a_field_is_found_by_its_name_and_refused_for_its_value(
         ("The maximum tokens you requested exceeds the model limit of 300.", Dialect(most_tokens=300)),
         ("maxTokens must be less than or equal to 300", Dialect(most_tokens=300)),
         ("max_new_tokens must be <= 300", Dialect(most_tokens=300)),
+        ("参数max_tokens取值范围为[1,300]", Dialect(most_tokens=300)),
+        (
+            "`max_tokens` must be less than or equal to `300`, the maximum value for `max_tokens` is less than the "
+            "`context_window` for this model",
+            Dialect(most_tokens=300),
+        ),
+        ("Unrecognized request argument supplied: max_tokens", Dialect(token_limit="max_completion_tokens")),
+        ("Unrecognized request argument supplied: n", Dialect(samples_per_request=2)),
+        ("Only one candidate can be specified", Dialect(samples_per_request=2)),
+        ("response mime type 'application/json' is unsupported", Dialect(json_mode="json_object")),
+        ("constrained decoding is not supported in this mode", Dialect(json_mode="json_object")),
         ("Requested output length exceeds the maximum of 300 output tokens", Dialect(most_tokens=300)),
         ("This response_format type is unavailable now", Dialect(json_mode="json_object")),
         ("不支持response_format参数", Dialect(json_mode="json_object")),
@@ -96,6 +112,8 @@ def test_a_complaint_that_names_no_field_teaches_nothing(complaint: str) -> None
         "This model only support stream mode, please enable the stream parameter to access the model.",
         "parameter.enable_thinking must be set to false for non-streaming calls",
         "Stream must be set to true",
+        "Only stream mode is supported",
+        "该模型仅支持流式输出",
     ],
 )
 def test_a_server_that_only_streams_is_asked_to(complaint: str) -> None:
@@ -116,6 +134,9 @@ def test_a_server_that_only_streams_is_asked_to(complaint: str) -> None:
         'messages: Unexpected role "system".',
         "This model doesn't support system messages. Try again without a system message.",
         "Developer instruction is not enabled for models/gemma-3-27b-it",
+        "Input should be 'user' or 'assistant'",
+        "A conversation must start with a user message.",
+        "invalid message role: system",
     ],
 )
 def test_a_refused_system_turn_begins_the_users(complaint: str) -> None:
@@ -164,3 +185,20 @@ def test_what_two_requests_learn_at_once_is_the_same_in_either_order() -> None:
 )  # fmt: skip
 def test_the_room_for_an_answer_is_read_from_the_complaint(complaint: str, room: int | None) -> None:
     assert find_room(complaint, 1000) == room
+
+
+def test_a_room_that_turns_out_too_small_is_halved_until_the_prompt_is_refused() -> None:
+    """vLLM counts a prompt that is too long only up to the first token that is too many."""
+    request, dialect, tried = Request("writer", "test", messages=(("user", "Hi"),), max_tokens=1000), Dialect(), 0
+    while True:
+        asked = min(1000, dialect.most_tokens)
+        complaint = (
+            f"This model's maximum context length is 2048 tokens. However, you requested {asked} output tokens and "
+            f"your prompt contains at least {2049 - asked} input tokens, for a total of at least 2049 tokens."
+        )
+        step = narrow(dialect, request_body(request, "m", dialect, seed=7, samples=1), complaint)
+        if step is None:
+            break
+        assert not step.lasting
+        dialect, tried = step.dialect, tried + 1
+    assert tried < 9

@@ -363,8 +363,8 @@ async def test_a_wrong_path_is_told_from_an_unknown_model(code: int) -> None:
     [
         (raw(b"<!doctype html><p>Welcome</p>", content_type="text/html"), "answers with a web page"),
         (raw(b" <html>"), "answers with a web page"),
-        (says(["hello"]), "answers with JSON that is no object"),
-        (says({"hello": "world"}), "answers with JSON that has no choices"),
+        (says(["hello"]), 'answers with JSON that is no object (["hello"])'),
+        (says({"status": "no gpu"}), 'answers with JSON that has no choices ({"status": "no gpu"})'),
         (raw(b"", code=308, Location="https://elsewhere.example/"), "redirects to https://elsewhere.example/"),
     ],
 )
@@ -529,6 +529,21 @@ async def test_an_answer_that_says_there_was_no_error_is_one(more: dict[str, Any
         (400, "litellm.APIConnectionError: Connection error."),
         (400, "CUDA out of memory"),
         (422, "The request was aborted"),
+        (400, "server busy, please try again. maximum pending requests exceeded"),
+        (400, "您的账户已达到速率限制，请您控制请求频率"),
+        (400, "该模型当前访问量过大，请您稍后再试"),
+        (400, "Trop de requêtes"),
+        (400, "Слишком много запросов"),
+        (400, "リクエストが多すぎます"),
+        (403, "Concurrent request limit exceeded"),
+        (400, "no healthy upstream"),
+        (400, "socket hang up"),
+        (400, "fetch failed"),
+        (400, "Internal server error"),
+        (400, "EngineCore encountered an issue. See stack trace for the root cause."),
+        (400, "llama runner process has terminated: exit status 2"),
+        (400, "upstream error: do request failed"),
+        (400, "Model reloaded."),
     ],
 )
 async def test_a_passing_failure_is_one_whatever_status_a_gateway_gives_it(code: int, message: str) -> None:
@@ -550,6 +565,20 @@ async def test_a_passing_failure_is_one_whatever_status_a_gateway_gives_it(code:
         (403, "The free tier of the model has been exhausted", "add credit"),
         (403, "Your team doesn't have any credits or licenses yet", "add credit"),
         (403, "Your subscription has expired", "add credit"),
+        (400, "This organization's monthly spend limit has been reached.", "add credit"),
+        (403, "user quota is not enough (insufficient_user_quota)", "add credit"),
+        (400, "Guthaben aufgebraucht", "add credit"),
+        (400, "Недостаточно средств на балансе", "add credit"),
+        (400, "残高が不足しています", "add credit"),
+        (400, "You have reached your specified API usage limits. You will regain access on 2026-12-01.", "after that"),
+        (
+            429,
+            "Usage limit reached for 5 hour. Your limit will reset at 02:30",
+            "run the same command again after that",
+        ),
+        (400, "无效的令牌", "the key in $MY_KEY is refused (HTTP 400)"),
+        (400, "No auth credentials found", "the key in $MY_KEY is refused (HTTP 400)"),
+        (400, "The security token included in the request is expired", "the key in $MY_KEY is refused (HTTP 400)"),
         (403, "Your API key has been blocked due to suspicious activity", "forbids this (HTTP 403): Your API key"),
         (429, "You have reached your monthly usage limit", "run the same command again after that"),
         (429, "Tokens per hour limit exceeded", "run the same command again after that"),
@@ -573,6 +602,11 @@ async def test_what_no_prompt_is_to_blame_for_ends_the_run_at_once(
         (413, "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7000, please reduce "
               "your message size. Upgrade today at https://console.groq.com/settings/billing"),
         (403, "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO"),
+        (403, "Prompt injection detected"),
+        (403, "Ihre Anfrage verstößt gegen unsere Richtlinien"),
+        (403, "コンテンツポリシーに違反しています"),
+        (403, "prompt token count of 9000 exceeds the limit of 8192"),
+        (403, "The decoder prompt (length 9000) is longer than the maximum model length of 8192."),
         (400, "litellm.ContentPolicyViolationError: refused"),
         (400, "Content Exists Risk"),
         (451, "Unavailable for legal reasons"),
@@ -767,6 +801,48 @@ async def test_an_event_may_be_in_several_lines() -> None:
     async with StubServer(raw(content.encode(), content_type="text/event-stream")) as server:
         [answer], _ = await post(server)
     assert answer["choices"][0]["message"]["content"] == "hello"
+
+
+@pytest.mark.parametrize(
+    ("events", "texts"),
+    [
+        (
+            [
+                {"choices": [{"delta": {"content": "no"}}]},
+                {"choices": [{"message": {"content": "no"}, "finish_reason": "stop"}]},
+            ],
+            ["no"],
+        ),
+        ([{"choices": [{"message": {"content": "no"}, "finish_reason": "stop"}]}] * 2, ["no"]),
+        (
+            [{"choices": [{"index": 0, "delta": {"content": each}, "finish_reason": "stop"} for each in ("a", "b")]}],
+            ["a", "b"],
+        ),
+    ],
+    ids=["the whole at the end", "everything twice", "one number for all"],
+)
+def test_a_stream_holds_each_choice_once(events: list[Any], texts: list[str]) -> None:
+    content = "".join(f"data: {json.dumps(each)}\n\n" for each in events) + "data: [done]\n\n"
+    read = bodies.read_body(content.encode())
+    assert [each["message"]["content"] for each in read["choices"]] == texts
+
+
+async def test_an_answer_or_an_error_alone_in_a_list_is_one() -> None:
+    assert bodies.read_body(json.dumps([ANSWER]).encode()) == ANSWER
+    assert "API key" in await error_of(StubServer(default=says([{"error": {"message": "API key not valid"}}])))
+
+
+async def test_an_error_in_a_stream_is_told_in_the_servers_words() -> None:
+    stream = raw(b'data: {"error": {"message": "The server is on fire", "code": 500}}\n\n')
+    assert "last with: The server is on fire" in await error_of(StubServer(default=stream), retries=0)
+
+
+async def test_a_key_that_an_answer_quotes_is_struck_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-0123456789abcdef")
+    said = {**ANSWER, "warning": "the key sk-0123456789abcdef ends soon"}
+    async with StubServer(default=says(said)) as server:
+        [answer], _ = await post(server, api_key_env="MY_KEY")
+    assert answer["warning"] == "the key *** ends soon"
 
 
 @pytest.mark.parametrize("end", ["", "null"])

@@ -31,6 +31,10 @@ def wait_s(**headers: str) -> float:
         ("2015-10-21T09:28:20.5+02:00", 20.5),
         (f"{NOW + 20}", 20),
         (f"{NOW + 20}000", 20),
+        (f"{NOW + 20}000000", 20),
+        (f"{NOW + 20}000000000", 20),
+        ("2015-10-21 07:28:20 UTC", 20),
+        ("1d2h", 93_600),
         ("-3", 0),
         (f"{NOW - 20}", 0),
     ],
@@ -42,7 +46,7 @@ def test_a_time_is_read_in_every_way_of_writing_one(value: str, seconds: float) 
 
 @pytest.mark.parametrize(
     "value", ["", "soon", "-5", "1e999", "nan", "Wed, 21 Oct 99999 07:28:00 GMT", "Mon, 32 Foo 2026 99:99:99 GMT",
-              "0x10", "٣", "Wed, 21 Oct 2015 07:28:00 +9999999", "²"]
+              "0x10", "9" * 300, "٣", "Wed, 21 Oct 2015 07:28:00 +9999999", "²"]
 )  # fmt: skip
 def test_a_time_that_means_nothing_asks_for_nothing(value: str) -> None:
     assert wait_s(Retry_After=value) == 0
@@ -100,12 +104,25 @@ def test_a_limit_is_a_reason_to_wait_for_a_busy_server_only() -> None:
         ({"error": {"message": "Rate limit reached. Please try again in 6m0s."}}, 360),
         ({"error": {"message": "Please try again in 250ms."}}, 0.25),
         ({"error": {"message": "Please retry after 20 seconds."}}, 20),
+        ({"error": {"message": "Try again in 3 days"}}, 259_200),
+        ({"error": {"retryAfterMs": 1500}}, 1.5),
         ({"error": {"message": "请等待2秒后重试"}}, 2),
+        ({"error": {"message": "2分钟后再试"}}, 120),
+        ({"error": {"message": "30초 후에 다시 시도하세요"}}, 30),
+        ({"error": {"message": "Veuillez réessayer dans 30 secondes"}}, 30),
+        ({"error": {"message": "Bitte in 30 Sekunden erneut versuchen"}}, 30),
+        ({"error": {"message": "Повторите через 2 минуты"}}, 120),
+        ({"error": {"message": "Only 3 models in 5 regions"}}, 0),
         ({"error": {"message": "Try again later, 3 of 5 are done."}}, 0),
     ],
 )
 def test_how_long_to_wait_is_read_from_the_body(body: object, seconds: float) -> None:
     assert read_complaint(json.dumps(body).encode(), {}).wait_s == seconds
+
+
+def test_a_moment_at_which_a_limit_resets_is_read_from_words() -> None:
+    words = "Rate limit exceeded. Remaining: 0. Limit resets at: 2015-10-21 07:28:20 UTC"
+    assert find_wait_s({"Date": CLOCK}, words, None) == 20
 
 
 def test_without_the_servers_clock_this_machines_is_taken() -> None:

@@ -99,6 +99,16 @@ def test_logprobs_that_are_not_there_are_empty(logprobs: object) -> None:
         ("FinishReason.STOP", "stop"),
         ("ALTERNATIVE_STATUS_FINAL", "stop"),
         ("normal", "stop"),
+        ("endTurn", "stop"),
+        ("eosFound", "stop"),
+        ("<|im_end|>", "stop"),
+        ("stop_token_id", "stop"),
+        ("max_len", "length"),
+        ("context_full", "length"),
+        ("out_of_tokens", "length"),
+        ("flagged", "refused"),
+        ("data_inspection_failed", "refused"),
+        ("stopped_by_user", "unknown"),
         ({"type": "length", "length": 128}, "length"),
         ({"type": "stop", "matched": 151645}, "stop"),
         (None, "unknown"),
@@ -148,7 +158,10 @@ def test_a_label_may_be_as_long_as_it_might_be() -> None:
     )
 
 
-@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error", "cancelled"])
+@pytest.mark.parametrize(
+    "reason",
+    ["error", "abort", "insufficient_system_resource", "network_error", "cancelled", "load_shed", "upstream_closed"],
+)
 def test_a_choice_that_failed_on_the_way_is_no_completion(reason: str) -> None:
     fine, failed = {"text": "x", "finish_reason": "stop"}, {"text": "half", "finish_reason": reason}
     answer = read_server_answer({"choices": [fine, failed]})
@@ -259,6 +272,19 @@ def test_a_choice_that_carries_an_error_is_no_completion(error: object) -> None:
         ),
         ([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}], "a", "hm"),
         ([{"text": "hm", "thought": True}, {"text": "a"}], "a", "hm"),
+        ([{"reasoningContent": {"reasoningText": {"text": "hm", "signature": "x"}}}, {"text": "a"}], "a", "hm"),
+        ([{"type": "reasoning_content", "reasoning_text": {"text": "hm"}}, {"type": "text", "text": "a"}], "a", "hm"),
+        (
+            [
+                {"type": "reasoning", "summary": [{"text": "hm"}]},
+                {"type": "message", "content": [{"type": "output_text", "text": "a"}]},
+            ],
+            "a",
+            "hm",
+        ),
+        ('[{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}]', "a", "hm"),
+        ('[{"type": "circle", "text": "a"}]', '[{"type": "circle", "text": "a"}]', ""),
+        ({"reasoning": "hm", "score": 9}, '{"reasoning": "hm", "score": 9}', ""),
         ("<think>hm</think>a", "a", "hm"),
         ([{"type": "text", "text": {"value": "text", "annotations": []}}], "text", ""),
         ([{"type": "text", "content": "text"}], "text", ""),
@@ -286,6 +312,7 @@ def test_content_is_a_text_or_a_list_of_parts(content: object, text: str, reason
         {"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
         {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "x"}]},
         {"reasoning": {"summary": [{"text": "hm"}]}},
+        {"reasoning_text": "hm"},
     ],
 )
 def test_a_thought_beside_the_content_is_kept_beside_the_answer(field: dict[str, object]) -> None:
@@ -320,6 +347,9 @@ def test_an_answer_that_is_none_says_why(message: dict[str, object], reason: obj
     [
         {"delta": {"role": "assistant", "content": "text"}},
         {"message": {}, "delta": {"content": "text"}},
+        {"message": {"role": "assistant", "content": None}, "delta": {"content": "text"}},
+        {"message": [{"role": "assistant", "content": "text"}]},
+        {"message": {"content": "text", "refusal": "None"}},
         {"message": "text"},
         {"message": {"text": "text"}},
         {"message": {"content": ""}, "text": "text"},

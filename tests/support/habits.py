@@ -109,6 +109,7 @@ HABITS: dict[str, Known] = {
     "twice": _says("the whole answer twice", "ANSWERANSWER"),
     "markdown_fence": _says("a fence around each answer", "```markdown\nANSWER\n```"),
     "json_around": _says("an object around each answer", '{"response": "ANSWER"}'),
+    "thought_in_json": _says("an object with the thought and the answer", '{"thinking": "PONDER", "answer": "ANSWER"}'),
     "json_text": _rewrites("the answer as a JSON string", lambda _, text: json.dumps(f"{text}\n")),
     "sse_as_text": _says(
         "a whole stream as the text", 'data: {"choices":[{"delta":{"content":"ANSWER"}}]}\n\ndata: [DONE]'

@@ -61,6 +61,7 @@ _PAGE = re.compile(
     re.IGNORECASE,
 )
 """Of nginx, which has no other."""
+_THOUGHTS = frozenset({"thinking", "thought", "thoughts", "reasoning", "analysis"})
 _WRAPPERS = frozenset({"response", "answer", "content", "text", "output", "message", "reply", "result"})
 
 
@@ -127,14 +128,15 @@ def _drop_turns(text: str) -> str:
 
 
 def _unwrap(text: str) -> str:
-    """Return the one text in an object that a gateway put it in."""
+    """Return the one text in an object that a gateway put it in, alone or with the thought."""
     try:
         found: Any = parse_json(text)
     except ValueError:
         return text
-    if not isinstance(found, dict) or len(found) != 1:
+    said = {name: each for name, each in found.items() if name not in _THOUGHTS} if isinstance(found, dict) else {}
+    if len(said) != 1:
         return text
-    [(name, value)] = found.items()
+    [(name, value)] = said.items()
     return value if name in _WRAPPERS and isinstance(value, str) else text
 
 

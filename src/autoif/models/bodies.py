@@ -157,6 +157,8 @@ def unwrap(answer: Any, depth: int = 0) -> Any:
             return unwrap(parse_json(answer, strict=False), depth + 1)
         except ValueError:
             return answer
+    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict):
+        return answer[0] if {"choices", "error"} & answer[0].keys() else answer
     if isinstance(answer, dict) and "choices" not in answer:
         for name in _WRAPPED_IN:
             inner = unwrap(answer.get(name), depth + 1)
@@ -208,7 +210,7 @@ def _decode(content: bytes, charset: str | None) -> str:
 def _read_events(text: str) -> Iterator[dict[str, Any]]:
     """Yield the objects of a stream of server-sent events, up to [DONE], which is {"done": True}."""
     for kind, event in _list_events(text):
-        if event == ["[DONE]"]:
+        if len(event) == 1 and event[0].strip("[]").upper() == "DONE":
             yield {"done": True}
             return
         try:
@@ -249,6 +251,8 @@ class _Choice:
     """The parts of the message, by member."""
     logprobs: Any = None
     """Of the first token, which is all that is read of them."""
+    may_repeat: bool = False
+    """Whether the last piece is a message with its end, as of an answer in one piece."""
 
     def add(self, piece: dict[str, Any]) -> None:
         if (end := find_end(piece)) is not None:
@@ -257,6 +261,7 @@ class _Choice:
         if isinstance(piece.get("text"), str):
             self.texts.append(piece["text"])
         delta = piece.get("delta", piece.get("message"))
+        self.may_repeat = "delta" not in piece and end is not None
         if isinstance(delta, dict):
             if self.message is None:
                 self.message = {}
@@ -277,7 +282,8 @@ class _Choice:
         if self.texts:
             joined["text"] = _join_pieces(self.texts)
         if self.message is not None:
-            said: dict[str, Any] = {name: _join_pieces(pieces) for name, pieces in self.written.items()}
+            least = 1 if self.may_repeat else _LONG_ENOUGH
+            said: dict[str, Any] = {name: _join_pieces(pieces, least) for name, pieces in self.written.items()}
             parts = {name: [*some, *filter(None, [said.get(name)])] for name, some in self.listed.items()}
             joined["message"] = self.message | said | parts
         return joined
@@ -287,9 +293,9 @@ _LONG_ENOUGH = 20
 """Characters of which no two pieces of an honest stream are alike by chance."""
 
 
-def _join_pieces(pieces: list[str]) -> str:
+def _join_pieces(pieces: list[str], least: int = _LONG_ENOUGH) -> str:
     """Return the text of a stream, of which some servers repeat with each piece, or at the end, what came before."""
-    if len(pieces) > 1 and len(pieces[-1]) >= _LONG_ENOUGH:
+    if len(pieces) > 1 and len(pieces[-1]) >= least:
         if all(later.startswith(earlier) for earlier, later in itertools.pairwise(pieces)):
             return pieces[-1]
         if pieces[-1] == "".join(pieces[:-1]):
@@ -302,11 +308,12 @@ def _join_events(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
     choices: dict[int, _Choice] = {}
     for event in events:
         joined |= {name: value for name, value in event.items() if name != "choices" and value is not None}
-        pieces = event.get("choices")
-        for place, piece in enumerate(pieces if isinstance(pieces, list) else ()):
-            if isinstance(piece, dict):
-                index = piece.get("index", place)
-                choices.setdefault(index if isinstance(index, int) else place, _Choice()).add(piece)
+        listed = event.get("choices")
+        pieces = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        told = [piece.get("index", place) for place, piece in enumerate(pieces)]
+        apart = len({index for index in told if isinstance(index, int)}) == len(told)
+        for place, piece in enumerate(pieces):
+            choices.setdefault(told[place] if apart else place, _Choice()).add(piece)
     if choices and not joined.get("done") and any(choice.finish_reason is None for choice in choices.values()):
         raise ValueError("the stream breaks off")
     if choices or "error" not in joined:

@@ -34,15 +34,18 @@ class ComplaintKind(StrEnum):
 _URL = re.compile(r"https?://\S+")
 """Where a complaint sends people, as to …/settings/billing, says nothing of what it is about."""
 _MONEY = re.compile(
-    r"insufficient[_ ](?:quota|balance|funds|credits?)|credit balance|out of (?:credits?|funds|money)|billing"
+    r"insufficient[_ ](?:user[_ ])?(?:quota|balance|funds|credits?)|credit balance|out of (?:credits?|funds|money)"
+    r"|billing"
     r"|payment required|(?:add|buy|purchase) (?:more )?credits? to (?:continue|access)|overdue|arrear(?:s|age)"
-    r"|recharge|top up|spending limit|used all available credits|account is in good standing"
+    r"|recharge|top up|spend(?:ing)? limit|budget limit|past due|quota is not enough|key limit exceeded"
+    r"|used all available credits|account is in good standing"
     r"|(?:balance|credits?|funds) (?:is|are|has been|have been) (?:insufficient|too low|exhausted|used up)"
     r"|not[_ ]enough[_ ](?:balance|credits?|funds)|ha(?:ve|s) (?:no|any) (?:balance|credits?|funds)"
     r"|no (?:balance|credits?|funds) (?:left|remain|available)|account balance|included credits"
     r"|payment method|free (?:tier|trial|quota).{0,60}(?:exhaust|ended|expired|used up)"
     r"|subscription (?:has |is )?(?:expired|ended|inactive)|ExceededBudget|budget (?:has been |is )?exceeded"
-    r"|exceeded (?:your|their|its|the) budget|余额|欠费|账户.{0,4}不足|额度.{0,6}(?:不足|用尽|耗尽|失败)",
+    r"|exceeded (?:your|their|its|the) budget|余额|欠费|账户.{0,4}不足|额度.{0,6}(?:不足|用尽|耗尽|失败)"
+    r"|預算|残高|잔액|solde\b.{0,20}insuffisant|guthaben|saldo insuficiente|недостаточно средств",
     re.IGNORECASE,
 )
 _EXHAUSTED = re.compile(
@@ -50,34 +53,52 @@ _EXHAUSTED = re.compile(
     r"|每日|当日|今日|每月|本月",
     re.IGNORECASE,
 )
-_LOADING = re.compile(r"\bloading\b|warming up|starting up|is not ready|currently loading|cold start", re.IGNORECASE)
+_SPENT = re.compile(r"usage limits?\b.{0,40}\b(?:regain|reset)|reached your .{0,30}usage limit", re.IGNORECASE)
+"""The same, by which it is known with any status."""
+_LOADING = re.compile(
+    r"\b(?:down)?loading\b|warming up|starting up|scaling up|initiali[sz]ing|is not ready|cold start", re.IGNORECASE
+)
 _CONTENT = re.compile(
     r"content[_ ]?(?:filter|policy|management)|moderation|flagged|responsibleai|\bsafety\b|\bblocked\b"
     r"|safety_check|violates? (?:our|the|its) |sensitive[_ ](?:content|information|words?)"
     r"|usage (?:polic|guideline)"
     r"|data_inspection|(?:input|output) (?:new_)?sensitive|inappropriate|prohibited|guardrail"
-    r"|content exists risk|high[- ]risk|legal reasons|不安全|敏感|违规",
+    r"|content exists risk|high[- ]risk|legal reasons|\bunsafe|prompt injection|jailbreak|inappropri|security audit"
+    r"|不安全|敏感|违规|違反|gegen unsere richtlinien|политик\w{0,3} безопасности",
     re.IGNORECASE,
 )
-_HOURLY = re.compile(r"\b(?:per|this)[- _]?hour\b|\bhourly\b|每小时", re.IGNORECASE)
+_HOURLY = re.compile(r"\b(?:per|this)[- _]?hour\b|\bhourly\b|每小时|usage (?:limit|quota)|使用上限", re.IGNORECASE)
 _THROTTLED = re.compile(
     r"throttl|too many (?:concurrent )?requests|too many tokens,|rate[ _-]?limit(?:ed|[ _-](?:exceeded|reached))"
     r"|RESOURCE_EXHAUSTED|overloaded|over capacity|capacity exceeded|concurrency limit|exceeded .{0,60}rate limit"
-    r"|(?:request|token|qps)s?_limit_exceeded|频繁|限流|并发数?.{0,4}(?:过|超)|负载|繁忙|过载|请稍[后候]",
+    r"|(?:request|token|qps)s?_limit_exceeded|频繁|限流|并发数?.{0,4}(?:过|超)|负载|繁忙|过载|请您?稍[后候]|速率限制"
+    r"|(?:server|model|system) is (?:currently |too )?busy|pending requests"
+    r"|no (?:available|healthy) (?:worker|upstream|backend)"
+    r"|concurren\w{1,3} (?:request )?limit|error code: 1015|(?:try|retry)(?: your request| again)? later"
+    r"|trop de requêtes|zu viele anfragen|demasiadas solicitudes|слишком много запросов"
+    r"|リクエストが多すぎ|요청이 너무 많",
     re.IGNORECASE,
 )
 """Whatever the status: gateways pass on what their provider says of its load as 400, 403 or 500."""
-_DOWN = re.compile(r"model.{0,40}(?:crashed|unloaded|is not loaded|is cold)|temporarily unavailable", re.IGNORECASE)
+_DOWN = re.compile(
+    r"model.{0,40}(?:crashed|unloaded|reloaded|is not loaded|is cold|operation cancell?ed)|temporarily unavailable",
+    re.IGNORECASE,
+)
 _BROKEN = re.compile(
     r"\btimed? ?-?out\b|deadline exceeded|connection (?:error|reset|refused|termination|closed)|APIConnectionError"
-    r"|upstream connect|bad gateway|out of memory|(?:was|been) (?:aborted|cancell?ed)",
+    r"|upstream connect|bad gateway|out of memory|(?:was|been) (?:aborted|cancell?ed)|socket hang up|\bECONN[A-Z]+"
+    r"|fetch failed|unexpected EOF|\binternal (?:server )?error\b(?! while)|EngineCore|CUDA error"
+    r"|process has terminated|stream closed|do[_ ]request[_ ]failed|(?:response )?status code 5\d\d",
     re.IGNORECASE,
 )
 _KEY = re.compile(
     r"api[ _-]?key(?: is| has| was)? ?(?:not valid|invalid|expired|revoked|disabled|missing|not found)"
     r"|api[ _-]?key (?:has |was |is )?(?:been )?(?:blocked|suspended|deactivated)|API_KEY_INVALID"
     r"|(?:invalid|incorrect|expired|missing|wrong) ?api[ _-]?key|UNAUTHENTICATED|authentication (?:failed|error|fails)"
-    r"|(?:invalid|expired) (?:access|bearer|auth\w*) token|access token (?:is )?(?:invalid|expired)|login fail",
+    r"|(?:invalid|expired|malformed) (?:access|bearer|auth\w*) token|no auth credentials|authorization token missing"
+    r"|(?:access|bearer|security) token .{0,30}(?:invalid|expired)|login fail"
+    r"|provide an api[ _-]?key|api[ _-]?key not provided|api[ _-]schlüssel"
+    r"|身份验证|令牌(?:已过期|无效|验证)|无效的令牌",
     re.IGNORECASE,
 )
 _OF_THE_REQUEST = re.compile(
@@ -112,6 +133,8 @@ def find_kind(words: str, status: int, *, says_when: bool = False) -> ComplaintK
         return ComplaintKind.EXHAUSTED if exhausted and "minute" not in words.lower() else ComplaintKind.BUSY
     if status < 500 and _MONEY.search(words):
         return ComplaintKind.MONEY
+    if status < 500 and _SPENT.search(words):
+        return ComplaintKind.EXHAUSTED
     if status == 503 and _LOADING.search(words):
         return ComplaintKind.LOADING
     if status < 500 and _KEY.search(words):

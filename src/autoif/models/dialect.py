@@ -39,6 +39,15 @@ _STANDARD = ("presence_penalty", "frequency_penalty")
 Neutral = Literal["all", "standard", "none"]
 _NEUTRALS: tuple[Neutral, ...] = ("all", "standard", "none")
 _WHOLE = ("seed", "stop", "top_logprobs", "logprobs")
+_SPELLINGS = {
+    "top_p": "top[ _-]?p", "temperature": "temp[eé]ratu(?:re?|ra)|温度", "top_logprobs": "top[ _-]?logprobs",
+    "logprobs": r"logprobs|log[ -]?probabilit\w{1,3}",
+    "max_tokens": (
+        "max(?:imum)?[ _]?(?:completion|output|new)?[ _]?tokens|(?:completion|output|new) tokens|maxOutputTokens"
+    ),
+}  # fmt: skip
+FIELDS = frozenset({*_BY_VALUE, *_WHOLE, *NEUTRAL, "n", "response_format", *_TOKEN_LIMITS})
+"""What is sent and may be refused, by name."""
 SMALLEST_TEMPERATURE = 0.01
 """Instead of a 0 that a server refuses: near enough to greedy."""
 
@@ -142,10 +151,12 @@ def _has_system_turn(body: Mapping[str, Any]) -> bool:
 
 
 _TOO_LONG = re.compile(
-    r"context[ _-]?(?:length|size|window|limit)|maximum context|too long|exceed_context|prompt is too|"
-    r"input length|max_model_len|上下文长度|超出.{0,6}长度|超长|reduce the length|reduce your message|"
+    r"(?<!than the [`'])context[ _-]?(?:length|size|window|limit)|maximum context|too long|exceed_context|"
+    r"prompt is too|input length|max_model_len|上下文长度|超出.{0,6}长度|超长|reduce the length|reduce your message|"
     r"(?:request|body|payload) (?:body |entity |is )?too large|model token limit|must have less than \d{1,9} tokens|"
-    r"input token count|exceeds? (?:the )?max(?:imum)? (?:prompt |input )?length",
+    r"input token count|exceeds? (?:the )?max(?:imum)? (?:prompt |input )?length|prompt token count|too many tokens:|"
+    r"tokens (?:in the request |count )exceeds? (?:the )?limit|exceed max message tokens|longueur du contexte|長すぎ|"
+    r"(?:prompt|input)\b[^.]{0,40} (?:is|are) longer than",
     re.IGNORECASE,
 )
 
@@ -195,8 +206,7 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
     asked = body.get(dialect.token_limit)
     limit = asked if isinstance(asked, int) else 0
     if is_too_long(complaint):
-        room = find_room(complaint, limit)
-        return Narrowed(replace(dialect, most_tokens=room), lasting=False) if room else None
+        return _fit(dialect, limit, find_room(complaint, limit))
     words = _ALLOWED.sub(_drop_list, _QUOTED.sub(" ", complaint))
     sent = [name for name, value in NEUTRAL.items() if body.get(name) == value and dialect.neutral != "none"]
     if any(_names(name.replace("_", "[ _-]?"), words) for name in sent):
@@ -206,26 +216,41 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
         return Narrowed(weaker, lasting=not _ONE_ANSWER.search(words))
     if "n" in body and _CHOICES.search(words):
         return Narrowed(fewer_samples(dialect, body))
-    if "max_tokens" in body and "max_completion_tokens" in words and "max_tokens" in words:
-        return Narrowed(replace(dialect, token_limit="max_completion_tokens"))
-    if _names(
-        "max(?:imum)?[ _]?(?:completion|output|new)?[ _]?tokens|(?:completion|output|new) tokens|maxOutputTokens", words
-    ):
-        smaller = [int(number) for number in re.findall(r"\d{1,9}", words.replace(",", ""))]
-        smaller = [number for number in smaller if _LEAST_ROOM <= number < limit]
-        if smaller:
-            return Narrowed(replace(dialect, most_tokens=max(smaller)))
+    if limited := _limit_tokens(dialect, body, words, limit):
+        return Narrowed(limited)
     for name in _BY_VALUE:
-        if isinstance(body.get(name), int | float) and _names(name.replace("_", "[ _-]?"), words):
+        if isinstance(body.get(name), int | float) and _names(_SPELLINGS.get(name, name), words):
             value = float(body[name])
             refused = {(name, value), (name, 0.0)} if value == SMALLEST_TEMPERATURE else {(name, value)}
             return Narrowed(replace(dialect, refused=dialect.refused | refused))
     for name in _WHOLE:
-        if name in body and _names(name.replace("_", "[ _-]?"), words):
+        if name in body and _names(_SPELLINGS.get(name, name), words):
             return Narrowed(replace(dialect, refused=dialect.refused | {(name, None)}))
     if changed := _change_form(dialect, body, words):
         return Narrowed(changed)
     return Narrowed(_less_neutral(dialect)) if sent and guess else None
+
+
+def _fit(dialect: Dialect, limit: int, room: int | None) -> Narrowed | None:
+    """Return the dialect with as many tokens for this answer as there is room for.
+
+    Where they were lowered before, what the complaint counts isn't all: then they are at least halved.
+    """
+    if room and limit == dialect.most_tokens:
+        room = min(room, limit // 2)
+    return Narrowed(replace(dialect, most_tokens=room), lasting=False) if room and room >= _LEAST_ROOM else None
+
+
+def _limit_tokens(dialect: Dialect, body: Mapping[str, Any], words: str, limit: int) -> Dialect | None:
+    """Return the dialect with another limit of tokens, or another name of it; None if that isn't refused."""
+    other = replace(dialect, token_limit="max_completion_tokens")
+    if "max_tokens" in body and "max_completion_tokens" in words and "max_tokens" in words:
+        return other
+    if _names(_SPELLINGS["max_tokens"], words):
+        numbers = re.findall(r"\d{1,9}", _RANGE.sub(r"\1 \2", words).replace(",", ""))
+        if smaller := [int(number) for number in numbers if _LEAST_ROOM <= int(number) < limit]:
+            return replace(dialect, most_tokens=max(smaller))
+    return other if "max_tokens" in body and _NO_MAX_TOKENS.search(words) else None
 
 
 def _change_form(dialect: Dialect, body: Mapping[str, Any], words: str) -> Dialect | None:
@@ -250,14 +275,21 @@ _ALLOWED = re.compile(
     re.IGNORECASE,
 )
 """A list of all that a server takes, which strict ones add to the field that they refuse."""
+_RANGE = re.compile(r"[\[(](\d{1,9}),(\d{1,9})[\])]")
+_NO_MAX_TOKENS = re.compile(
+    r"(?:unrecogni|unknown|unsupported|unexpected|not support)[^.·]{0,60}\bmax_tokens"
+    r"|\bmax_tokens\b[^.·]{0,40}(?:unrecogni|unknown|unsupported|not support|not permitted|deprecated)",
+    re.IGNORECASE,
+)
 _FIELDS = re.compile(r"\b(?:model|messages|temperature|top_p|max_tokens|stream|stop|n|seed|tools)\b")
 _STREAM = re.compile(
-    r"only supports? (?:the )?stream|non-stream|enable the stream|stream(?:ing)? (?:is required|only)"
+    r"only (?:supports? )?(?:the )?stream|流式|non-stream|enable the stream|stream(?:ing)? (?:is required|only)"
     r"|\bstream\b.{0,20}(?:must be|should be|to be) (?:set to )?true",
     re.IGNORECASE,
 )
 _SYSTEM = re.compile(
-    r"roles must alternate|only user and assistant roles|developer instruction"
+    r"roles must alternate|only user and assistant roles|'user' or 'assistant'|developer instruction|start with a user"
+    r"|invalid (?:message )?role"
     r"|\b(?:system|developer)\b.{0,30}(?:not|n't|un) ?(?:support|allow|accept|enabl|permit)"
     r"|(?:not|n't|un) ?(?:support|allow|accept|permit|expect)\w{0,3}\b.{0,25}\b(?:system|developer)\b",
     re.IGNORECASE,
@@ -271,14 +303,16 @@ def _drop_list(match: re.Match[str]) -> str:
 
 _JSON = re.compile(
     r"response[_ ]?format|json[_ ]?(?:schema|object|mode|validate|output)|schema|grammar|generate json"
-    r"|structured[ _-]?output|guided[ _-]?(?:json|decoding)|xgrammar|outlines",
+    r"|structured[ _-]?output|(?:guided|constrained)[ _-]?(?:json|decoding)|xgrammar|outlines"
+    r"|llguidance|mime ?type|word 'json'",
     re.IGNORECASE,
 )
 _ONE_ANSWER = re.compile(r"json_validate|failed to generate|failed_generation", re.IGNORECASE)
 """One answer failed; the mode works."""
 _CHOICES = re.compile(
     r"""["'`\[]n["'`\]]|(?<![a-z0-9_])n (?:must|should|>|is|value|= ?\d)|value (?:of|for) n\b"""
-    r"""|parameters? n\b|参数 ?n(?![a-z])|choices""",
+    r"""|parameters? n\b|参数 ?n(?![a-z])|choices?\b|candidate|num_return_sequences|multiple completions"""
+    r"""|supplied: n\b|equal to n\b|· n ·|\(n[,)]""",
     re.IGNORECASE,
 )
 

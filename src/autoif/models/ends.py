@@ -22,30 +22,31 @@ ENDS = (
     "finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason"
 )  # fmt: skip
 """Where an answer says how it ended: the first that holds something counts."""
-CALLS = frozenset({"tool_calls", "tool_use", "function_call"})
+CALLS = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
 """Ends with the call of a tool."""
 _NOTHING = (None, "", "null", "none", "None")
 _LONGEST_REASON = 100
 _MOST_WORDS = 256
 """Words and names of fields that are remembered, as each answer of a server has the same few."""
 _LABEL = re.compile(r"(?:finish_?reason|stop_?reason|alternative_status)[_.:]")
-_STOPPED = frozenset(
-    """
-    stop stopped eos eos_token eos_found eot eot_id endoftext end_of_text end_of_turn end end_turn stop_sequence
-    stop_token stop_word stop_string stop_str complete completed finish finished final normal done success
-    """.split()
+_STOPPED = re.compile(
+    r"(?:hit_|natural_|im_)?(?:stop(?:ped)?|eos|eot|end|finish(?:ed)?|completed?)"
+    r"(?:[_:](?:token|id|sequence|word|str|string|found|turn|of_text|of_turn|of_sequence|eos))*"
+    r"|endoftext|natural|final|normal|done|success"
 )
 _CUT = re.compile(
-    r"length|max\w{0,20}tokens?|tokens?_limit|(?<!rate_)limit|context_window|max_context|truncat|incomplete|not_finished"
-    r"|unfinished|repetit|repeat|pause|partial|overflow|cut_?off|budget|too_long|size_exceeded"
+    r"length|max\w{0,20}tokens?|(?<![a-z])max(?:_seq)?(?:_len)?(?![a-z_])|tokens?_limit|out_of_tokens|(?<!rate_)limit"
+    r"|context|window_exceeded|truncat|incomplete|not_finished|unfinished|repetit|repeat|pause|partial|overflow"
+    r"|cut_?off|budget|too_long|size_exceeded"
 )
 _REFUSED = re.compile(
     r"filter|refus|safety|sensitive|recitation|block|blacklist|denylist|prohibited|spii|moderat|guardrail|policy|toxic"
-    r"|model_armor|censor|violat"
+    r"|model_armor|censor|violat|flagged|unsafe|nsfw|harmful|jailbreak|illegal|copyright|inspection|risk"
 )
 _FAILED = re.compile(
     r"error|abort|cancel|insufficient_system_resource|timeout|timed_out|overload|unavailable|interrupt|fail|exception"
-    r"|deadline|preempt|evict|shut_?down|disconnect|crash|kill|expired|out_of_memory|oom\b|unload|malformed"
+    r"|deadline|preempt|evict|shut_?down|disconnect|crash|kill|expired|out_of_memory|oom\b|unload|malformed|upstream"
+    r"|network|internal|load_shed"
 )
 _STOPPED_AT = ("stop_reason", "matched_stop", "stopping_word", "stop_sequence", "stop_string")
 _OWN_TOKEN = re.compile(r"\s*(?:[<\[(|◁｜]{1,2}.{0,40}[>\])|▷｜]{1,2}|\w{1,40})\s*", re.DOTALL)
@@ -75,7 +76,8 @@ def name_end(reason: object) -> str:
 
 @lru_cache(_MOST_WORDS)
 def _name(reason: str) -> str:
-    return _LABEL.sub("", re.sub(r"[-\s]", "_", reason.strip().lower()), count=1)
+    spelled = re.sub(r"[-\s]|(?<=[a-z])(?=[A-Z])", "_", reason.strip(" <|>"))
+    return _LABEL.sub("", spelled.lower(), count=1)
 
 
 def read_finish_reason(reason: object) -> FinishReason:
@@ -85,7 +87,7 @@ def read_finish_reason(reason: object) -> FinishReason:
 
 @lru_cache(_MOST_WORDS)
 def _read_name(name: str) -> FinishReason:
-    if name in _STOPPED:
+    if _STOPPED.fullmatch(name):
         return "stop"
     if _CUT.search(name):
         return "length"

@@ -50,7 +50,7 @@ _NAMES = (
     r"|chain_of_thought)"
 )
 _OPEN_TAG = re.compile(rf"<({_NAMES})(?:\s|\s[^<>=]{{0,40}}=[^<>]{{0,80}})?>", re.IGNORECASE)
-_END_TAG = re.compile(rf"</({_NAMES})\s?>", re.IGNORECASE)
+_END_TAG = re.compile(rf"<\\?/({_NAMES})\s?>", re.IGNORECASE)
 _TOKENS = tuple(
     (re.compile(opening), re.compile(ending))
     for opening, ending in (
@@ -78,12 +78,17 @@ _EMPTY_TAG = re.compile(rf"\s*+<{_NAMES}\s?/>", re.IGNORECASE)
 _PHRASES = (
     (re.compile(r"Here(?: is|'s) my thought process:"), re.compile(r"Here(?: is|'s) my response:")),
     (re.compile(r"Here are my reasoning steps:"), re.compile(r"\[BEGIN FINAL RESPONSE\]")),
-    (re.compile(r"#{1,3} Thinking\s"), re.compile(r"#{1,3} Final Response\s")),
+    (re.compile(r"#{1,3} (?:Thinking|Thought Process)\s"), re.compile(r"#{1,3} (?:Final )?(?:Response|Answer)\s")),
+    (
+        re.compile(r"\[(?:think|thinking|reasoning|thoughts?)\]", re.IGNORECASE),
+        re.compile(r"\[/(?:think|thinking|reasoning|thoughts?)\]", re.IGNORECASE),
+    ),
     (re.compile(r"Thinking\.\.\.\s"), re.compile(r"\.\.\.done thinking\.")),
     (
         re.compile(
             r"<details type=\"reasoning\"[^<>]{0,200}>"
-            r"|<details[^<>]{0,80}>\s{0,9}<summary>[^<>]{0,80}(?:think|thought|reasoning)[^<>]{0,80}</summary>",
+            r"|<details[^<>]{0,80}>\s{0,9}<summary>[^<>]{0,80}(?:think|thought|reasoning|reasoned)[^<>]{0,80}"
+            r"</summary>",
             re.IGNORECASE,
         ),
         re.compile(r"</details>"),
@@ -96,9 +101,9 @@ _PHRASES = (
         re.compile(r"\n\s{0,9}\*\*(?:Final )?(?:Answer|Response):?\*\*:?[ \t]*", re.IGNORECASE),
     ),
     (
-        re.compile(r"<(?:analysis|reflection|planning|rationale)>", re.IGNORECASE),
+        re.compile(r"<(?:analysis|reflection|plan|planning|rationale|reason|deliberation)>", re.IGNORECASE),
         re.compile(
-            r"</(?:analysis|reflection|planning|rationale)>\s{0,9}(?=<(?:answer|response|output|final_answer)>)",
+            r"</(?:analysis|reflection|plan|planning|rationale|reason|deliberation)>\s{0,9}(?=<(?:answer|response|output|final_answer)>)",
             re.IGNORECASE,
         ),
     ),
@@ -121,10 +126,10 @@ _MARK = re.compile(r"<\|[a-z_]{1,20}\|>")
 _HEADER = re.compile(
     r"(?:\s*+(?:<\|(?:im_start|im_end|im_middle|im_assistant|start_header_id|end_header_id|start_of_role|end_of_role"
     r"|begin_of_text|start_of_turn_token|chatbot_token|assistant)\|>|<｜(?:assistant|begin▁of▁sentence)｜>|</?s>|<bos>"
-    r"|<start_of_turn>|\[/INST\])(?:\s*+(?:assistant|model)(?![\w.,]))?+)++",
+    r"|<start_of_turn>|<\|turn>|\[/INST\]|[\ufeff\u200b\u2060])(?:\s*+(?:assistant|model)(?![\w.,]))?+)++",
     re.IGNORECASE,
 )
-"""The beginning of the assistant's turn, where a server leaves it in the text."""
+"""The beginning of the assistant's turn, where a server leaves it in the text, and what nobody sees."""
 _MOST_THOUGHTS = 20
 _MOST_TAGS = 50
 """Of each kind that one text is searched for: no model writes more, and each costs a look around it."""
@@ -228,7 +233,7 @@ def _split_opened(text: str) -> Thought | None:
     start = text.lstrip()
     opened, ending = _OPEN_TAG.match(start), _END_TAG
     if opened:
-        ending = re.compile(re.escape(f"</{opened[1]}>"), re.IGNORECASE)
+        ending = re.compile(rf"<\\?/{re.escape(opened[1])}>", re.IGNORECASE)
     else:
         for opening, its_end in _TOKENS:
             if opened := opening.match(start):
@@ -257,7 +262,7 @@ def _split_phrases(text: str) -> Thought | None:
     start = text.lstrip()
     for opening, ending in _PHRASES:
         if (begins := opening.match(start)) and (ends := ending.search(start)):
-            answer = start[ends.end() :].removesuffix("[END FINAL RESPONSE]")
+            answer = start[ends.end() :].partition("[END FINAL RESPONSE]")[0]
             return Thought(answer, start[begins.end() : ends.start()].strip(), closed=True)
     return None
 

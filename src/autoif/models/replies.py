@@ -16,6 +16,7 @@ from autoif.messages import list_some
 from autoif.models.bodies import read_body, read_content
 from autoif.models.catalog import load_catalog
 from autoif.models.complaints import ComplaintKind, find_kind
+from autoif.models.dialect import FIELDS
 from autoif.models.endpoint import Endpoint, check_url, is_own_host
 from autoif.models.text import clean_text
 from autoif.models.waits import find_wait_s
@@ -151,11 +152,11 @@ async def speaks_tls(url: str, timeout_s: float) -> bool:
 
 
 def _parse(text: str) -> Any:
-    """Return the JSON in a text if it is an object or a list, else None."""
-    if text[:1] not in {"{", "["}:
-        return None
+    """Return the JSON in a text, or in a stream of events, if it is an object or a list, else None."""
     try:
-        return parse_json(text)
+        if text.startswith(("data:", "event:")):
+            return read_body(text.encode("utf-8", "replace"))
+        return parse_json(text) if text[:1] in {"{", "["} else None
     except ValueError:
         return None
 
@@ -225,6 +226,8 @@ def _strings(body: Any, depth: int = 0) -> Iterator[str]:
     elif isinstance(body, dict):
         for name, value in body.items():
             if name not in _ECHOES:
+                if name in FIELDS and isinstance(value, str | list):
+                    yield name  # what is wrong with a field, by its name
                 yield from _strings(value, depth + 1)
 
 

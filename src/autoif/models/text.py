@@ -31,20 +31,20 @@ _INVISIBLE = re.compile(
 """What marks texts as a machine's, or is left of a file; flags are written with tags, and Khmer with U+200B."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 _TOKEN = re.compile(
-    r"<\|[A-Za-z0-9_:./-]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|\[/?INST\]|<</?SYS>>"
+    r"<\|[A-Za-z0-9_:./-]{1,40}\|>|<(?:\|(?:turn|tool_call|tool_response|tool)|(?:turn|tool_call|tool_response|tool)\|)>|<｜[^｜<>\n]{1,40}｜>|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|\[/?INST\]|<</?SYS>>"
     r"|<(?:EOS|BOS|PAD|UNK)_TOKEN>|<(?:unused|extra_id_|reserved_|SPECIAL_)\d{1,5}>|\[gMASK\](?:<sop>|sop)?"
     r"|\[(?:UNUSED_TOKEN_|PAD|control_)\d{1,6}\]"
 )
 _END = re.compile(
     r"<\|(?:im_end|end|endoftext|end_of_text|eot_id|eom_id|return|eot|endofturn|turn_end|end_of_turn_token|endofassistant"
-    r"|endofmessage)\|>|<｜end▁of▁sentence｜>|<end_of_turn>|<eos>|</s>(?=\s*+(?:<s>\s*+)?\[INST\])",
+    r"|endofmessage)\|>|<｜end▁of▁sentence｜>|<end_of_turn>|<turn\|>|<eos>|</s>(?=\s*+(?:<s>\s*+)?\[INST\])",
     re.IGNORECASE,
 )
 _NEXT_TURN = re.compile(r"\s*(?:\Z|<\||<｜|<start_of_turn>|(?:<s>\s*)?\[INST\]|<(?:eos|bos|pad)>)")
 _OTHERS_TURN = re.compile(
     r"<\|im_start\|>\s{0,9}(?:user|system|tool|assistant)[ \t]{0,9}\n"
     r"|<\|start_header_id\|>\s{0,9}(?:user|system|ipython|assistant)\s{0,9}<\|end"
-    r"|<start_of_turn>\s{0,9}(?:user|model)[ \t]{0,9}\n|<\|(?:user|human|assistant)\|>[ \t]{0,9}\n"
+    r"|<(?:start_of_turn|\|turn)>\s{0,9}(?:user|model)[ \t]{0,9}\n|<\|(?:user|human|assistant)\|>[ \t]{0,9}\n"
     r"|<｜User｜>|<\|user_token\|>",
     re.IGNORECASE,
 )

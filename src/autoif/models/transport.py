@@ -43,6 +43,8 @@ _FINAL = {403, 404, 405, 410}
 """Of a server that has answered these stand if they are in its own form; in any other they are of what is before it: a
 firewall that dislikes a prompt, a proxy whose server is just being started."""
 _SHOWN_BYTES = 200
+_LEAST_KEY = 12
+"""Characters of a key that no answer holds by chance: servers without keys are given a word for one."""
 _MOST_HEADER_BYTES = 1 << 16
 """Of one line of a header, where aiohttp takes 8,190: policies and cookies of gateways are longer."""
 _PATIENCE = 300
@@ -174,7 +176,7 @@ class Transport:
             raise ModelError(f"the embedded model {self._endpoint.model} is not running: start it before it is asked")
         try:
             async with self._session.post(self._endpoint.url(path), data=data, allow_redirects=False) as response:
-                content = await read_content(response)
+                content = self._strike(await read_content(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NoConnection(f"no connection ({self.shown(str(error))})", self._explain_connection(error)) from error
         except TimeoutError as error:
@@ -242,7 +244,7 @@ class Transport:
                 raise self._wrong_server(response, "answers with a web page") from error
             raise Passing(self._describe_half(content), gone=True) from error
         if not isinstance(answer, dict):
-            raise self._wrong_server(response, "answers with JSON that is no object")
+            raise self._wrong_server(response, f"answers with JSON that is no object{self._quote(content)}")
         if says_error(answer):
             complaint = read_complaint(content, response.headers)
             status = complaint.code or guess_status(complaint.words)
@@ -250,8 +252,13 @@ class Transport:
                 await self._raise_for(response, status, content)
             raise Passing(self.shown(complaint.sentence))
         if "choices" not in answer:
-            raise self._wrong_server(response, "answers with JSON that has no choices")
+            raise self._wrong_server(response, f"answers with JSON that has no choices{self._quote(content)}")
         return answer
+
+    def _quote(self, content: bytes) -> str:
+        """Return the beginning of an answer, for whoever wonders what it is."""
+        said = self.shown(clean_text(content[:_SHOWN_BYTES].decode("utf-8", "replace")))
+        return f" ({said})"
 
     def _note_cache(self, response: aiohttp.ClientResponse) -> None:
         """Say that answers are not new: what asks for several samples gets one of them several times."""
@@ -333,6 +340,10 @@ class Transport:
         if response.url.path in self._answered:
             return Passing(what, gone=True)
         return ModelError(f"{self.url} {what}: this is not an OpenAI-compatible endpoint, base_url should end in /v1")
+
+    def _strike(self, content: bytes) -> bytes:
+        """Return an answer without the key, which what a server quotes of it would carry into a run's files."""
+        return content.replace(self._key.encode(), b"***") if len(self._key) >= _LEAST_KEY else content
 
     def shown(self, text: str) -> str:
         """Return one line of text from outside, with the key struck out: servers like to quote it."""

@@ -22,20 +22,31 @@ from typing import Any
 
 _DEEPEST = 9
 _RETRY = re.compile(
-    r"(?:[\w-]{0,40}[-_])?retry[-_]?(?:after|delay|in)(?:[-_](ms|milliseconds|s|seconds))?|estimated_time"
+    r"(?:[\w-]{0,40}[-_])?retry[-_]?(?:after|delay|in)(?:[-_]?(ms|milliseconds|s|seconds))?|estimated_time"
 )
 _RESET = re.compile(r"[\w-]{0,40}rate[-_]?limit[\w-]{0,40}?(?:reset|timeremaining)[\w-]{0,40}")
 _POLICY = re.compile(r"(?:remaining=|;\s?r=)0\b[^,]{0,40}?(?:,\s?reset=|;\s?t=)(\d{1,9})")
+_LONG_AGO = 1e9
+"""Seconds since 1970; a larger number is a moment, in one of these parts of a second."""
+_UNITS = (1.0, 1e3, 1e6, 1e9)
 _LONGEST_RESET_S = 300.0
 """Of a limit that isn't said to be used up, in a bare number, which may be milliseconds."""
 _DURATION = re.compile(
-    r"(?:(\d{1,6})\s?h(?:ours?)?)?\s?(?:(\d{1,6})\s?m(?:in(?:utes?)?)?(?!s))?\s?(?:(\d{1,9}(?:\.\d{1,6})?)\s?s(?:ec(?:onds?)?)?)?"
+    r"(?:(\d{1,6})\s?d(?:ays?)?)?\s?(?:(\d{1,6})\s?h(?:ours?)?)?\s?(?:(\d{1,6})\s?m(?:in(?:utes?)?)?(?!s))?\s?(?:(\d{1,9}(?:\.\d{1,6})?)\s?s(?:ec(?:onds?)?)?)?"
 )
 _ASKED = re.compile(
-    r"(?:again|retry|wait|back off|reset)[^.\d]{0,40}(\d[\dhms. ]{0,20}(?:ms|[hms]\b|sec|min|hour))",
+    r"(?:again|retry|wait|back off|reset)[^.\d]{0,40}(\d[\ddhms. ]{0,20}(?:ms|[dhms]\b|sec|min|hour|day))",
     re.IGNORECASE,
 )
-_ASKED_IN_CHINESE = re.compile(r"(?:等待|[请於于在])\s?(\d{1,6})\s?(秒|分)")
+_ASKED_ELSEWHERE = re.compile(
+    r"(?:等待|[请於于在]|\b(?:dans|in|en|em|через)\s)\s?(\d{1,6})\s?(秒|分|secon|sek|seg|сек|мин|minut)"
+    r"|(\d{1,6})\s?(秒|分|초|분)[钟鐘]?\s?[后後후]",
+    re.IGNORECASE,
+)
+_MINUTES = ("分", "분", "мин", "minut")
+_RESETS_AT = re.compile(
+    r"\bresets?\b[^\d]{0,20}(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z| ?UTC))", re.IGNORECASE
+)
 
 
 def find_wait_s(headers: Mapping[str, str], words: str, body: Any, *, resets: bool = True) -> float:
@@ -45,7 +56,7 @@ def find_wait_s(headers: Mapping[str, str], words: str, body: Any, *, resets: bo
     """
     now = _read_clock(headers)
     told, listed = [(name.lower(), value) for name, value in headers.items()], list(_members(body))
-    asked = _find_retry(told, now) or _find_retry(listed, now) or _find_in_words(words)
+    asked = _find_retry(told, now) or _find_retry(listed, now) or _find_in_words(words, now)
     return asked or (resets and (_find_reset(listed, now) or _find_reset(told, now))) or 0.0
 
 
@@ -73,11 +84,13 @@ def _find_reset(members: list[tuple[str, Any]], now: float) -> float:
     return max(spent) if spent else min(filter(None, unknown), default=0.0)
 
 
-def _find_in_words(words: str) -> float:
+def _find_in_words(words: str, now: float) -> float:
     if asked := _ASKED.search(words):
         return _read_duration(asked[1])
-    asked = _ASKED_IN_CHINESE.search(words)
-    return int(asked[1]) * (60.0 if asked[2] == "分" else 1.0) if asked else 0.0
+    if asked := _ASKED_ELSEWHERE.search(words):
+        number, unit = (asked[1], asked[2]) if asked[1] else (asked[3], asked[4])
+        return int(number) * (60.0 if unit.lower() in _MINUTES else 1.0)
+    return _read_wait(asked[1], now) if (asked := _RESETS_AT.search(words)) else 0.0
 
 
 def _members(body: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -109,14 +122,14 @@ def _read_wait(value: object, now: float, *, in_ms: bool = False) -> float:
     text = str(value)[:100].strip()
     number = _number(text)
     if math.isfinite(number):
-        if number > 1e9:
-            number = (number / 1000 if number > 1e11 else number) - now
+        if number > _LONG_AGO:
+            number = next((each for each in (number / unit for unit in _UNITS) if each < _LONG_AGO * 100), 0.0) - now
         elif in_ms:
             number /= 1000
         return max(0.0, number)
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
         try:
-            date = parse(text)
+            date = parse(text if parse is parsedate_to_datetime else text.replace(" UTC", "Z"))
             return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
         except (ValueError, OverflowError, IndexError, TypeError):
             continue
@@ -137,5 +150,5 @@ def _read_duration(text: str) -> float:
         milliseconds = _number(text.removesuffix("ms").strip())
         return milliseconds / 1000 if math.isfinite(milliseconds) else 0.0
     match = _DURATION.match(text)
-    hours, minutes, seconds = match.groups() if match else ("", "", "")
-    return int(hours or 0) * 3600.0 + int(minutes or 0) * 60.0 + float(seconds or 0)
+    days, hours, minutes, seconds = match.groups() if match else ("", "", "", "")
+    return ((int(days or 0) * 24 + int(hours or 0)) * 60.0 + int(minutes or 0)) * 60.0 + float(seconds or 0)

@@ -20,6 +20,7 @@ from autoif.models.requests import Completion, Request
 from autoif.models.text import clean_text, drop_echo, is_blank
 from autoif.models.token_counts import count_tokens
 from autoif.models.tool_calls import NO_ANSWER, is_call, is_calling, read_called_answer
+from autoif.reading.json_text import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +234,10 @@ def _drop_repeated(text: str, thought: str) -> str:
 
 def _find_message(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the message of a choice, which some gateways leave as the piece of a stream, or as a bare text."""
-    for name in ("message", "delta"):
-        found = choice.get(name)
-        if isinstance(found, str):
-            return {"content": found}
-        if isinstance(found, dict) and found:
-            return found
-    return {"content": choice.get("content")}
+    given = [choice.get("message"), choice.get("delta"), choice.get("content")]
+    found = [each if isinstance(each, dict) else {"content": each} for each in given if each]
+    saying = (each for each in found if any(value for name, value in each.items() if name != "role"))
+    return next(saying, found[0] if found else {})
 
 
 def _find_refusal(message: Mapping[str, Any]) -> str:
@@ -247,10 +245,13 @@ def _find_refusal(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     parts = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
     said = (each.get("refusal") for each in (message, *parts))
-    return next((each for each in said if isinstance(each, str) and each.strip()), "")
+    return next((each for each in said if isinstance(each, str) and each.strip() not in _NO_REFUSALS), "")
 
 
-REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
+_NO_REFUSALS = frozenset({"", "None", "null"})
+REASONING_FIELDS = (
+    "reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "reasoning_text"
+)  # fmt: skip
 """Where servers put the thought: the first that holds one is read, as some fill two with the same."""
 _MAX_DEPTH = 5
 _OTHER_PARTS = re.compile(r"tool|search|call|result|code_execution|image|audio|file|citation|reference|error")
@@ -259,7 +260,8 @@ _OTHER_PARTS = re.compile(r"tool|search|call|result|code_execution|image|audio|f
 def _read_content(content: object, depth: int = 0) -> tuple[str, str]:
     """Return (text, thought) of a message's content: a text, a list of parts, or JSON that a gateway has parsed."""
     if isinstance(content, str):
-        return content, ""
+        parts = _find_parts(content)
+        return _read_content(parts, depth) if parts else (content, "")
     texts, thoughts = [], []
     for part in content if isinstance(content, list) else [content]:
         if isinstance(part, str):
@@ -273,17 +275,36 @@ def _read_content(content: object, depth: int = 0) -> tuple[str, str]:
     return "".join(texts), "\n".join(filter(None, thoughts))
 
 
+_PARTS = frozenset({"text", "output_text", "thinking", "redacted_thinking", "reasoning"})
+
+
+def _find_parts(text: str) -> list[Any]:
+    """Return the parts of a content that a gateway has written as JSON into a text; none of any other text."""
+    if not text.startswith(('[{"type":', '[{"type" :')):
+        return []
+    try:
+        found = parse_json(text)
+    except ValueError:
+        return []
+    return found if all(isinstance(each, dict) and each.get("type") in _PARTS for each in found) else []
+
+
+def _is_thought(name: str) -> bool:
+    lowered = name.lower()
+    return "think" in lowered or "thought" in lowered or "reason" in lowered
+
+
 def _read_part(part: Mapping[str, Any], depth: int) -> tuple[str, str]:
-    kind = str(part.get("type", "")).lower()
-    if any(word in kind for word in ("think", "thought", "reason")) or part.get("thought") is True:
+    kind = str(part.get("type", next(iter(part)) if len(part) == 1 else "")).lower()
+    if _is_thought(kind) or part.get("thought") is True:
         return "", _read_reasoning(part)
     if _OTHER_PARTS.search(kind):
         return "", ""
     for name in ("text", "content", "value"):
         if isinstance(part.get(name), str):
             return part[name], ""
-    for name in ("text", "parts"):  # as of OpenAI's assistants, and of Gemini
-        if isinstance(part.get(name), dict | list):
+    for name in ("text", "parts", *(["content"] if "role" in part or kind == "message" else [])):
+        if isinstance(part.get(name), dict | list):  # as of OpenAI's assistants, Gemini, and Bedrock
             return _read_content(part[name], depth)
     return ("", "") if "type" in part or not part else (json.dumps(part, ensure_ascii=False), "")
 
@@ -297,7 +318,8 @@ def _read_reasoning(value: object, depth: int = 0) -> str:
     if isinstance(value, list):
         return "\n".join(filter(None, (_read_reasoning(each, depth + 1) for each in value)))
     if isinstance(value, dict):
-        named = (value.get(name) for name in ("thinking", "text", "content", "summary", "reasoning"))
+        named = [value.get(name) for name in ("thinking", "text", "content", "summary", "reasoning")]
+        named += [each for name, each in value.items() if isinstance(each, dict) and _is_thought(name)]
         return next(filter(None, (_read_reasoning(each, depth + 1) for each in named)), "")
     return ""
 
