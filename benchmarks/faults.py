@@ -8,9 +8,11 @@ data/hand_written.jsonl has instructions of many kinds, and for each right funct
 a small model writes them, with texts that follow and texts that don't. data/natural_wordings.jsonl has others, as
 people would word them: indirect, negated, several in one. Who wrote it knew the rules that read instructions, and tried
 none of it on them before. data/tempting_wordings.jsonl has some that are easily read for something else, as "List
-exactly 5 words." The texts decide what is right: a function that errs on one of them is wrong, and the script stops
-where the file says otherwise. Part of the instructions, by the hash of their words, was kept aside while the reading of
-instructions was changed; that of the third set was written when most of it had been.
+exactly 5 words." data/plain_wordings.jsonl has the plainest and commonest, and data/wordings.txt alone the words of
+many more, of which it is counted how many are read. The texts decide what is right: a function that errs on one of
+them is wrong, and the script stops where the file says otherwise. Part of the instructions, by the hash of their
+words, was kept aside while the reading of instructions was changed; that of the third set was written when most of it
+had been.
 
 The cases are the first two texts of each side; none; or the same with their verdicts turned round, as a small model
 gets four of ten wrong. It takes three minutes, and asks no model.
@@ -32,7 +34,7 @@ from autoif.sandbox import Sandbox
 from autoif.vocabulary import carry
 
 DATA = Path(__file__).parent / "data"
-SETS = ("hand_written", "natural_wordings", "tempting_wordings")
+SETS = ("hand_written", "natural_wordings", "tempting_wordings", "plain_wordings")
 PARTS = ("tuned", "aside")
 CASES = ("right", "none", "turned round")
 OF_A_SIDE = 2
@@ -55,6 +57,12 @@ class Tried:
 def read_set(name: str) -> list[dict[str, Any]]:
     """Return the rows of a set."""
     return [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def read_wordings() -> list[str]:
+    """Return the wordings of instructions, whose functions nobody has written."""
+    lines = (DATA / "wordings.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
 
 
 def try_instruction(row: dict[str, Any], cases: str, sandbox: Sandbox) -> list[Tried]:
@@ -167,6 +175,11 @@ def main() -> None:
         tried = try_set(read_set(name), name)
         if options.list:
             print_list(tried["right"])
+    wordings = read_wordings()
+    unread = [each for each in wordings if not make_probing_texts(each, []).is_tried]
+    print(f"\n{len(wordings) - len(unread)} of {len(wordings)} wordings are read")
+    if options.list:
+        print("\n".join(unread))
 
 
 if __name__ == "__main__":

@@ -203,6 +203,14 @@ def test_a_made_text_has_exactly_so_many(unit: str, count: int) -> None:
         "semicolons": text.count(";"),
         "hyphens": text.count("-"),
         "dash signs": text.count("—"),
+        "periods": text.count("."),
+        "ellipses": text.count("..."),
+        "apostrophes": text.count("'"),
+        "asterisks": text.count("*"),
+        "ampersands": text.count("&"),
+        "percent signs": text.count("%"),
+        "dollar signs": text.count("$"),
+        "slashes": text.count("/"),
         "numbered items": sum(line.split(".")[0].isdigit() for line in text.split("\n")),
         "list items": sum(line.startswith("- ") for line in text.split("\n")),
         "questions": text.count("?"),
@@ -336,6 +344,59 @@ def test_any_instruction_is_read_in_linear_time(instruction: str) -> None:
     ],
 )
 def test_other_wordings_forms_and_several_things_have_both_sides(instruction: str, obeys) -> None:
+    check_sides(make_edges(instruction), obeys)
+
+
+def _parts(text: str, joint: str = "\n") -> list[str]:
+    return text.removeprefix("- ").split(joint)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "obeys"),
+    [
+        ("Write everything on one line without line breaks.", lambda text: "\n" not in text),
+        ("Put each sentence on its own line.", lambda text: all(x.count(".") == 1 for x in _parts(text))),
+        ("Leave a blank line between paragraphs.", lambda text: "\n\n" in text),
+        ("Begin every sentence with a capital letter.", lambda text: all(x[0].isupper() for x in get_sentences(text))),
+        ("Each line must begin with a number.", lambda text: all(x[0].isdigit() for x in _parts(text))),
+        ("All bullet points must start with a vowel.", lambda text: all(x[0] in "AEO" for x in _parts(text, "\n- "))),
+        ("Every word must begin with a lowercase letter.", str.islower),
+        ("Every line must contain a number.", lambda text: all(re.search(r"\d", x) for x in _parts(text))),
+        ("The first character must be a digit.", lambda text: text[0].isdigit()),
+        ("Your response must start with the letter B.", lambda text: text[0] == "B"),
+        ("The last sentence must end with an exclamation mark.", lambda text: text[-1] == "!"),
+        ("End your response with a question.", lambda text: text[-1] == "?"),
+        ("Write only questions.", lambda text: not re.search(r"[.!]", text)),
+        ("Include at least three lowercase words.", lambda text: len(re.findall(r"\b[a-z]+\b", text)) >= 3),
+        ("Use exactly two capital letters.", lambda text: len(re.findall("[A-Z]", text)) == 2),
+        ("Use only uppercase letters and numbers.", lambda text: text.isupper() and text.isalnum()),
+        ("Use only lowercase letters and spaces.", lambda text: bool(re.fullmatch("[a-z ]+", text))),
+        ("Answer with digits only.", str.isdigit),
+        ("The first word must be in all caps.", lambda text: text.split()[0].isupper()),
+        ("Avoid all punctuation.", lambda text: not re.search(r"[^\w\s]", text)),
+        ("Use no punctuation other than periods.", lambda text: not re.search(r"[^\w\s.]", text)),
+        ("Do not end with a period.", lambda text: text[-1] != "."),
+        ('Do not begin with the word "The".', lambda text: not text.startswith("The")),
+        ('Start and end with "tea".', lambda text: text.split()[0] == text.split()[-1] == "tea"),
+        ("Use exactly one question mark.", lambda text: text.count("?") == 1),
+        ("Use an ellipsis at most twice.", lambda text: text.count("...") <= 2),
+        ("Your answer must contain a colon.", lambda text: ":" in text),
+        ("Include the number 7 at least twice.", lambda text: text.count("7") >= 2),
+        ("Do not use the number 4.", lambda text: "4" not in text),
+        ("Include exactly two numbers.", lambda text: len(re.findall(r"\d+", text)) == 2),
+        ('Do not use the "&" symbol.', lambda text: "&" not in text),
+        ('The second word must be "is".', lambda text: text.split()[1] == "is"),
+        ('Write the word "tea" in bold.', lambda text: "**tea**" in text),
+        ("Separate the paragraphs with ***", lambda text: "***" in text),
+        ("Write the title in bold.", lambda text: text.startswith("**")),
+        ("Use bullet points.", lambda text: all(x.startswith("- ") for x in text.split("\n"))),
+        ("Separate the items with semicolons.", lambda text: ";" in text),
+        ("Do not use words longer than six letters.", lambda t: max(map(len, re.findall(r"\w+", t))) <= 6),
+        ('Answer only "yes" or "no".', lambda text: text in {"yes", "no"}),
+        ("Each sentence must start with a different word.", lambda text: text.count("Rain") < 2),
+    ],
+)
+def test_the_commonest_wordings_have_both_sides(instruction: str, obeys) -> None:
     check_sides(make_edges(instruction), obeys)
 
 

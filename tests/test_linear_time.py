@@ -6,6 +6,7 @@ soon as one step is too slow. So what is quadratic fails after seconds, and what
 
 import ast
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from autoif.faults.combining import find_broken
 from autoif.faults.counts import read_count
 from autoif.faults.edges import make_edges
 from autoif.faults.forms import read_form
+from autoif.faults.kinds import CHARACTER_FORMS
 from autoif.faults.metamorphic import make_twins
 from autoif.faults.paraphrase import put_plainly
 from autoif.faults.parts import read_part
@@ -112,6 +114,7 @@ READERS: dict[str, Reader] = {
         make_edges(text),
         read_form(text),
         list(form_texts.make_alliteration(None, [text])),
+        [re.search(phrase, text) for phrase, _ in CHARACTER_FORMS],
         put_plainly(text),
         find_broken(text, lambda words: None),
         [thing.count(text) for thing in THINGS.values()],

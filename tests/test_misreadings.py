@@ -1,8 +1,11 @@
 """Instructions that look like what the audit reads and ask for something else: nothing is concluded from them."""
 
+import re
+
 import pytest
 
 from autoif.faults.edges import make_edges
+from autoif.vocabulary import get_lines, get_sentences
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,35 @@ from autoif.faults.edges import make_edges
         pytest.param("Write at most 10 words, no capital letters.", id="a second thing at the end"),
         pytest.param('Start with "Yes"; no other words are allowed.', id="nothing else"),
         pytest.param("Answer in German format.", id="a format of a country"),
+        pytest.param("Do not use punctuation in the list.", id="somewhere only"),
+        pytest.param("Do not use line breaks inside paragraphs.", id="line breaks of paragraphs"),
+        pytest.param("Use only capital letters for headings.", id="letters of headings"),
+        pytest.param("Use only letters and emojis.", id="a kind that isn't known"),
+        pytest.param("Write a number between 1 and 10.", id="a number that is the answer"),
+        pytest.param("Write exactly five numbers.", id="numbers and nothing beside them"),
+        pytest.param("Include a number of examples.", id="a number of"),
+        pytest.param("Include the numbers 1 through 5.", id="a range of numbers"),
+        pytest.param("Use the number 5 times.", id="no number that is named"),
+        pytest.param("Do not use numbers for the steps.", id="numbers of steps"),
+        pytest.param("Answer on one line, then explain.", id="one line first"),
+        pytest.param("Use bullet points for the main ideas.", id="bullet points for some of it"),
+        pytest.param("Start each line with a number followed by a period.", id="a number in a form"),
+        pytest.param("Begin every sentence with a capital letter except the last.", id="an exception"),
+        pytest.param("Write the title in bold and the rest in italics.", id="the rest"),
+        pytest.param("Include a heading for each section.", id="a heading for each"),
+        pytest.param('Answer "yes" or "no" and explain why.', id="an explanation as well"),
+        pytest.param('The second word of each line must be "is".', id="a word of each line"),
+        pytest.param('Write the word "tea" in bold twice.', id="how often it is bold"),
+        pytest.param("Use exactly one question mark per paragraph.", id="per paragraph"),
+        pytest.param("Your answer must be a question about tea.", id="about what"),
+        pytest.param("Use a dash of humour.", id="a dash of"),
+        pytest.param("Include a slash command.", id="a slash command"),
+        pytest.param("Use a colon after each name.", id="a colon after each"),
+        pytest.param("Do not use bold claims.", id="bold claims"),
+        pytest.param("Start with a capital city.", id="a capital that is a city"),
+        pytest.param("Do not leave any questions unanswered.", id="to leave unanswered"),
+        pytest.param("Do not use lists of more than five items.", id="long lists"),
+        pytest.param("Each line must contain a number and a word.", id="a number and more"),
     ],
 )
 def test_nothing_is_concluded_from_what_only_looks_plain(instruction: str) -> None:
@@ -71,6 +103,19 @@ def test_nothing_is_concluded_from_what_only_looks_plain(instruction: str) -> No
         ("Use bold for exactly three words.", [lambda text: text.count("**") == 6,
                                                lambda text: " ".join(text.split("**")[1::2]).count(" ") == 2]),
         ("Write in title case.", [str.istitle, lambda text: " On " not in text and text.istitle()]),
+        ("Begin every sentence with a capital letter.", [
+            lambda text: all(each[0].isupper() for each in get_sentences(text)),
+            lambda text: all(each[0].isupper() for each in text.split(". "))]),
+        ("Use only lowercase letters.", [str.islower, lambda text: text.isalpha() and text == text.lower()]),
+        ("Do not use any numbers.", [lambda text: not re.search(r"\d|\b(?:one|two|seven)\b", text),
+                                     lambda text: not re.search(r"\d", text)]),
+        ("Your response must contain a number.", [lambda text: bool(re.search(r"\d|\bseven\b", text)),
+                                                  lambda text: bool(re.search(r"\b\d+\b", text))]),
+        ("Start every line with a number.", [lambda text: all(each[0].isdigit() for each in text.split("\n")),
+                                             lambda text: all(each.split()[0].isdigit() for each in get_lines(text))]),
+        ("Do not use any punctuation.", [lambda text: not re.search(r"[^\w\s'-]", text), lambda text: not re.search(
+            r"[^\w\s]", text)]),
+        ("Use a dash.", [lambda text: "-" in text, lambda text: "—" in text, lambda text: " – " in text]),
         ('Use at most 5 words and end with "Bye."', [lambda text: text.count(" ") < 5 and text.endswith(" Bye.")]),
     ],
 )  # fmt: skip

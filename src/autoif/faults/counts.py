@@ -7,11 +7,11 @@ read_count('Use the word "tea" exactly twice.')      Count(2, 2, "word", "tea")
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from autoif.faults.things import THINGS
-from autoif.faults.wording import ANSWER, LEAD, NOT, TermRole, cut_quoted, is_plain, read_role
+from autoif.faults.wording import ANSWER, END, LEAD, NONE_OF, TermRole, cut_quoted, is_plain, read_role
 
 LARGEST: Final = 500
 """Texts with more words, lines or sentences than that are not made."""
@@ -43,14 +43,22 @@ UNITS: Final = {
     "bullet points": r"bullet(?:ed)? (?:points?|items?)|bullets?",
     "numbered items": r"numbered (?:items?|points?)",
     "list items": r"list items?",
-    "questions": r"questions?",
     "question marks": r"question marks?",
+    "questions": r"questions?",
     "exclamation marks": r"exclamation (?:marks?|points?)",
     "commas": r"commas?",
     "colons": r"colons?",
     "semicolons": r"semicolons?",
     "hyphens": r"hyphens?",
     "dash signs": r"dash(?:es)?",
+    "periods": r"periods?|full stops?",
+    "ellipses": r"ellips[ie]s",
+    "apostrophes": r"apostrophes?",
+    "asterisks": r"asterisks?",
+    "ampersands": r"ampersands?",
+    "percent signs": r"percent(?:age)? (?:signs?|symbols?)",
+    "dollar signs": r"dollar (?:signs?|symbols?)",
+    "slashes": r"(?:forward )?slash(?:es)?",
     "emojis": r"emojis?",
     "digits": r"digits?",
     "parentheses": r"parenthes[ie]s|round brackets",
@@ -65,13 +73,21 @@ SIGNS: Final = {
     "semicolons": ";",
     "hyphens": "-off",
     "dash signs": " - in time —",
+    "periods": ".",
+    "ellipses": "...",
+    "apostrophes": " as it's late",
+    "asterisks": " * again",
+    "ampersands": " & wind",
+    "percent signs": " 5% more",
+    "dollar signs": " for $5",
+    "slashes": " and/or wind",
     "emojis": " \U0001f642",
     "digits": " B7",
     "parentheses": " (again)",
     "quotation marks": ' "again"',
 }
 """What stands after a word in a text that has one of them."""
-_IN_PAIRS: Final = frozenset({"parentheses", "quotation marks", "dash signs"})
+IN_PAIRS: Final = frozenset({"parentheses", "quotation marks", "dash signs"})
 """Counted one by one or in pairs, or of several kinds, so that no number but 0 is plain."""
 
 _HOLD: Final = "(?:use|include|write|contain|have|be|ask)"
@@ -92,7 +108,7 @@ _BOUNDS: Final = (
 _NUMBER: Final = r"\d{1,3}(?:,\d{3}|\d)?"
 _NAMES: Final = {name: thing.wording for name, thing in THINGS.items()} | UNITS
 """Those of a form first: "words in bold" are no words."""
-_UNIT: Final = "|".join(f"(?:{form})" for name, form in _NAMES.items() if name not in _IN_PAIRS) + "|times?"
+_UNIT: Final = "|".join(f"(?:{form})" for name, form in _NAMES.items() if name not in IN_PAIRS) + "|times?"
 _BOUND: Final = "|".join(words for words, _, _ in _BOUNDS)
 _LIMITS: Final = [
     re.compile(form, re.IGNORECASE)
@@ -107,10 +123,14 @@ _LIMITS: Final = [
         rf"\b(?:from )?(?P<low>{_NUMBER})(?P<joint> to | or | ?[-–] ?)(?P<high>{_NUMBER}) (?P<unit>{_UNIT})\b",
     )
 ]
-_NONE_OF: Final = re.compile(
-    rf"^{LEAD}(?:{NOT} {_HOLD}|(?:avoid|refrain from)(?: using| asking| the use of)?|(?:use|include|write|ask) no"
-    rf"|(?:write|answer|respond|reply) (?:without|with no)(?: using)?)(?: any| the| an?)?"
-    rf" (?P<unit>{'|'.join(f'(?:{_NAMES[name]})' for name in ('questions', *SIGNS, *THINGS))})\b",
+_FORBIDDEN: Final = (*SIGNS, "questions", *(name for name in THINGS if name != "capital letters"))
+_NO_UNIT: Final = re.compile(
+    rf"^{LEAD}{NONE_OF} (?P<unit>{'|'.join(f'(?:{_NAMES[name]})' for name in _FORBIDDEN)})\b",
+    re.IGNORECASE,
+)
+_SIGN_TIMES: Final = re.compile(
+    rf"^{LEAD}(?:use|include) (?:an?|the)"
+    rf" (?P<unit>{'|'.join(_NAMES[name] for name in SIGNS if name not in IN_PAIRS)}) *{END}",
     re.IGNORECASE,
 )
 _BLANK_LINES: Final = re.compile(
@@ -120,7 +140,8 @@ _BLANK_LINES: Final = re.compile(
 )
 """Says nothing new of paragraphs."""
 _ANSWERED: Final = re.compile(r"(?:please )?(?:answer|give|go|reply|respond|write)\b", re.IGNORECASE)
-"""Such questions are not asked, or are all there is."""
+"""Such questions are not asked, and such numbers are all there is."""
+_ALL_THERE_IS: Final = frozenset({"questions", "numbers"})
 _LETTERS: Final = 10
 """Fewer characters are those of a story."""
 _NUMBERED_LIST: Final = re.compile(
@@ -149,7 +170,7 @@ class Count:
 def read_count(instruction: str) -> Count | None:
     """Return what one number, or two, an instruction asks to keep to; None unless that is plainly all that it says."""
     instruction = _NUMBERED_LIST.sub(r"\g<many>numbered items", _BLANK_LINES.sub("", instruction))
-    if match := _NONE_OF.match(instruction):
+    if match := _NO_UNIT.match(instruction):
         return Count(None, 0, _name_unit(match["unit"])) if is_plain(instruction[match.end() :]) else None
     frame, texts = cut_quoted(instruction)
     found = _find_limits(put_digits(frame))
@@ -157,8 +178,10 @@ def read_count(instruction: str) -> Count | None:
         return None
     count, rest = found
     if count.unit == "times":
+        if not texts and (match := _SIGN_TIMES.match(rest)):
+            return replace(count, unit=_name_unit(match["unit"]))
         return _name_text(count, rest, texts)
-    if texts or not is_plain(rest) or (count.unit == "questions" and _ANSWERED.match(rest)):
+    if texts or not is_plain(rest) or (count.unit in _ALL_THERE_IS and _ANSWERED.match(rest)):
         return None
     smallest, largest = (1, LARGEST) if count.unit != "characters" else (_LETTERS, 10 * LARGEST)
     return count if smallest <= max(count.least or 0, count.most or 0) <= largest else None

@@ -32,11 +32,10 @@ from autoif.faults.forms import read_form
 from autoif.faults.paraphrase import put_plainly
 from autoif.faults.parts import Marked, Place, Sized, read_part
 from autoif.faults.reasons import FindingReason
-from autoif.faults.texts import SENTENCES, WORDS, choose_sentences, make_text, repeat_text
+from autoif.faults.texts import SENTENCES, WORDS, choose_sentences, join_parts, make_text, repeat_text
 from autoif.faults.things import THINGS
-from autoif.faults.wording import ANSWER, LEAD, NOT, Term, TermRole, is_english, read_terms
+from autoif.faults.wording import ANSWER, END, LEAD, NONE_OF, Term, TermRole, is_english, read_terms
 
-_SEPARATORS: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n", "bullet point": "\n- "}
 _LETTER_CASE: Final = re.compile(
     r"^(?!(?:please )?use (?:upper|capital|caps))"
     r"(?:please )?(?:write|use|put|give|answer|respond|reply|make)?(?: in)?(?: your| the)?(?: entire| whole| full)?"
@@ -45,8 +44,7 @@ _LETTER_CASE: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_CASE: Final = re.compile(
-    rf"^{LEAD}(?:{NOT} (?:use|include|contain|have)|avoid(?: using)?|(?:use|include) no)(?: any)?"
-    r" (?:(?P<lower>capital|upper[- ]?case)|(?P<upper>small|lower[- ]?case)) letters(?: anywhere)?[.!]?$",
+    rf"^{LEAD}{NONE_OF} (?:(?P<lower>capital|upper[- ]?case)|(?P<upper>small|lower[- ]?case)) letters{END}",
     re.IGNORECASE,
 )
 _JSON: Final = re.compile(
@@ -62,11 +60,12 @@ _LONGEST: Final = 1000
 """Characters: longer instructions say more than one can read here."""
 _ENOUGH: Final = 8
 """Plain words for a text around what is named."""
-_BRACKETS: Final = {"round": "()", "square": "[]", "curly": "{}"}
+_BRACKETS: Final = {"round": "()", "square": "[]", "curly": "{}", "parentheses": "()"}
 _WRAPPED: Final = re.compile(
     r"(?:wrap|put|enclose|place) (?:your|the) (?:(?:entire|whole) (?:response|answer|reply|text)|response|reply|text)"
     r" (?:in|with|inside|within)"
-    r" (?:(?P<bracket>round|square|curly) brackets|(?P<quotes>double quot\w+(?: marks?)?))[.!]?$",
+    r" (?:(?P<bracket>round(?= brackets)|square(?= brackets)|curly(?= brackets)|parentheses)(?: brackets)?"
+    r"|(?P<quotes>(?:double )?quot\w+(?: marks?)?))[.!]?$",
     re.IGNORECASE,
 )
 
@@ -226,7 +225,10 @@ def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
     words = [word for word in WORDS if not any(word in term.text.casefold() or _is_in(term, word) for term in terms)]
     if len(words) < _ENOUGH:
         return
-    before, after = " ".join(words[:6]).capitalize(), " ".join(words[6:12])
+    other = next(
+        (digit for digit in "935" if all(term.text.isdigit() and digit not in term.text for term in terms)), ""
+    )
+    before, after = " ".join(words[:6]).capitalize(), " ".join([*words[6:12], other]).strip()
     without = f"{before} {after}."
     all_of_them = " ".join(term.text.strip() for term in terms)
     edge = partial(Edge, FindingReason.ASKED_TEXT)
@@ -300,6 +302,12 @@ def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:
                 yield edge(*texts, *said)
             case TermRole.AVOID:
                 yield edge(f"{before} {after}.", f"{before} b{term.text}b {after}.", *reversed(said))
+            case TermRole.START if len(terms) == 1:
+                text = f"{term.text}bb {before} {after}."
+                yield edge(text, f"{before} {term.text}bb {after}.", f"a text that starts with {term.text}", "another")
+            case TermRole.END if len(terms) == 1:
+                text = f"{before} {after} bb{term.text}"
+                yield edge(text, f"{before} bb{term.text} {after}", f"a text that ends with {term.text}", "another")
 
 
 def _mark_parts(part: Marked) -> Iterator[Edge]:
@@ -313,7 +321,7 @@ def _mark_parts(part: Marked) -> Iterator[Edge]:
     if part.number:
         place = part.number - 1 if part.number > 0 else size - 1
         right, wrong = (
-            _join(part.unit, [marked[at] if at == chosen else other[at] for at in range(size)])
+            join_parts(part.unit, [marked[at] if at == chosen else other[at] for at in range(size)])
             for chosen in (place, (place + 1) % size)
         )
         yield edge(right, wrong, f"a text with {named} at the right {part.unit}", "one with it at another")
@@ -321,11 +329,7 @@ def _mark_parts(part: Marked) -> Iterator[Edge]:
     good, bad = (other, marked) if part.never else (marked, other)
     for texts in ([good[0], bad[1]], [bad[0], good[1]]):
         said = f"two {part.unit}s that are as they must be", f"two of which one is not, for {named}"
-        yield edge(_join(part.unit, good), _join(part.unit, texts), *said)
-
-
-def _join(unit: str, parts: Sequence[str]) -> str:
-    return ("- " if unit == "bullet point" else "") + _SEPARATORS[unit].join(parts)
+        yield edge(join_parts(part.unit, good), join_parts(part.unit, texts), *said)
 
 
 def _mark(sentence: str, part: Marked) -> str:
@@ -359,7 +363,7 @@ def _size_parts(part: Sized) -> Iterator[Edge]:
     for wrong, right in _find_steps(part.count):
         if wrong > 0:
             good, bad = make_text(part.count.unit, right), make_text(part.count.unit, wrong)
-            texts = _join(part.unit, [good, good]), _join(part.unit, [good, bad])
+            texts = join_parts(part.unit, [good, good]), join_parts(part.unit, [good, bad])
             of_right, of_wrong = _say(right, part.count), _say(wrong, part.count)
             yield Edge(
                 FindingReason.THRESHOLD, *texts, f"two {part.unit}s of {of_right}", f"two of which one has {of_wrong}"

@@ -51,25 +51,25 @@ Maker = Callable[[re.Match[str], Sequence[str]], Iterator[Pair]]
 """Of the phrase that was found, and the texts that the instruction names."""
 
 
-def _cross(obeying: Sequence[str], breaking: Sequence[str], right: str, wrong: str) -> Iterator[Pair]:
+def cross(obeying: Sequence[str], breaking: Sequence[str], right: str, wrong: str) -> Iterator[Pair]:
     """Yield each text that obeys with one that breaks, and the other way round."""
     for place in range(max(len(obeying), len(breaking))):
         yield Pair(obeying[place % len(obeying)], breaking[place % len(breaking)], right, wrong)
 
 
 def make_fixed(form: FixedForm, match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from _cross(form.obeying, form.breaking, form.right, form.wrong)
+    yield from cross(form.obeying, form.breaking, form.right, form.wrong)
 
 
 def make_title(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     obeying = (f"<<Old farms>>\n\n{_PLAIN}", f"<<Rain at night>>\n\n{_PLAIN}")
     breaking = (f"Old farms\n\n{_PLAIN}", f"<Old farms>\n\n{_PLAIN}")
-    yield from _cross(obeying, breaking, "a title in <<>>", "none")
+    yield from cross(obeying, breaking, "a title in <<>>", "none")
 
 
 def make_postscript(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     mark = match["mark"] or "P.S."
-    yield from _cross([f"{_PLAIN}\n\n{mark} Bring bread."], [_PLAIN, f"{_PLAIN}\n\nBring bread."], f"a {mark}", "none")
+    yield from cross([f"{_PLAIN}\n\n{mark} Bring bread."], [_PLAIN, f"{_PLAIN}\n\nBring bread."], f"a {mark}", "none")
 
 
 def make_sections(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -84,7 +84,7 @@ def make_sections(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     fewer = write(number - 1) if number > 1 else _PLAIN
     unmarked = "\n\n".join(islice(cycle(SENTENCES), number))
     inline = f"{_ONE} {', '.join([name] * number)}."
-    yield from _cross([write(number)], [fewer, unmarked, inline], f"{number} marked sections", "fewer")
+    yield from cross([write(number)], [fewer, unmarked, inline], f"{number} marked sections", "fewer")
 
 
 _DIVIDER_WORDS: Final = frozenset(
@@ -110,7 +110,7 @@ def make_divided(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     breaking.append(write(3, f"\n{mark[: len(mark) // 2]}\n"))
     if "line" in between:  # of its own
         breaking.append(write(number, f" {mark} "))
-    yield from _cross(obeying, breaking, f"{number} parts with {mark} between them", "another number")
+    yield from cross(obeying, breaking, f"{number} parts with {mark} between them", "another number")
 
 
 def make_first_word(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -125,9 +125,7 @@ def make_first_word(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair
         )
 
     breaking = [write(number, place % number + 1), write(number + 1, place), write(number, 0)]
-    yield from _cross(
-        [write(number, place)], breaking, "the word at the right paragraph", "another paragraph or number"
-    )
+    yield from cross([write(number, place)], breaking, "the word at the right paragraph", "another paragraph or number")
 
 
 def make_options(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -135,7 +133,7 @@ def make_options(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
         return
     words = texts[0].split()
     nearly = " ".join(words[:-1]) if len(words) > 2 else _ONE
-    yield from _cross(texts, [nearly, _PLAIN], "one of the options", "none of them")
+    yield from cross(texts, [nearly, _PLAIN], "one of the options", "none of them")
 
 
 def make_object(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -149,7 +147,7 @@ def make_object(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     breaking.append(f"Rain fell on {' and '.join(map(json.dumps, texts))}.")
     if match["alone"]:
         breaking.append(json.dumps({**values, "b7": "hills"}))
-    yield from _cross([whole], breaking, "a JSON object with these keys", "what is none")
+    yield from cross([whole], breaking, "a JSON object with these keys", "what is none")
 
 
 def make_array(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -160,13 +158,13 @@ def make_array(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     breaking = [", ".join(strings), json.dumps(dict.fromkeys(strings, 1)), json.dumps([1] * number)]
     breaking += [json.dumps(strings[:-1])] if number > 1 else []
     breaking += [json.dumps([*strings, "milk"])] if (match["bound"] or "") == "exactly" else []
-    yield from _cross([json.dumps(strings)], breaking, f"a JSON list of {number} strings", "what is none")
+    yield from cross([json.dumps(strings)], breaking, f"a JSON list of {number} strings", "what is none")
 
 
 def make_language(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     text = LANGUAGES[match["language"].lower()]
     mixed = f"{_ENGLISH} {text.split()[0].strip('.,。')} {_ENGLISH}"
-    yield from _cross([text], [_ENGLISH, mixed], "a text in that language", "one in English")
+    yield from cross([text], [_ENGLISH, mixed], "a text in that language", "one in English")
 
 
 def make_table(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -180,7 +178,7 @@ def make_table(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
     breaking = [write(number + 1), f"{_ONE} | {_TWO}", *([write(number - 1)] if number > 1 else [])]
-    yield from _cross([write(number)], breaking, f"a table of {number} columns", "what is none")
+    yield from cross([write(number)], breaking, f"a table of {number} columns", "what is none")
 
 
 def make_date(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -192,22 +190,22 @@ def make_date(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
         return
     obeying = [f"Rain fell on {date} and nobody came." for date in dates]
     breaking = [f"Rain fell on {form} and nobody came.", "Rain fell on the 17th of May and nobody came."]
-    yield from _cross(obeying, breaking, f"a date such as {dates[0]}", "none in this form")
+    yield from cross(obeying, breaking, f"a date such as {dates[0]}", "none in this form")
 
 
 def make_sorted_lines(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     right = ["bread rolls", "cheese", "dry hay", "milk"]
-    yield from _cross(["\n".join(right)], ["\n".join([right[1], right[0], *right[2:]]), "\n".join(right[::-1])],
+    yield from cross(["\n".join(right)], ["\n".join([right[1], right[0], *right[2:]]), "\n".join(right[::-1])],
                       "lines in order", "lines out of order")  # fmt: skip
 
 
 def make_sorted_words(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from _cross(["all brown cows drink early"], ["all cows brown drink early", "early drink cows"],
+    yield from cross(["all brown cows drink early"], ["all cows brown drink early", "early drink cows"],
                       "words in order", "words out of order")  # fmt: skip
 
 
 def make_unlike_words(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from _cross([_ONE, "Cold rain fell while seven old dogs slept."], ["Old dogs saw dogs.", "Rain fell on"
+    yield from cross([_ONE, "Cold rain fell while seven old dogs slept."], ["Old dogs saw dogs.", "Rain fell on"
         " rain clouds"],
                       "words that differ", "a word that occurs twice")  # fmt: skip
 
@@ -216,7 +214,7 @@ def make_short_words(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pai
     most = int(match["n"])
     if 3 <= most < _LONGEST:
         right, wrong = _spell(most), _spell(most + 1)
-        yield from _cross([f"Old cow {right}. Old cow {right}, old cow."], [f"Old cow {wrong}.", f"{wrong} cow old"
+        yield from cross([f"Old cow {right}. Old cow {right}, old cow."], [f"Old cow {wrong}.", f"{wrong} cow old"
             f" cow old {wrong}, old"],
                           f"words of {most} letters", f"a word of {most + 1}")  # fmt: skip
 
@@ -224,7 +222,7 @@ def make_short_words(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pai
 def make_long_word(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     least = int(match["n"]) + (1 if match["more"] else 0)
     if 5 <= least < _LONGEST:
-        yield from _cross([f"Old cows saw a {_spell(least)} near by."],
+        yield from cross([f"Old cows saw a {_spell(least)} near by."],
             [f"Old cows saw a {_spell(least - 1)} near by.", "Old cows saw a lot of hay and rain."],
                           f"a word of {least} letters", "none")  # fmt: skip
 
@@ -241,7 +239,7 @@ def make_alliteration(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pa
     words = [letter + rest for rest in ("allo", "ery", "in", "olt", "umpy")]
     right = " ".join(words).capitalize()
     another = "zebra" if letter != "z" else "cows"
-    yield from _cross([f"{right}."], [" ".join([*words[:3], another, words[4]]).capitalize() + ".", f"{another}"
+    yield from cross([f"{right}."], [" ".join([*words[:3], another, words[4]]).capitalize() + ".", f"{another}"
         f" {right.lower()}."],
                       "words with one first letter", "one with another")  # fmt: skip
 
@@ -251,11 +249,11 @@ def make_palindrome(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair
     size = min((size for size in _PALINDROMES if size >= least), default=0)
     if size:
         breaking = [_PLAIN, f"{_TWO} It was noon when a farm slept." if least > 4 else _ONE]
-        yield from _cross([f"Rain fell on the {_PALINDROMES[size]} farm today."], breaking, "a palindrome", "none")
+        yield from cross([f"Rain fell on the {_PALINDROMES[size]} farm today."], breaking, "a palindrome", "none")
 
 
 def make_title_case(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from _cross(["Rain Hit Small Farms. Old Dogs Slept."], [_PLAIN, "Rain Hit Small Farms. old Dogs"
+    yield from cross(["Rain Hit Small Farms. Old Dogs Slept."], [_PLAIN, "Rain Hit Small Farms. old Dogs"
         " Slept.", "RAIN fell"],
                       "words that start with capitals", "one that doesn't")  # fmt: skip
 
@@ -271,7 +269,7 @@ def make_multiple(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     }
     obeying = [texts_of[number] for number in (2 * step + rest, 3 * step + rest)]
     breaking = [texts_of[number] for number in (2 * step + rest + 1, 3 * step + rest - 1, 2 * step + rest - 1)]
-    yield from _cross(obeying, breaking, "that number of words", "another")
+    yield from cross(obeying, breaking, "that number of words", "another")
 
 
 def make_line_lengths(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -283,12 +281,7 @@ def make_line_lengths(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pa
     flat = "\n".join(" ".join(islice(words, size + 1)) for size in sizes)
     breaking = [flat, " ".join(lines), "\n".join([*lines, lines[0]]), "\n".join(lines[1:])]
     breaking += ["\n".join([lines[1], lines[0], lines[2]])] if sizes[0] != sizes[1] else []
-    yield from _cross(["\n".join(lines)], breaking, "lines of these lengths", "lines of others")
-
-
-def make_contractions(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    breaking = ["They can't come, as it isn't warm.", "We won't go.", "It didn't rain."]
-    yield from _cross(["They cannot come, as it is not warm."], breaking, "no contraction", "one")
+    yield from cross(["\n".join(lines)], breaking, "lines of these lengths", "lines of others")
 
 
 def make_tagged(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -297,7 +290,7 @@ def make_tagged(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
         return
     bare = opening.strip("<>")
     breaking = [_PLAIN, f"{opening}{_PLAIN}", f"{bare}: {_PLAIN}", f"{_PLAIN}{closing}"]
-    yield from _cross(
+    yield from cross(
         [f"{opening}{_PLAIN}{closing}", f"{opening}\n{_ONE}\n{_TWO}\n{closing}"],
         breaking,
         "a text in tags",
@@ -311,7 +304,7 @@ def make_labels(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     lines = [f"{label} {sentence}" for label, sentence in zip(texts, cycle(SENTENCES), strict=False)]
     bare = "\n".join(islice(cycle(SENTENCES), len(texts)))
     breaking = ["\n".join(lines[:-1]), "\n".join(lines[1:]), bare, "\n".join([*lines[:-1], lines[0]])]
-    yield from _cross(["\n".join(lines), "\n\n".join(lines)], breaking, "all labels", "some of them")
+    yield from cross(["\n".join(lines), "\n\n".join(lines)], breaking, "all labels", "some of them")
 
 
 def make_signed_list(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -324,7 +317,7 @@ def make_signed_list(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pai
         return "\n".join(f"{each} {sentence}" for each, sentence in zip(signs, cycle(SENTENCES), strict=False))
 
     breaking = [write(sign, other, sign), write(other, other, other), f"{_ONE}\n{_TWO}"]
-    yield from _cross([write(sign, sign, sign), write(sign, sign)], breaking, f'items that start with "{sign} "',
+    yield from cross([write(sign, sign, sign), write(sign, sign)], breaking, f'items that start with "{sign} "',
                       "one that doesn't")  # fmt: skip
 
 
@@ -332,7 +325,7 @@ def make_either(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     plain = [text for text in texts if re.fullmatch(r"[a-z ]+", text)]
     if len(plain) == len(texts) == 2 and not any(text in _PLAIN.lower() for text in texts):
         obeying = [f"{_ONE} {text.capitalize()}, old dogs slept." for text in texts]
-        yield from _cross([*obeying, *(each.replace(". ", ", ").lower() for each in obeying)], [_PLAIN, _ONE],
+        yield from cross([*obeying, *(each.replace(". ", ", ").lower() for each in obeying)], [_PLAIN, _ONE],
                           "one of the two", "none of them")  # fmt: skip
 
 
@@ -345,25 +338,27 @@ def make_paragraphs(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair
         return joint.join(islice(cycle(SENTENCES), parts))
 
     breaking = [write(number + 1), write(number, " "), write(number - 1)]
-    yield from _cross([write(number)], breaking, f"{number} paragraphs", "another number")
+    yield from cross([write(number)], breaking, f"{number} paragraphs", "another number")
 
 
 def make_ruled(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    number, sign = int(match["n"]), {"asterisks": "*", "equals signs": "="}.get(match["sign"].lower(), "-")
-    if not 2 <= number <= _MOST:
+    rule = match["mark"] or "".join(texts)
+    if match["n"]:
+        rule = {"asterisks": "*", "equals signs": "="}.get(match["sign"].lower(), "-") * min(int(match["n"]), _MOST)
+    if not re.fullmatch(r"([*=~#-])\1+", rule):
         return
-    rule = sign * number
-    breaking = [f"{_ONE}\n\n{_TWO}", f"{_ONE} {rule} {_TWO}", f"{_ONE}\n{rule[1:]}\n{_TWO}"]
-    yield from _cross([f"{_ONE}\n{rule}\n{_TWO}", f"{_ONE}\n\n{rule}\n\n{_TWO}"], breaking, f"a line of {rule}",
+    breaking = [f"{_ONE}\n\n{_TWO}", f"{_ONE}\n{rule[1:]}\n{_TWO}"]
+    breaking += [f"{_ONE} {rule} {_TWO}"] if match["line"] else []
+    yield from cross([f"{_ONE}\n{rule}\n{_TWO}", f"{_ONE}\n\n{rule}\n\n{_TWO}"], breaking, f"a line of {rule}",
                       "none of its own")  # fmt: skip
 
 
 def make_question(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from _cross(["Is it cold? Rain fell.", "Who came? Nobody did."], ["Rain fell. Is it cold?", _PLAIN],
+    yield from cross(["Is it cold? Rain fell.", "Who came? Nobody did."], ["Rain fell. Is it cold?", _PLAIN],
                       "a question first", "none first")  # fmt: skip
 
 
 def make_same_ends(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from _cross(["rain fell and so did more rain"], ["rain fell and so did more hay", "some rain fell and so"
+    yield from cross(["rain fell and so did more rain"], ["rain fell and so did more hay", "some rain fell and so"
         " did rain"],
                       "one word at both ends", "two")  # fmt: skip

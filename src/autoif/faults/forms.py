@@ -14,6 +14,7 @@ from autoif.faults import form_texts
 from autoif.faults.counts import put_digits
 from autoif.faults.fixed_forms import FIXED_FORMS
 from autoif.faults.form_texts import LANGUAGES, Maker, Pair, make_fixed
+from autoif.faults.kinds import CHARACTER_FORMS
 from autoif.faults.wording import ANSWER, LEAD, MUST, NOT, cut_quoted, is_plain
 from autoif.vocabulary import get_sentences
 
@@ -82,8 +83,9 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          form_texts.make_divided),
         (r"^there (?:should|must) be (?P<n>\d+) paragraphs\. paragraphs and only paragraphs are separated [^.]{0,120}\."
          r" paragraph (?P<place>\d+) must start with (?:the )?(?:word )?(?P<word>\w+)\.?$", form_texts.make_first_word),
-        (r"^(?:answer|respond|reply)(?: only)? with (?:exactly |only )?(?:one|1) of (?:the following|these)"
-         r"(?: (?:options|phrases|answers|sentences))?:? ?\(?\0(?:,? (?:or |and )?\0)+\)?", form_texts.make_options),
+        (r"^(?:answer|respond|reply)(?:(?: only)? with (?:exactly |only )?1 of (?:the following|these)"
+         r"(?: (?:options|phrases|answers|sentences))?:? ?\(?\0(?:,? (?:or |and )?\0)+\)?"
+         r"|(?: only)?(?: with)?(?: either| only)? \0(?: or \0)+)(?: only)?", form_texts.make_options),
         (rf"\bjson object{_THE_KEYS}", form_texts.make_object),
         (r"\bjson (?:array|list)(?: of| with| holding| containing| that holds)(?: (?P<bound>at least|exactly))?"
          r"(?: (?P<n>\d+))? strings?\b", form_texts.make_array),
@@ -105,7 +107,11 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
           r" must be different)",
          form_texts.make_unlike_words),
         (r"(?:\bno word (?:in your response )?(?:may|must|can) (?:be longer than|have more than|exceed)"
-         r"|\b(?:every|each) word must (?:have|be) (?:at most|no more than)) (?P<n>\d+)"
+         rf"|\b(?:every word|each word|all words) must (?:have|be) (?:at most|no more than)|^{LEAD}{NOT} use"
+         r" (?:any )?words?"
+         r" (?:(?:of |with |that have )?more than|(?:that are )?longer than)|^(?:use only|only use) words (?:of"
+         r"|with) (?:at most"
+         r"|no more than|up to)) (?P<n>\d+)"
          r" (?:letters|characters)(?: long)?", form_texts.make_short_words),
         (r"\bat least 1 word (?:with|of|that has|having|that is) (?:at least |(?P<more>more than ))?(?P<n>\d+)"
          r"(?: or more)? (?:letters|characters)", form_texts.make_long_word),
@@ -124,8 +130,6 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"\b(?:(?P<n>\d+) )?lines (?:with|of|that have) (?P<a>\d+), (?P<b>\d+),? and (?P<c>\d+) words(?:,?"
          r" respectively)?",
          form_texts.make_line_lengths),
-        (rf"^{LEAD}(?:{NOT} use|avoid(?: using)?|use no)(?: any)? contractions(?:,? (?:such as|like"
-         rf"|e\.g\.)[^.]{{0,60}})?", form_texts.make_contractions),
         (r"(?:tags )?(?P<open><\w{1,20}>) and (?P<close></\w{1,20}>)(?: tags)?", form_texts.make_tagged),
         (rf"(?:steps?|parts?|sections?|points?)(?: of your response)? {MUST} be (?:labell?ed|called|marked"
          rf"|titled)(?: as)? \0(?:(?:,? and|,) \0)+",
@@ -137,13 +141,18 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"^use either \0 or \0(?: somewhere)?(?: in your response)?", form_texts.make_either),
         (r"^(?:write|use|give)(?: exactly)? (?P<n>\d+) paragraphs,? with (?:1|a) (?:blank|empty) line between them",
          form_texts.make_paragraphs),
-        (r"^separate (?:the|your) (?:\d+ )?(?:parts|sections|paragraphs)(?: of your response)? with a line that"
-         r" (?:consists of|is|holds only) (?P<n>\d+) (?P<sign>hyphens|dashes|asterisks|equals signs)",
-         form_texts.make_ruled),
-        (rf"^{LEAD}(?:(?:start|begin)(?: {ANSWER})? with|make the first sentence(?: (?:of|in) {ANSWER})?)"
+        (r"^separate (?:(?:the|your|all)(?: \d+)? |each )?(?:parts?|sections?|paragraphs?)(?: of your response)?"
+         r" (?:with|by|using)"
+         r"(?P<line> a line (?:that (?:consists of|is|holds only)|of))? (?:(?P<n>\d+) (?P<sign>hyphens|dashes|asterisks"
+         r"|equals signs)|(?P<mark>\*{3,}|-{3,}|={3,}|~{3,}|#{3,})|\0)(?=[.!]?$)", form_texts.make_ruled),
+        (rf"^{LEAD}(?:(?:start|begin)(?: {ANSWER})? with|(?:make )?(?:the|your) first sentence(?: (?:of|in)"
+         rf" {ANSWER})?(?: {MUST} be)?)"
          r" a question(?! mark)",
          form_texts.make_question),
-        (rf"(?:start|begin) and end (?:{ANSWER} )?with the same word", form_texts.make_same_ends),
+        (rf"(?:(?:start|begin) and end (?:{ANSWER} )?with the same word|the first and (?:the )?last words?(?:"
+         rf" (?:of|in) {ANSWER})? {MUST} be"
+         r" the same(?: word)?)", form_texts.make_same_ends),
     )
 ]  # fmt: skip
 _FORMS += [(re.compile(form.phrase, re.IGNORECASE), partial(make_fixed, form)) for form in FIXED_FORMS]
+_FORMS += [(re.compile(phrase, re.IGNORECASE), make) for phrase, make in CHARACTER_FORMS]

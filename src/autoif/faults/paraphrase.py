@@ -9,12 +9,14 @@ What stands in quotation marks stays as it is. What nothing here knows stays, to
 import re
 from typing import Final
 
+from autoif.faults.counts import IN_PAIRS, SIGNS, UNITS
 from autoif.faults.things import THINGS
 from autoif.faults.wording import cut_quoted
 
 _RESPONSE: Final = "your response"
 _NUMBERED: Final = r"(\w+(?:-\w+)?)"
 _THING: Final = "|".join(thing.wording for thing in THINGS.values())
+_MARK: Final = "|".join(UNITS[name] for name in SIGNS if name not in IN_PAIRS)
 _CASE: Final = r"((?:lower|upper)[- ]?case|capitals?|caps)"
 _EXAMPLE: Final = re.compile(
     r"[,;]? ?\(?(?:\b(?:such as|e\.g\.|i\.e\.|for example|for instance|as in)|\blike (?=[\[<{*`#($@]))(?![\"'”’])",
@@ -69,7 +71,7 @@ _FRAME: Final = (
     (r"^leave ((?:the |any )?(?:\w+ )?\0) out(?: of (?:it|this|your response))?(?=[.!]?$)", r"do not use \1"),
     (r"^(?:steer clear of|stay away from|skip|omit|leave out|shun|without)\b", "avoid"),
     (r"^(?:have|with) no\b", "use no"),
-    (r"^no ((?:\w+ ){0,2}\w+)(?: (?:anywhere|allowed|are allowed|is allowed|in your response))?(?=[.!]?$)",
+    (r"^no ((?:\w+ ){0,2}?\w+)(?: (?:anywhere|allowed|are allowed|is allowed|in your response))?(?=[.!]?$)",
         r"use no \1"),
     # how many
     (r"\b(?:do not|don't|never|must not) (?:go|run|get|stray) (?:past|over|beyond|above)\b", "do not write more than"),
@@ -97,6 +99,7 @@ _FRAME: Final = (
      r" (?:as|in) (?=a (?:numbered|bullet))", r"\1 "),
     (r"\ba (numbered|bulleted) list (?:with|of) (.{1,30}?) (?:entries|steps|elements)\b", r"a \1 list of \2 items"),
     # words that are named
+    (r"\bthe \0 (word|letter|symbol|sign|character|phrase|emoji|hashtag)\b", "the \\1 \0"),
     (r"\[(\0(?:, ?\0)*)\]", r"\1"),
     (r"\b(must|should) (?:show|come|turn|pop|crop) up\b"
      r"|\b(must|should) be (?:found|present|used|mentioned|included)\b", r"\1\2 appear"),
@@ -116,22 +119,27 @@ _FRAME: Final = (
     (r"\b1st\b", "first"), (r"\b2nd\b", "second"), (r"\b3rd\b", "third"), (r"\b4th\b", "fourth"),
     (r"\bmust (?:read|say|state)(?: exactly| just)? (?=\0)", "must be "),
     # letter case, JSON
-    (rf"\b(?:only|nothing but|exclusively) {_CASE}\b", r"all \1"),
+    (rf"(?<!\buse )(?<!\bcontain )\b(?:only|nothing but|exclusively) {_CASE}\b", r"all \1"),
     (rf"\b{_CASE}(?: letters)? only\b", r"all \1 letters"),
-    (r"^your response must be (?:entirely )?(?:written )?(?=in (?:all )?(?:lower|upper|capital))",
+    (r"^your response must be (?:entirely )?(?:written )?(?=in (?:all )?(?:lower|upper|capital|caps))",
         f"write {_RESPONSE} "),
     (r"^your response must be (?:wrapped|formatted|given|presented|written)? ?(?:in|as|inside) (?:an? )?(?:valid"
      r" )?json(?: format)?",
      "write json"),
+    (r"^(?:write|put|spell) (?:each|every|all) (?:words?|letters?)(?= in (?:all )?(?:lower|upper|capital|caps))",
+        f"write {_RESPONSE}"),
     (r"^(?:return|output|give|format) your response as\b|^return\b", "write"),
     # things
-    (rf"\b(include|use|add|contain|mention|have|write) (?:an?|some) (?={_THING})", r"\1 at least 1 "),
+    (rf"\b(include|use|add|contain|mention|have|write) (?:an?|some) (?=(?:{_THING}|{_MARK})\b)", r"\1 at least 1 "),
     (rf"^put (?:your|the|any|all) code (?:in|inside|into) (?:an? )?(?={_THING})", "include at least 1 "),
     (r"^highlight (.{1,40}?\b)(sections?|words?|phrases?|parts?)\b(?=[^\0]*$)", r"use \1highlighted \2"),
     (r"\buse bold (?:text |type |print )?(?:for|on) (.{1,30}?\b)(words?|phrases?)\b", r"use \1bold \2"),
     (r"\bwords (?:with|in|written in) all[- ](?:capital letters|caps|capitals) must appear (.{1,30}?) times?\b",
      r"use \1 all-capital words"),
-    (r"\buse (?:parenthes[ie]s|round brackets) at least (twice|\w+ times)\b", r"use at least \1 pairs of parentheses"),
+    (r"^(?:use|include) (?:some )?(?:parentheses|round brackets)(?=[.!]?$)", "use at least 1 pairs of parentheses"),
+    (r"\buse (?:parenthes[ie]s|round brackets) at least (once|twice|\w+ times)\b", r"use at least \1 pairs of"
+     r" parentheses"),
+    (r"\bat least once pairs\b", "at least 1 pairs"),
     (r"\bat least twice pairs\b", "at least 2 pairs"), (r"\b(\w+) times pairs\b", r"\1 pairs"),
 )  # fmt: skip
 _RAW_FORMS: Final = [(re.compile(form, re.IGNORECASE), plain) for form, plain in _RAW]

@@ -11,15 +11,14 @@ from enum import Enum, auto
 from typing import Final
 
 from autoif.faults.counts import Count, read_count
-from autoif.faults.wording import ANSWER, LEAD, MARKS, MUST, NAMED, NOT, cut_quoted
+from autoif.faults.wording import LEAD, MARKS, MUST, NAMED, NOT, OF_ANSWER, cut_quoted
 
 LONGEST: Final = 100
 """Sentences with more words, and paragraphs with more sentences, are not made."""
 _UNIT: Final = r"(?P<unit>line|sentence|paragraph|bullet point)"
-_OF_ANSWER: Final = rf"(?: (?:of|in) {ANSWER})?"
-_EACH: Final = rf"(?:each|every|all(?: of)?(?: the)?) {_UNIT}s?{_OF_ANSWER}"
+_EACH: Final = rf"(?:each|every|all(?: of)?(?: the)?) {_UNIT}s?{OF_ANSWER}"
 _NTH: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1, "final": -1}
-_ONE: Final = rf"(?:the|your) (?P<nth>{'|'.join(_NTH)}) {_UNIT}{_OF_ANSWER}"
+_ONE: Final = rf"(?:the|your) (?P<nth>{'|'.join(_NTH)}) {_UNIT}{OF_ANSWER}"
 _STARTS: Final = "(?P<verb>start|begin|end|finish)"
 _MARKED: Final = [
     re.compile(rf"^{LEAD}{form}[.!]?$", re.IGNORECASE)
@@ -30,10 +29,10 @@ _MARKED: Final = [
         rf"(?P<inside>use|include|put|mention){NAMED} in {_EACH}",
         rf"(?P<inside>use|include|put|mention){NAMED} in {_ONE}",
         rf"{_ONE} {MUST} (?P<inside>contain|include|have|mention){NAMED}",
-        rf"{_ONE} (?:{MUST} )?(?P<verb>start|begin)s? with{NAMED}",
-        rf"(?P<verb>start|begin) {_ONE} with{NAMED}",
-        rf"(?P<never>{NOT}) {_STARTS} (?:an?|any) {_UNIT}{_OF_ANSWER} with{NAMED}",
-        rf"(?P<never>no) {_UNIT}{_OF_ANSWER} (?:must|should|may|can) {_STARTS} with{NAMED}",
+        rf"{_ONE} (?:{MUST} )?{_STARTS}s? with{NAMED}",
+        rf"{_STARTS} {_ONE} with{NAMED}",
+        rf"(?P<never>{NOT}) {_STARTS} (?:an?|any) {_UNIT}{OF_ANSWER} with{NAMED}",
+        rf"(?P<never>no) {_UNIT}{OF_ANSWER} (?:must|should|may|can) {_STARTS} with{NAMED}",
     )
 ]
 _SIZED: Final = re.compile(

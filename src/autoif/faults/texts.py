@@ -1,5 +1,6 @@
 """Plain texts with exactly so many of something, beyond dispute: plain words, full stops, blank lines."""
 
+from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import Final
 
@@ -18,8 +19,11 @@ SENTENCES: Final = (
     "Nobody came with bread or milk.",
     "Young men cut wood for winter.",
 )
+_JOINTS: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n", "bullet point": "\n- "}
 _OTHERS: Final = ("We ate fish.", "A cat hid.", "Sun lit Jill.", "Ducks quack.", "Max ran.")
 """Without what is in those: each letter and each word is missing in some."""
+_LAST: Final = {"emojis": "Old dogs slept by a café", "ellipses": "Old dogs slept by an open gate."}
+"""What a text ends with that might be taken for a sign."""
 _QUESTIONS: Final = ("Did dogs sleep?", "Is it cold?", "Who came?")
 
 
@@ -30,13 +34,18 @@ def choose_sentences(without: str, count: int) -> list[str]:
     return list(islice(cycle(lacking), count))
 
 
+def join_parts(unit: str, parts: Sequence[str]) -> str:
+    """Return a text of these lines, sentences, …."""
+    return ("- " if unit == "bullet point" else "") + _JOINTS[unit].join(parts)
+
+
 def make_text(unit: str, count: int) -> str:
     """Return a plain text with exactly so many of a unit of `UNITS`. Raises ValueError: it is none of these."""
     if thing := THINGS.get(unit):
         return thing.make(count)
     sentences = islice(cycle(SENTENCES), count)
     if unit in SIGNS:
-        last = "Old dogs slept by a café" if unit == "emojis" else "Old dogs slept by an open gate"
+        last = _LAST.get(unit, "Old dogs slept by an open gate")
         return f"Rain fell{SIGNS[unit]} " * count + last
     match unit:
         case "words":

@@ -7,6 +7,7 @@ A text of none of them may have a decoy, which is like the thing and is none: "#
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Final
@@ -30,18 +31,22 @@ class Thing:
     decoys: tuple[str, ...] = ()
     is_block: bool = False
     """Whether it stands on lines of its own."""
+    write: Callable[[str], str] = str
+    """How the words around it are written."""
 
     def make(self, number: int) -> str:
         """Return a plain text with so many."""
         examples = islice(cycle(self.examples), min(number, _MOST))
         if self.is_block:
             return "\n\n".join([_LINE, *(f"{each}\n\n{_LINE}" for each in examples)])
-        return " ".join([*(f"Rain fell {each} on small farms." for each in examples), _LAST])
+        around = self.write("Rain fell"), self.write("on small farms.")
+        return " ".join([*(each.join((f"{around[0]} ", f" {around[1]}")) for each in examples), self.write(_LAST)])
 
     def make_decoys(self) -> list[str]:
         """Return texts with none of them that have something like it."""
         between = "\n\n" if self.is_block else " "
-        return [between.join([_LINE.removesuffix("."), decoy, _LAST]) for decoy in self.decoys]
+        around = self.write(_LINE.removesuffix(".")), self.write(_LAST)
+        return [between.join([around[0], decoy, around[1]]) for decoy in self.decoys]
 
     def count(self, text: str) -> int:
         """Return how many there are."""
@@ -105,9 +110,20 @@ _ALL: Final = (
           r"all-capitals? words?|words? (?:that (?:is|are) )?(?:written )?(?:entirely )?in (?:all )?"
           r"(?:capital letters|capitals|upper[- ]?case(?: letters)?|caps)",
           ("HAY", "MILK", "BREAD"), r"\b[A-Z]{2,}\b", ("Hay",)),
+    Thing("words in small letters",
+          r"(?:all-)?lower[- ]?case words?|words? (?:that (?:is|are) )?(?:written )?(?:entirely |completely )?in"
+          r" (?:all )?"
+          r"(?:lower[- ]?case(?: letters)?|small letters)",
+          ("hay", "milk", "bread"), r"\b[a-z]+\b", ("Hay",), write=str.upper),
+    Thing("words with a capital letter",
+          r"words? (?:that )?(?:starts?|begins?|starting|beginning) with (?:a )?(?:capital|upper[- ]?case) letters?",
+          ("Bob", "Anna", "Max", "Lily", "Tom"), r"\b[A-Z]", ("hay",), write=str.lower),
+    Thing("capital letters", r"(?:capital|upper[- ]?case) letters?", ("Bob", "Anna", "Max", "Lily", "Tom"), r"[A-Z]",
+          write=str.lower),
     Thing("numbers in digits", r"(?:numbers?|numerals?) (?:that (?:is|are) )?(?:written )?(?:in|with|as)"
      r" (?:digits?|figures|numerals)",
           ("25", "7", "312"), r"\d+", ("seven",)),
+    Thing("numbers", r"numbers?|numerals?", ("25", "7", "312", "48", "9", "60"), r"\d+"),
     Thing("times of day", r"times?(?: of day)? in (?:the )?(?:24[- ]hours?|military) (?:format|form|notation|clock)",
           ("14:05", "09:45"), r"\d:\d", ("at half past two",)),
     Thing("quotations", r"(?:quotes?|quotations?|phrases?)(?: that (?:is|are))?(?: enclosed| put| set)? in"

@@ -62,11 +62,11 @@ _QUOTED: Final = re.compile(
     r'"([^"\n]+)"|“([^“”\n]+)”|(?<!\w)[\'‘]((?:[^\'‘’\n]|(?<=\w)[\'’](?=\w))+)[\'’](?!\w)|`([^`\n]+)`'
 )
 _BARE: Final = re.compile(
-    r"(?<=\bletter )([^\W\d_])(?![\w'’])"
+    r"(?<=\bletter )([^\W\d_])(?![\w'’])|(?<=\bthe number )\d{1,4}(?![\w%:/-]|[.,]\d| times)"
     r"|(?<=\bthe word )([^\W\d_]{2,40})(?= (?:must|should) (?:not )?(?:appear|occur)\b)",
     re.IGNORECASE,
 )
-"""A letter or a word that is named without quotation marks."""
+"""A letter, a number or a word that is named without quotation marks."""
 _ENGLISH: Final = re.compile(
     r"\b(the|your|of|with|and|not|at|use|write|include|answer|respond|response|reply|must|should|each|every|no|words"
     r"|give|ask|exactly|than|avoid|include|don't|keep|stay|entirely|mention|such as|limit|list|leave)\b",
@@ -92,8 +92,18 @@ LEAD: Final = (
     r"(?:(?:make sure|be sure|remember)(?: to| that)?(?: you)? |ensure(?: that)?(?: you)? |you (?:must|should) )?"
 )
 """How an instruction may begin before it says anything."""
-_OF_ANSWER: Final = rf"(?: (?:of|in) {ANSWER})?"
+OF_ANSWER: Final = rf"(?: (?:of|in) {ANSWER})?"
 MUST: Final = "(?:must|should)"
+NONE_OF: Final = (
+    rf"(?:(?:{NOT}|{ANSWER} {MUST} never) (?:use|include|write|contain|have|be|ask|put|leave)"
+    r"|(?:avoid|refrain from)(?: using| including| writing| asking| the use of)?(?: all)?|(?:use|include|write"
+    r"|ask|contain|have) no"
+    rf"|{ANSWER} {MUST} (?:(?:contain|have|include|use) no|be (?:free of|without))"
+    rf"|(?:write|answer|respond|reply)(?: {ANSWER})? (?:without|with no)(?: using)?)(?: any| the| an?| a single)?"
+)
+"""How an instruction begins that forbids something."""
+END: Final = rf"(?:{OF_ANSWER}(?: at all| anywhere)?|(?: at all| anywhere){OF_ANSWER})(?=[.!]?$)"
+"""How one ends that says no more."""
 _NOUN: Final = (
     r"(?P<noun>(?:word|phrase|term|keyword|letter|character|name|expression|symbol|sign|mark|string|sequence|number"
     r"|year|hashtag|emoji|acronym|abbreviation|city|country|company|brand|product|person|verb|noun|adjective|adverb"
@@ -115,7 +125,7 @@ def _find_at(verbs: str, place: str) -> str:
     """Return the pattern of what an answer starts, or ends, with."""
     return (
         rf"(?:(?:{verbs})(?: {ANSWER})? with|{ANSWER} {MUST} (?:{verbs}) with"
-        rf"|the {place} (?P<place>word) (?:of|in) {ANSWER} {MUST} be){_AT_END}"
+        rf"|the {place} (?P<place>word|letter|character){OF_ANSWER} {MUST} be){_AT_END}"
     )
 
 
@@ -130,14 +140,14 @@ _FORMS: Final = (
     (TermRole.ANY_LINE, rf"(?:include|add|write|use) a line that {_BEGINS}"),
     (
         TermRole.FIRST_LINE,
-        rf"(?:give {ANSWER} a (?:title|heading): its|the|your) first line{_OF_ANSWER} {MUST} {_BEGINS}",
+        rf"(?:give {ANSWER} a (?:title|heading): its|the|your) first line{OF_ANSWER} {MUST} {_BEGINS}",
     ),
     (
         TermRole.LAST_LINE,
-        rf"(?:(?:(?:the|your) last line{_OF_ANSWER} {MUST}|(?:put|add) a last line(?: at the end)? that) {_BEGINS}"
+        rf"(?:(?:(?:the|your) last line{OF_ANSWER} {MUST}|(?:put|add) a last line(?: at the end)? that) {_BEGINS}"
         r"|(?:put|write) your \w+ (?:on|in) the last line,? after the (?P<place>label) \0)",
     ),
-    (TermRole.WHOLE_LAST_LINE, rf"(?:the|your) last line{_OF_ANSWER} {MUST} be{_AT_END}"),
+    (TermRole.WHOLE_LAST_LINE, rf"(?:the|your) last line{OF_ANSWER} {MUST} be{_AT_END}"),
 )
 _TERM_FORMS: Final = [(role, re.compile(rf"^{LEAD}{form}[.!]?$", re.IGNORECASE)) for role, form in _FORMS]
 _LIST: Final = re.compile(r"\0(?:(?:, ?(?:and |or |nor )?| and | or | nor )\0)+")
@@ -150,11 +160,12 @@ _UNLIKE: Final = {
 _PLURALS: Final = frozenset({"words", "phrases", "terms", "keywords", "letters", "names", "expressions"})
 MARKS: Final = {
     "a question mark": "?", "an exclamation mark": "!", "an exclamation point": "!", "a period": ".",
-    "a full stop": ".", "three dots": "...", "a colon": ":", "a comma": ",", "a semicolon": ";", "a hyphen": "-",
+    "a full stop": ".", "three dots": "...", "an ellipsis": "...", "a colon": ":", "a comma": ",", "a semicolon": ";",
+    "a hyphen": "-", "an asterisk": "*",
 }  # fmt: skip
 _LAST_MARK: Final = re.compile(
     rf"(?:please )?(?:(?:(?:end|finish)(?: {ANSWER})?|{ANSWER} {MUST} end) with"
-    rf"|the last character{_OF_ANSWER} {MUST} be)"
+    rf"|the last character{OF_ANSWER} {MUST} be)"
     rf" (?P<mark>{'|'.join(MARKS)})[.!]?$",
     re.IGNORECASE,
 )
