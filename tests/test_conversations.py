@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -44,6 +45,8 @@ ROWS: dict[str, object] = {
     "pair": {"human": ASK, "assistant": REPLY},
     "JSON in a cell": {"messages": json.dumps(TURNS)},
     "Python in a cell": {"conversations": str(TURNS)},
+    "numpy in a cell": {"messages": str(numpy.array(TURNS))},
+    "numpy's name in a cell": {"messages": repr(numpy.array(TURNS))},
     "Python in another cell": {"prompt": str(TURNS)},
     "a list as a text": str(TURNS),
     "Guanaco": {"text": f"### Human: {ASK}### Assistant: {REPLY}### Human: {WHERE}"},
@@ -88,8 +91,8 @@ def test_a_query_that_holds_a_chat_templates_token_is_dropped(tmp_path: Path, te
 
 
 def test_a_conversation_that_cannot_be_read_is_no_query(tmp_path: Path) -> None:
-    numpy = f"[{{'content': '{ASK}', 'role': 'user'}}\n {{'content': 'x', 'role': 'assistant'}}]"
-    pool = load_queries(str(write(tmp_path, "q.jsonl", "\n".join(map(json.dumps, [{"messages": numpy}, WHERE])))))
+    cut = f"[{{'content': '{ASK}', 'role': 'user'}}\n ...\n {{'content': 'x', 'role': 'assistant'}}]"
+    pool = load_queries(str(write(tmp_path, "q.jsonl", "\n".join(map(json.dumps, [{"messages": cut}, WHERE])))))
     assert ([query.text for query in pool.kept], pool.reasons) == ([WHERE], {Reason.EMPTY: 1})
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import resource
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+def pack_tar(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo("seeds.txt")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
 
 
 def seeds(path: Path) -> list[str]:
@@ -205,6 +215,48 @@ def test_a_run_folder_gives_its_queries_and_its_instructions(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cr.csv", f"id,query\r1,{ASK}\r2,{WHERE}\r"),
+        ("cr.jsonl", f"{json.dumps(ASK)}\r{json.dumps(WHERE)}\r"),
+        ("cr.jsonl.gz", gzip.compress(f"{json.dumps(ASK)}\r{json.dumps(WHERE)}".encode("utf-16"), mtime=0)),
+        ("commas.tsv", f"id,query\n1,{ASK}\n2,{WHERE}\n"),
+        ("short.csv", f"id,query\n1,{ASK},,\n2,{WHERE}, \n"),
+        ("table.md", f"# Ours\n\n| id | query |\n|----|:-----:|\n| 1 | {ASK} |\n| 2 | {WHERE} |\n"),
+        ("rules.md", f"---\ntitle: a\n---\n- {ASK}\n***\n- {WHERE}\n***\n```\n"),
+        ("pasted.txt", f"1\t{ASK}\n2\t{WHERE}\n"),
+    ],
+)  # fmt: skip
+def test_tables_and_lists_are_read_as_programs_of_an_office_leave_them(
+    tmp_path: Path, name: str, content: str | bytes
+) -> None:
+    assert queries(write(tmp_path, name, content)) == [ASK, WHERE]
+
+
+def test_lines_that_lay_out_a_list_of_seeds_and_rows_without_one_are_dropped_with_a_reason(tmp_path: Path) -> None:
+    found = load_seeds(
+        write(tmp_path, "a.md", f"---\n* {RULES[0]}\n```text\n{RULES[1]}\n```\n| a | b |\n1\t{RULES[2]}\n")
+    )
+    assert [seed.text for seed in found.kept] == RULES
+    assert [drop.reason for drop in found.dropped] == [Reason.NOT_AN_INSTRUCTION] * 4
+    found = load_seeds(write(tmp_path, "a.jsonl", f'{{"seed": null}}\n{json.dumps(RULES[0])}\n{{"seed": NaN}}\n" "\n'))
+    assert [drop.reason for drop in found.dropped] == [Reason.EMPTY] * 3
+
+
+def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table([[ASK], [WHERE]], names=["query", "query"]), tmp_path / "q.parquet")
+    with pytest.raises(ConfigError, match=r"q\.parquet: two columns are named 'query'; rename one"):
+        queries(tmp_path / "q.parquet")
+
+
+@pytest.mark.parametrize("address", ["https://example.com/seeds.txt", "s3://bucket/a.jsonl", "file:///tmp/a.csv"])
+@pytest.mark.parametrize("read", [queries, lambda source: seeds(Path(source))])
+def test_an_address_is_told_from_a_file_that_is_missing(address: str, read: Callable[[str], object]) -> None:
+    with pytest.raises(ConfigError, match="is an address: download the file, and name that"):
+        read(address)
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.csv", f"{RULES[0]},x\n{RULES[0]},y\n", "columns found"),
@@ -223,6 +275,11 @@ def test_a_run_folder_gives_its_queries_and_its_instructions(tmp_path: Path) -> 
         ("a.txt", "Use X.\n".encode("utf-16-le"), "no text, or UTF-16 without its mark"),
         ("a.txt", b"PK\x03\x04rest", "a zip archive or a spreadsheet"),
         ("a.py", "Use X.\n", "give a .txt, .md, .jsonl"),
+        ("a.txt", "{\\rtf1\\ansi Use X.\\par Use Y.}", "rich text: save it as plain text"),
+        ("a.txt.gz", gzip.compress(gzip.compress(b"Use X.\n", mtime=0), mtime=0), "packed more than once"),
+        ("a.zip.gz", gzip.compress(b"PK\x03\x04rest", mtime=0), "a zip archive or a spreadsheet"),
+        ("a.txt", pack_tar(b"Use no commas.\n" * 9_999), "a tar archive: unpack it"),
+        ("a.jsonl.gz", gzip.compress(pack_tar(b"Use no commas.\n" * 9_999), mtime=0), "a tar archive: unpack it"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_one_line(

@@ -3,10 +3,12 @@
 In:      a file of rows (row_files.py), or a run folder; the seeds of this package if there is none.
 Out:     the seeds in their order, each once; numbering, bullets and marks around the whole are taken off.
 Dropped: rows that ask about a text of their own (`needs_context`): a seed is a constraint that goes with any question;
-         instructions of a run that its reviewers rejected (`rejected_by_reviewer`); repeated ones (`duplicate_exact`).
+         instructions of a run that its reviewers rejected (`rejected_by_reviewer`); repeated ones (`duplicate_exact`);
+         lines that only lay out a list (`not_an_instruction`); rows without a text (`empty`).
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -16,8 +18,9 @@ from autoif.decisions import Review, read_review
 from autoif.errors import ConfigError
 from autoif.instructions.deduplication import STAGE
 from autoif.language import count_non_text
+from autoif.messages import list_counts
 from autoif.models.text import holds_token
-from autoif.reading.lines import clean_line
+from autoif.reading.lines import clean_line, is_layout
 from autoif.reading.row_files import SourceRow, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_text
 from autoif.records import Dropped, Instruction, Reason
@@ -58,11 +61,14 @@ def load_seeds(path: Path | None) -> Seeds:
     for file, row, column in _open(path):
         where = f"seeds file {file}, {row.place}"
         found = _read_seed(row.value, column, where)
+        seed = Instruction.of(found.text, "seed")
         if not found.text:
+            dropped.append(Dropped.of(STAGE, Reason.EMPTY, seed, f"{row.place}: it has no text"))
             continue
         _check(found.text, where)
-        seed = Instruction.of(found.text, "seed")
-        if found.context or found.unreadable:
+        if row.written and is_layout(found.text):
+            dropped.append(Dropped.of(STAGE, Reason.NOT_AN_INSTRUCTION, seed, f"{row.place}: {found.text[:200]}"))
+        elif found.context or found.unreadable:
             dropped.append(
                 Dropped.of(STAGE, Reason.NEEDS_CONTEXT, seed, f"{row.place}: it comes with a text of its own")
             )
@@ -76,7 +82,7 @@ def load_seeds(path: Path | None) -> Seeds:
         else:
             seeds[seed.text] = seed
     if not seeds:
-        lost = f"{len(dropped)} rows ask about a text of their own, or reviewers rejected them"
+        lost = list_counts(Counter(each.reason for each in dropped))
         raise ConfigError(f"seeds file {path}: no instruction in it; {lost if dropped else 'write one a line'}")
     return Seeds(list(seeds.values()), dropped)
 
@@ -104,7 +110,7 @@ def _read_seed(row: object, column: str | None, where: str) -> RowText:
         raise ConfigError(f"{where}: neither a text nor an object with one; write each instruction as a text")
     if isinstance(row, Mapping) and not found.text and not _is_blank(row, column):
         raise ConfigError(f"{where}: no instruction in it; columns found: {list_columns(row)}; name one {HOW_TO_NAME}")
-    lines = map(str.strip, _BREAKS.split(found.text))
+    lines = map(str.strip, _BREAKS.split(clean_line(found.text)))
     text = clean_line(" ".join(filter(None, lines)))
     return RowText(text, found.context, found.unreadable)
 

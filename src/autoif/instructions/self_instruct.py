@@ -20,7 +20,7 @@ from autoif.instructions.deduplication import STAGE, fold_duplicates
 from autoif.instructions.json_reading import FENCE, find_json
 from autoif.language import LATIN, WITHOUT_SPACES, count_non_text, count_scripts, has_foreign_script, main_scripts
 from autoif.models.requests import Completion, Request, sampling_seed
-from autoif.reading.lines import clean_line
+from autoif.reading.lines import clean_line, is_layout
 from autoif.records import Dropped, Instruction, Reason
 from autoif.tools import Tools
 
@@ -146,7 +146,12 @@ def _fault(line: str, told: str, max_chars: int, scripts: frozenset[str]) -> Rea
         return Reason.NOT_TEXT
     if has_foreign_script(line, scripts):
         return Reason.WRONG_LANGUAGE
-    if _is_too_short(line) or line.endswith((":", "：", "…", "...")) or line.startswith(("```", "{", "|", '["', "[{")):
+    if (
+        _is_too_short(line)
+        or line.endswith((":", "：", "…", "..."))
+        or line.startswith(("{", '["', "[{"))
+        or is_layout(line)
+    ):
         return Reason.NOT_AN_INSTRUCTION
     if (shape := _shape(line)) and shape in told:
         return Reason.COPIED

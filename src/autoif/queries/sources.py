@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autoif.errors import ConfigError, in_one_line
 from autoif.reading.json_text import replace_surrogates
-from autoif.reading.lines import clean_line
+from autoif.reading.lines import clean_line, is_layout
 from autoif.reading.row_files import SourceRow, is_file_name, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text
 from autoif.reading.turns import find_turns, first_turn, is_turn, is_user_turn, parse_turns, read_transcript, turn_text
@@ -37,22 +37,23 @@ def read_queries(source: str) -> Iterator[RowText]:
 
     Raises ConfigError: the source is missing, can't be read, or has no column with queries.
     """
-    path, column = split_column(source)
-    if not source.startswith(HUB_PREFIX) and path.is_dir() and (path / MANIFEST).exists():
-        path = find_rows(path, QUERIES)
-    elif source.startswith(HUB_PREFIX) or path.is_dir() or (not path.exists() and _may_be_a_name(source)):
+    if source.startswith(HUB_PREFIX):
         return _read_dataset(source.removeprefix(HUB_PREFIX))
+    path, column = split_column(source)
+    if path.is_dir() and (path / MANIFEST).exists():
+        path = find_rows(path, QUERIES)
+    elif path.is_dir() or (not path.exists() and _may_be_a_name(source)):
+        return _read_dataset(source)
     return _pick(_clean_lists(read_rows(path, "queries")), f"queries file {path}", column)
 
 
 def _clean_lists(rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
     """Take numbering, bullets and marks off the lines of a text, if most have some: a single one may be meant."""
     first = list(islice(rows, _LIST_LINES))
-    marked = sum(isinstance(row.value, str) and row.written and clean_line(row.value) != row.value for row in first)
-    is_list = marked * 2 > len(first)
+    lines = [str(row.value) for row in first if row.written and not is_layout(str(row.value))]
+    is_list = sum(clean_line(line) != line for line in lines) * 2 > len(lines)
     for row in chain(first, rows):
-        listed = is_list and row.written and isinstance(row.value, str)
-        yield SourceRow(row.place, clean_line(str(row.value)), written=True) if listed else row
+        yield SourceRow(row.place, clean_line(str(row.value)), written=True) if is_list and row.written else row
 
 
 def _pick(rows: Iterable[SourceRow], source: str, column: str | None = None) -> Iterator[RowText]:

@@ -13,7 +13,7 @@ import unicodedata
 _NUMBER = r"""
     [(（\[【]\d{1,3}[)）\]】][.:：]?        # (1) [1]
   | \d{1,3}(?:\.\)|[.)）．、。](?!\d))       # 1. 1) 1.) １． 1、
-  | \d{1,3}[:：](?=\s)
+  | \d{1,3}(?:[:：](?=\s)|\t)
   | \d{1,3}\s+[-–—](?=\s+\D)                 # 1 - Use
   | \d\ufe0f?\u20e3                          # a keycap
   | [\u2460-\u249b\u24b6-\u24ff\u2776-\u2793][.)]?
@@ -110,6 +110,11 @@ def _stands_around(inside: str, opening: str, closing: str) -> bool:
 def _joins_letters(mark: str, before: str, after: str) -> bool:
     """Tell an apostrophe, as in "don't", or the underscore of a name from a mark that closes."""
     return mark in "'’_*" and before.isalnum() and after.isalnum()
+
+
+def is_layout(line: str) -> bool:
+    """Tell what lays out a list and says nothing: a fence, a rule, a row of a table, a bracket."""
+    return line.startswith(("```", "~~~", "|")) or not any(map(str.isalnum, line))
 
 
 def make_key(instruction: str) -> str:

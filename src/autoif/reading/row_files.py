@@ -5,7 +5,7 @@
     | JSON lines             | a value a line                                               | any JSON value      |
     | JSON                   | the elements of a list, or values one after another; the     | any JSON value      |
     |                        | rows within one object, as {"data": [row, …]}                |                     |
-    | CSV, TSV               | a table whose first line names the columns                   | an object           |
+    | CSV, TSV, Markdown     | a table whose first line names the columns                   | an object           |
     | Parquet                | a table (extra `datasets`)                                   | an object           |
     | text                   | a row a line; lines that begin with "#" are comments         | a text              |
 
@@ -45,6 +45,9 @@ _BATCH_ROWS = 1_000
 _FEW_ROWS = 10
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """A first line by which Excel says what parts the cells."""
+_RULE = re.compile(r":?-*:?")
+"""A cell that is empty, or of the line below the head of a table in Markdown."""
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _PARQUET = b"PAR1"
 _OPENS_JSON = re.compile(r'\{\s*["}]|\[\s*["{\[\]]')
 _DECODER = json.JSONDecoder()
@@ -151,7 +154,7 @@ def _json_form(text: str, first: str, suffix: str) -> FileForm:
 def _is_header(line: str) -> bool:
     """Tell the head of a table from prose: short names, several of them, and one that is known."""
     for delimiter in _DELIMITERS:
-        names = [name.strip().strip('"') for name in line.split(delimiter)]
+        names = [name for cell in line.split(delimiter) if (name := cell.strip().strip('"'))]
         if len(names) > 1 and all(re.fullmatch(r"[\w-]{1,30}", name) for name in names) and known_columns(names):
             return True
     return False
@@ -213,22 +216,30 @@ def _read_table(file: io.BufferedReader, path: Path, what: str, suffix: str) -> 
         if separator := _SEPARATOR.fullmatch(header.strip()):
             next(lines)
             header = lines.first()
-        delimiter = separator[1] if separator else "\t" if suffix == ".tsv" else _find_delimiter(header)
+        is_tsv = suffix == ".tsv" and "\t" in header
+        delimiter = separator[1] if separator else "\t" if is_tsv else _find_delimiter(header)
         lines.delimiter = delimiter
         table = csv.reader(lines, delimiter=delimiter, strict=True)
         names = [name.strip() for name in next(table, [])]
-        if twice := next((name for name in names if name and names.count(name) > 1), None):
-            raise ConfigError(f"{what} file {path}: two columns are named {twice!r}; rename one")
+        _refuse_twins(names, path, what)
         for cells in table:
+            while len(cells) > len(names) and not cells[-1].strip():
+                cells.pop()
             if len(cells) > len(names):
                 raise ConfigError(
                     f"{what} file {path}, line {lines.number}: {len(cells)} columns, and the first line names "
                     f"{len(names)} ({', '.join(names)[:200]}); put texts that hold {delimiter!r} in quotation marks"
                 )
-            if any(cell.strip() for cell in cells):
+            if not all(_RULE.fullmatch(cell.strip()) for cell in cells):
                 yield SourceRow(f"line {lines.number}", dict(zip(names, cells, strict=False)))
     except csv.Error as error:
         raise ConfigError(f"{what} file {path}, line {lines.number}: no table ({error})") from None
+
+
+def _refuse_twins(names: list[str], path: Path, what: str) -> None:
+    """Refuse a table in which one column would hide another."""
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise ConfigError(f"{what} file {path}: two columns are named {twice!r}; rename one")
 
 
 class _Lines:
@@ -292,6 +303,7 @@ def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
         ) from None
     try:
         with parquet.ParquetFile(path) as table:
+            _refuse_twins(table.schema_arrow.names, path, what)
             for number, row in enumerate(_unpack_table(table, path, limit_unpacked(path.stat().st_size)), 1):
                 yield SourceRow(f"row {number}", row)
     except UnreadableText as error:
@@ -343,7 +355,10 @@ def _count_bytes(values: Any) -> int:
 
 
 def split_column(source: str) -> tuple[Path, str | None]:
-    """Return the file and the column of FILE:COLUMN; a file whose own name has a colon is taken as it is."""
+    """Return the file and the column of FILE:COLUMN; a file whose own name has a colon is taken as it is.
+    Raises ConfigError: it is an address."""
+    if _ADDRESS.match(source) and not Path(source).exists():
+        raise ConfigError(f"{source} is an address: download the file, and name that")
     name, colon, column = source.rpartition(":")
     if colon and column and not Path(source).exists() and (Path(name).exists() or is_file_name(name)):
         return Path(name), column

@@ -10,6 +10,7 @@ import bz2
 import codecs
 import gzip
 import io
+import itertools
 import lzma
 import os
 import zlib
@@ -39,7 +40,7 @@ _MARKS: Final = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _NO_TEXT: Final = {
-    b"PAR1": "a Parquet file",
+    b"PAR1": "a Parquet file: unpack it if it is packed, or write its rows as JSON lines",
     b"ARROW1": "an Arrow file: write its rows as Parquet or JSON lines",
     b"\xff\xff\xff\xff": "an Arrow file: write its rows as Parquet or JSON lines",
     b"PK\x03\x04": "a zip archive or a spreadsheet: unpack it, or save it as CSV",
@@ -48,11 +49,14 @@ _NO_TEXT: Final = {
     b"SQLite format 3\x00": "a database: write its rows to a JSONL or CSV file",
     b"7z\xbc\xaf": "a 7z archive: unpack it",
     b"PK\x05\x06": "an empty zip archive",
+    b"{\\rtf": "a document in rich text: save it as plain text",
     b"version https://git-lfs": "a pointer of Git LFS and not the file itself: fetch it with git lfs pull",
     b"<!doctype html": "a web page: download the file itself",
     b"<html": "a web page: download the file itself",
 }
 _LONGEST_MAGIC = 32
+_TAR_PLACE = 257
+"""Where a tar archive says that it is one."""
 
 
 class UnreadableText(Exception):
@@ -92,13 +96,21 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
     """
     with path.open("rb") as file:
         head = file.peek(_LONGEST_MAGIC)
-        kind = next((kind for magic, kind in _NO_TEXT.items() if _begins(head, magic)), None)
-        if kind:
-            raise UnreadableText(kind)
         unpack = next((open_ for magic, open_ in _PACKED.items() if head.startswith(magic)), None)
         limit = limit_unpacked(path.stat().st_size) if unpack else None
         chunks = _read_chunks(unpack(file) if unpack else file, limit)
-        yield io.BufferedReader(_Chunks(_as_utf8(chunks)), _CHUNK_BYTES)
+        yield io.BufferedReader(_Chunks(_end_lines(_as_utf8(chunks))), _CHUNK_BYTES)
+
+
+def _refuse_no_text(head: bytes) -> None:
+    """Refuse what begins as a file of another kind does, be it packed or not."""
+    kind = next((kind for magic, kind in _NO_TEXT.items() if _begins(head, magic)), "")
+    if head[_TAR_PLACE:].startswith(b"ustar"):
+        kind = "a tar archive: unpack it"
+    if head.startswith((*_PACKED,)):
+        kind = "packed more than once: unpack it"
+    if kind:
+        raise UnreadableText(kind)
 
 
 def _begins(head: bytes, magic: bytes) -> bool:
@@ -186,6 +198,7 @@ def _read_chunks(file: IO[bytes], limit: int | None) -> Iterator[bytes]:
 def _as_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield a text as UTF-8, without a byte order mark at its beginning."""
     head = next(chunks, b"")
+    _refuse_no_text(head)
     encoding = next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), None)
     if encoding is None:
         if head.count(0) * 4 > len(head):
@@ -205,6 +218,14 @@ def _as_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield decoder.decode(b"", final=True).encode("utf-8")
     except UnicodeError:
         raise UnreadableText(f"begins as {encoding.upper()} and isn't; save the file as UTF-8") from None
+
+
+def _end_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a text with LF for CR, if its lines end with CR alone, as spreadsheets on a Mac write them."""
+    head = next(chunks, b"")
+    is_cr = b"\r" in head[:-1] and b"\n" not in head
+    for chunk in itertools.chain([head], chunks):
+        yield chunk.replace(b"\r", b"\n") if is_cr else chunk
 
 
 class _Chunks(io.RawIOBase):

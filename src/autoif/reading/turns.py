@@ -6,7 +6,7 @@
 | {"role": "user", "parts": [{"text": …}]}            | Gemini, ChatGPT's exports            |
 | {"human": …, "assistant": …}                        | MOSS, Firefly                        |
 | texts, or objects without a role, that take turns   | UltraChat's `data`, MT-Bench's `turns` |
-| any of these as JSON or Python within a text        | tables that pandas wrote             |
+| any of these as JSON, Python or numpy within a text | tables that pandas wrote             |
 | "### Human: …### Assistant: …", "[INST] … [/INST]"  | Guanaco, HH-RLHF, Alpaca, templates  |
 """
 
@@ -100,17 +100,19 @@ def find_turns(value: object) -> list[object] | None:
 
 
 def parse_turns(text: str) -> list[object] | None:
-    """Return the conversation that a text holds as JSON, or as Python writes it; None if it holds none.
+    """Return the conversation that a text holds as JSON, or as Python or numpy writes it; None if it holds none.
 
     One that can't be read is empty: it is no question.
     """
     start = text.lstrip()
+    if start.startswith("array([{"):
+        start = start[len("array(") : start.rfind("]") + 1]
     if not start.startswith("[{") or not any(f"{mark}{name}{mark}" in start[:500] for mark in "'\"" for name in _NAMES):
         return None
     try:
         value = parse_json(start)
     except ValueError:
-        value = _parse_python(start)
+        value = _parse_python(start.replace("}\n {", "},\n {"))  # numpy writes no comma there
     return value if isinstance(value, list) else []
 
 
