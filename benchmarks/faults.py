@@ -15,12 +15,13 @@ words, was kept aside while the reading of instructions was changed; that of the
 had been.
 
 The cases are the first two texts of each side; none; or the same with their verdicts turned round, as a small model
-gets four of ten wrong. It takes three minutes, and asks no model.
+gets four of ten wrong. It takes a minute, and asks no model.
 """
 
 import argparse
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,36 +66,44 @@ def read_wordings() -> list[str]:
     return [line for line in lines if not line.startswith("#")]
 
 
-def try_instruction(row: dict[str, Any], cases: str, sandbox: Sandbox) -> list[Tried]:
-    """Return what is found of each function of an instruction."""
+def try_rows(rows: Iterable[dict[str, Any]], kinds: Sequence[str]) -> dict[str, list[Tried]]:
+    """Return what is found of each function, with the cases of each kind."""
+    with Sandbox() as sandbox:
+        tried = [try_instruction(row, kinds, sandbox) for row in rows]
+    return {cases: [each for found in tried for each in found[cases]] for cases in kinds}
+
+
+def try_instruction(row: dict[str, Any], kinds: Sequence[str], sandbox: Sandbox) -> dict[str, list[Tried]]:
+    """Return what is found of each function of an instruction with the cases of each kind; each runs once on all."""
     sides = {True: row["follow"], False: row["break"]}
-    given = [
+    known = [(text, side) for side, texts_of_side in sides.items() for text in texts_of_side]
+    probing = {cases: make_probing_texts(row["instruction"], make_cases(sides, cases)) for cases in kinds}
+    asked = tuple(dict.fromkeys([*(text for texts in probing.values() for text in texts.all), *(t for t, _ in known)]))
+    sources = [(source, said) for said in (True, False) for source in row["right" if said else "wrong"]]
+    judged = sandbox.run_many_sync([(carry(source), asked) for source, _ in sources], until_timeout=True)
+    rows = [dict(zip(asked, (outcome.verdict for outcome in outcomes), strict=True)) for outcomes in judged]
+    for (source, said), verdicts in zip(sources, rows, strict=True):
+        errs = [text for text, side in known if (verdicts[text] is Verdict.PASS) is not side]
+        if said is bool(errs):
+            raise SystemExit(f"{row['instruction']}\n{source}\nis said to be right: {said}; it errs on {errs}")
+    readable = bool(make_edges(row["instruction"]))
+    found: dict[str, list[Tried]] = defaultdict(list)
+    for cases, texts in probing.items():
+        scores = score_functions(texts, [[verdicts[text] for text in texts.all] for verdicts in rows])
+        for (source, said), verdicts, score in zip(sources, rows, scores, strict=True):
+            faults = frozenset(each.reason for each in find_faults(texts, verdicts) if each.reason.is_fault)
+            found[cases].append(Tried(row["part"], row["instruction"], source, said, readable, faults, score))
+    return found
+
+
+def make_cases(sides: Mapping[bool, Sequence[str]], cases: str) -> list[Case]:
+    """Return the cases of a kind."""
+    return [
         Case(input=text, expected=side is (cases == "right"))
         for side, texts in sides.items()
         for text in texts[:OF_A_SIDE]
         if cases != "none"
     ]
-    texts = make_probing_texts(row["instruction"], given)
-    known = [(text, side) for side, texts_of_side in sides.items() for text in texts_of_side]
-    asked = [*texts.all, *(text for text, _ in known)]
-    sources = [(source, said) for said in (True, False) for source in row["right" if said else "wrong"]]
-    judged = sandbox.run_many_sync([(carry(source), asked) for source, _ in sources], until_timeout=True)
-    rows = [[outcome.verdict for outcome in outcomes] for outcomes in judged]
-    scores = score_functions(texts, [row[: len(texts.all)] for row in rows])
-    found = []
-    for (source, said), verdicts, score in zip(sources, rows, scores, strict=True):
-        errs = [
-            text
-            for (text, side), verdict in zip(known, verdicts[len(texts.all) :], strict=True)
-            if (verdict is Verdict.PASS) is not side
-        ]
-        if said is bool(errs):
-            raise SystemExit(f"{row['instruction']}\n{source}\nis said to be right: {said}; it errs on {errs}")
-        listed = find_faults(texts, dict(zip(texts.all, verdicts, strict=False)))
-        faults = frozenset(each.reason for each in listed if each.reason.is_fault)
-        readable = bool(make_edges(row["instruction"]))
-        found.append(Tried(row["part"], row["instruction"], source, said, readable, faults, score))
-    return found
 
 
 def print_counts(tried: list[Tried], name: str) -> None:
@@ -147,8 +156,7 @@ def print_list(tried: list[Tried]) -> None:
 
 def try_set(rows: list[dict[str, Any]], name: str) -> dict[str, list[Tried]]:
     """Print the tables of a set, and return what was found with the cases of each kind."""
-    with Sandbox() as sandbox:
-        tried = {cases: [each for row in rows for each in try_instruction(row, cases, sandbox)] for cases in CASES}
+    tried = try_rows(rows, CASES)
     parts = {
         f"{cases}, {part}": [each for each in found if each.part == part]
         for cases, found in tried.items()
