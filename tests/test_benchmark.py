@@ -219,9 +219,10 @@ def test_an_answer_of_any_api_that_was_cut_is_known_to_be(response):
 def test_a_recorded_answer_that_is_none_is_empty_or_refused_and_one_of_no_known_form_is_an_error():
     for empty in ({"choices": []}, {"candidates": []}, {"message": None}, None):
         assert [each.text for each in RecordedRow(prompt="", response=empty).read()] == [""]
+    assert [each.text for each in RecordedRow(prompt="", response=["Tea", None]).read()] == ["Tea", ""]
     [failed] = RecordedRow(prompt="", response={"error": {"message": "Flagged."}}).read()
     assert (failed.lack, failed.said) == ("refused", "Flagged.")
-    for unknown in ({"answer": "Tea"}, {"choices": [{"answer": "Tea"}]}, [7], []):
+    for unknown in ({"answer": "Tea"}, {"choices": [{"answer": "Tea"}]}, [7], ["Tea", 7], []):
         with pytest.raises(ValidationError, match=r"neither response nor choices|of no form that is known"):
             RecordedRow(prompt="", response=unknown)
 

@@ -421,7 +421,20 @@ def test_prompts_that_are_tokens_and_a_message_alone_are_read(reward):
     assert reward(["a", *answer("tall")], functions=[[HAS_A]] * 2, prompts=[[1, 2], [1, 2]]) == [1, 1]
 
 
-@pytest.mark.parametrize("completion", [None, 3, ["a"], [["a"]], [None]])
+def test_a_prompt_of_any_form_is_read_as_far_as_it_is_text(reward):
+    asked = "Tell me a tall tale of a whale that sails by night."
+    contents = [{"a": 1}, [asked[:9], {"text": 3}, {"type": "text", "text": asked[9:]}], None, 3]
+    prompts = [[{"role": "user", "content": content}] for content in contents]
+    texts = ["a", asked, "a", "a"]
+    assert reward(texts, functions=[[HAS_A]] * 4, prompts=prompts) == [1, 0, 1, 1], "the second is a copy"
+
+
+def test_one_text_is_no_list_of_completions(reward):
+    with pytest.raises(ConfigError, match="completions is a list of completions, and not one text"):
+        reward("a" * 3, functions=[[HAS_A]] * 3)
+
+
+@pytest.mark.parametrize("completion", [None, 3, ["a"], [["a"]], [None], [{"content": "a"}]])
 def test_what_is_no_completion_is_an_error(reward, completion):
     with pytest.raises(ConfigError, match="a completion is a text or a list of messages, not"):
         reward(["a", completion], functions=[[HAS_A]] * 2)

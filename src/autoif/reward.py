@@ -172,6 +172,8 @@ class VerificationReward:
         return _judgements(batch, judge(batch.rows, self._sandbox.enter()))
 
     def _arrange(self, completions: Sequence[Completion], given: Mapping[str, Any]) -> _Batch:
+        if isinstance(completions, str):  # a sequence of texts, too: its letters
+            raise ConfigError("completions is a list of completions, and not one text")
         columns = {**given, **take_columns(given, self.column)}
         constraints = self._read_constraints(columns, len(completions))
         read = [read_completion(completion) for completion in completions]
@@ -277,7 +279,9 @@ def read_completion(completion: Completion) -> requests.Completion:
     if isinstance(completion, str):
         return read_text(completion, clean=False)
     messages = [completion] if isinstance(completion, Mapping) else completion
-    if not isinstance(messages, Sequence) or not all(isinstance(message, Mapping) for message in messages):
+    if not isinstance(messages, Sequence) or not all(
+        isinstance(message, Mapping) and "role" in message for message in messages
+    ):
         raise ConfigError(f"a completion is a text or a list of messages, not {completion!r:.80}")
     said = [message for message in messages if message.get("role") == "assistant"]
     return read_choice({"message": said[-1] if said else {}, "finish_reason": "stop"}, clean=False)
@@ -326,9 +330,10 @@ def _read_prompt(prompt: Any) -> list[str]:
 
 
 def _read_content(content: Any) -> str:
-    if isinstance(content, list):  # of a model that also sees images
-        return "".join(part.get("text") or "" for part in content)
-    return content or ""
+    """Return a text, or what of the parts of a message is text, where a model also sees images."""
+    parts = content if isinstance(content, list) else [content]
+    texts = (part.get("text") if isinstance(part, Mapping) else part for part in parts)
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _check_constraints(row: Any, column: str) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 | recorded                                                | of                                       |
 |---------------------------------------------------------|------------------------------------------|
-| a text; a list of texts                                 | anybody; as many samples                 |
+| a text; a list of texts, null for an empty one          | anybody; as many samples                 |
 | {"choices": […]}; {"status_code": 200, "body": {…}}     | OpenAI; its batches                      |
 | {"output": [{"type": "message", …}, …]}                 | OpenAI's Responses                       |
 | {"content": […], "stop_reason"}; {"role", "content"}    | Anthropic; a message                     |
@@ -14,6 +14,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from autoif.models.ends import ENDS
@@ -44,7 +45,8 @@ def _find_in_list(answers: list[Any], depth: int) -> list[Choice]:
         return [{"message": said[-1]}]
     if objects and all("type" in each and "content" not in each for each in objects):
         return [{"message": {"content": answers}}]  # the parts of one message
-    return [choice for each in answers for choice in find_choices(each, depth)]
+    found = [[{"message": {}}] if each is None else find_choices(each, depth) for each in answers]
+    return [*chain.from_iterable(found)] if all(found) else []  # one of no known form isn't left out in silence
 
 
 def _find_in_object(answer: Mapping[str, Any], depth: int) -> list[Choice]:
