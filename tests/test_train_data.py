@@ -129,6 +129,7 @@ def test_a_folder_that_datasets_saved_is_an_error_that_says_what_to_do(tmp_path)
         ({"messages": [USER, {**TEA, "tool_calls": [{"id": "1"}]}, USER, TEA]}, 'has "tool_calls"'),
         ({"messages": [USER, {**TEA, "weight": 0}]}, "marked as not to be learnt"),
         ({"messages": [USER, {**TEA, "train": False}]}, "marked as not to be learnt"),
+        ({"messages": [USER, {**TEA, "weight": 0.5}]}, "or not in full"),
     ],
 )
 def test_a_row_that_sft_cannot_learn_from_is_an_error_with_its_line(tmp_path, row, message):

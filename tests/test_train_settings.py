@@ -92,6 +92,11 @@ def test_a_step_of_grpo_holds_whole_groups_of_completions(tmp_path):
         ("use_vllm=true", "use_vllm=true, but vLLM is not installed"),
         ("remove_unused_columns=true", "the reward needs the functions"),
         ("max_length=9", 'unknown setting "max_length"'),
+        ("temperature=0.0", 'setting "temperature": 0.0 is not above 0'),
+        ("num_iterations=0", 'setting "num_iterations": 0 is not above 0'),
+        ("steps_per_generation=0", 'setting "steps_per_generation": 0 is not above 0'),
+        ("reward_weights=[2.0]", "set reward.weights, from which they follow"),
+        ("reward.weights.gate=0", "the weights of a reward are all 0"),
     ],
 )
 def test_a_setting_of_grpo_that_cannot_be_is_one_line(setting, message, monkeypatch):
@@ -139,6 +144,10 @@ def test_lora_has_one_switch_and_all_settings_of_peft():
         resolve_settings("dpo", None, ["lora=4"], lora=True)
     with pytest.raises(ConfigError, match=r'unknown setting "lora\.rank"'):
         resolve_settings("dpo", None, ["lora.rank=4"], lora=True)
+    for setting in ("lora.r=8.5", "lora.r=0", "lora.lora_dropout=much", "lora.inference_mode=true"):
+        with pytest.raises(ConfigError, match=f'setting "{setting.partition("=")[0]}"'):
+            resolve_settings("dpo", None, [setting], lora=True)
+    assert resolve_settings("dpo", None, ["lora.init_lora_weights=pissa_niter_4"], lora=True).lora
 
 
 @pytest.mark.parametrize(
@@ -163,6 +172,16 @@ def test_lora_has_one_switch_and_all_settings_of_peft():
         ("report_to=wandb", "report_to=wandb, but it is not installed: pip install wandb"),
         ('report_to=["tensorboard"]', "report_to=tensorboard, but it is not installed"),
         ("learning_rate", '"learning_rate" is no setting: write key=value'),
+        ("learning_rate=-1", 'setting "learning_rate": -1 is below 0'),
+        ("weight_decay=-0.1", 'setting "weight_decay": -0.1 is below 0'),
+        ("num_train_epochs=0", 'setting "num_train_epochs": 0 is not above 0'),
+        ("per_device_train_batch_size=0", 'setting "per_device_train_batch_size": 0 is not above 0'),
+        ("save_steps=0", 'setting "save_steps": 0 is not above 0'),
+        ("max_steps=0", 'setting "max_steps": 0 is no number of steps'),
+        ("adam_beta1=2.0", 'setting "adam_beta1": 2.0 is above 1'),
+        ("eos_token=<end>", "is read from the chat template"),
+        ("chat_template_path=x", "as chat_template.jinja"),
+        ("chat_template_kwargs.max_length=3", "max_length can't be set: no chat template gets it"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line(setting, message, monkeypatch):

@@ -393,7 +393,7 @@ def test_settings_that_only_the_trainer_can_refuse_are_one_line(place, tmp_path)
     with pytest.raises(ConfigError, match="TRL refuses the settings: Invalid `loss_type` odd") as error:
         train(make_request("sft", place, place / "model", tmp_path / "out", "loss_type=odd"), lambda _: None)
     assert "\n" not in str(error.value)
-    for setting, message in (("lora.r=-1", "`r` should be"), ("lora.layers_to_transform=[0]", "peft refuses")):
+    for setting, message in (("lora.r=-1", "-1 is not above 0"), ("lora.layers_to_transform=[0]", "peft refuses")):
         with pytest.raises(ConfigError, match=message):
             train(make_request("sft", place, place / "model", tmp_path / "out", setting, lora=True), lambda _: None)
     assert not (tmp_path / "out").exists()

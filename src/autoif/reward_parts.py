@@ -94,7 +94,7 @@ class RewardParts:
 
 
 def check_weights(weights: Mapping[str, float]) -> None:
-    """Raise ConfigError for a part that there is not, or for no part at all."""
+    """Raise ConfigError for a part that there is not, or for no part that counts."""
     for name in weights.keys() - _PARTS.keys():
         raise ConfigError(f"no part of a reward is called {name!r}: choose of {', '.join(_PARTS)}")
     if not weights:
@@ -102,6 +102,8 @@ def check_weights(weights: Mapping[str, float]) -> None:
     for name, weight in weights.items():
         if not isinstance(weight, int | float) or not math.isfinite(weight):
             raise ConfigError(f"the weight of {name} is no number: {weight!r}")
+    if not any(weights.values()):
+        raise ConfigError("the weights of a reward are all 0: give at least one part another")
 
 
 def _constraints(judged: Judgement) -> float:

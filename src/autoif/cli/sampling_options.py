@@ -18,6 +18,7 @@ from autoif.models.catalog import runs_in_llama_cpp
 from autoif.models.endpoint import Endpoint
 from autoif.sampling import Backend, SamplingSettings, open_sampler
 from autoif.sampling.precision import choose_precision
+from autoif.sampling.settings import check_template_kwargs
 
 if TYPE_CHECKING:
     from autoif.evaluation.benchmark import Subject
@@ -27,11 +28,13 @@ FindFiles = Callable[[Path, str], Sequence[Path]]
 
 def _read_template_kwargs(context: click.Context, parameter: click.Parameter, text: str) -> dict[str, JsonValue]:
     try:
-        return TypeAdapter(dict[str, JsonValue]).validate_json(text)
+        given = TypeAdapter(dict[str, JsonValue]).validate_json(text)
     except ValidationError:
         raise ConfigError(
             f"--chat-template-kwargs {text}: write a JSON object, as in '{{\"enable_thinking\": false}}'"
         ) from None
+    check_template_kwargs(given)
+    return given
 
 
 CHAT_TEMPLATE_KWARGS = click.option(

@@ -1,11 +1,12 @@
 """What to sample, and what comes of it: plain records, the same for every backend."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import Field, JsonValue
 
+from autoif.errors import ConfigError
 from autoif.given_values import Settings
 from autoif.models.requests import Completion, FinishReason, sampling_seed
 from autoif.records import Record
@@ -13,6 +14,17 @@ from autoif.sampling.precision import Precision
 
 ENGINE_OPTIONS = ("tensor_parallel_size", "gpu_memory_utilization", "max_model_len")
 """Settings of vLLM alone."""
+_OF_TOKENIZER = frozenset({
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "max_length", "messages",
+    "padding", "return_assistant_tokens_mask", "return_dict", "return_tensors", "sanitize_control_tokens", "tokenize",
+    "tokenizer_kwargs", "truncation",
+})  # fmt: skip
+
+
+def check_template_kwargs(names: Iterable[str]) -> None:
+    """Raise ConfigError for what a tokenizer would take for itself, such as a length to cut at: no template gets it."""
+    if own := _OF_TOKENIZER & {*names}:
+        raise ConfigError(f"chat_template_kwargs: {', '.join(sorted(own))} can't be set: no chat template gets it")
 
 
 class GenerationSettings(Settings):

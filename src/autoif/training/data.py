@@ -202,8 +202,10 @@ def _message(message: object, name: str) -> Message:
 def _answer(found: Mapping[str, Any], name: str, messages: Sequence[Message]) -> Message:
     """Return the turn that is learnt, with its thought where that is a text in a field of its own."""
     given = found[name][-1]
-    if given.get("weight") == 0 or given.get("train") is False:
-        raise _RowError(f'the last turn of "{name}" is marked as not to be learnt (by its "weight" or "train")')
+    if given.get("weight") not in {None, 1} or given.get("train") not in {None, True}:
+        raise _RowError(
+            f'the last turn of "{name}" is marked as not to be learnt, or not in full (by its "weight" or "train")'
+        )
     thought = {key: value for key in REASONING_FIELDS if isinstance(value := given.get(key), str) and value.strip()}
     return {**messages[-1], **dict([*thought.items()][:1])}
 

@@ -28,7 +28,7 @@ from autoif.models.requests import sampling_seed
 from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
 from autoif.sampling.precision import Precision, choose_precision
-from autoif.sampling.settings import ENGINE_OPTIONS, GenerationSettings
+from autoif.sampling.settings import ENGINE_OPTIONS, GenerationSettings, check_template_kwargs
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.settings import Preferences
 from autoif.thresholds import RejectedThreshold, ShareThreshold, meets
@@ -90,6 +90,7 @@ def resolve_online(
     found = take_table(merged, "online", "of settings, as in --set online.rounds=2")
     rest = [f"{key}={json.dumps(value, default=str)}" for key, value in merged.items()]
     rounds, dpo = read_settings(OnlineSettings, found, "online."), resolve_settings("dpo", None, rest, lora=lora)
+    check_template_kwargs(rounds.chat_template_kwargs)
     if rounds.chat_template_kwargs and not dpo.template_kwargs:
         dpo = replace(dpo, template_kwargs=rounds.chat_template_kwargs)
     return rounds, dpo

@@ -31,6 +31,7 @@ from autoif.reading.json_text import read_toml
 from autoif.reward import RewardMode
 from autoif.reward_parts import check_weights
 from autoif.sampling.precision import computes_in_bf16
+from autoif.sampling.settings import check_template_kwargs
 from autoif.sandbox import SandboxSettings
 from autoif.training.data import Kind
 
@@ -106,10 +107,34 @@ RESERVED = {
     "push_to_hub": "push the finished folder instead",
     "hub_token": "a secret has no place in a card: log in to the hub beforehand",
     "trust_remote_code": "code that comes with a model is never run",
+    "eos_token": "the token that ends a turn is read from the chat template",
+    "chat_template_path": "put the template into the model's folder, as chat_template.jinja",
+    "reward_weights": "set reward.weights, from which they follow",
+    **dict.fromkeys(("lora.task_type", "lora.peft_type", "lora.inference_mode"), "it follows from the training"),
 }
 
+_ABOVE_0 = {
+    "num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size", "num_iterations", "temperature",
+    "steps_per_generation", "generation_batch_size", "max_length", "max_completion_length", "top_p", "save_steps",
+    "eval_steps", "repetition_penalty", "lora.r", "lora.lora_alpha",
+}  # fmt: skip
+_MAY_BE_NEGATIVE = {"local_rank", "max_steps", "save_total_limit"}
+_SHARES = {"top_p", "min_p", "label_smoothing", "label_smoothing_factor", "adam_beta1", "adam_beta2"}
+"""Of 1 at most."""
+
 S = TypeVar("S", bound=SandboxSettings)
-_TRACKERS = {"tensorboard", "wandb"}
+_TRACKERS = {
+    "clearml",
+    "codecarbon",
+    "comet_ml",
+    "dvclive",
+    "mlflow",
+    "neptune",
+    "swanlab",
+    "tensorboard",
+    "trackio",
+    "wandb",
+}
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 TEMPLATE = "chat_template_kwargs"
 _EVALUATION = {"eval_strategy": "epoch", "eval_on_start": True}
@@ -189,8 +214,10 @@ def resolve_settings(
     template = take_table(
         merged, TEMPLATE, "of what the chat template is given, as in chat_template_kwargs.think=false"
     )
+    check_template_kwargs(template)
     of_loading = take_table({"model_init_kwargs": {}, **merged}, "model_init_kwargs", "of settings of from_pretrained")
-    for name in (merged.keys() & RESERVED.keys()) | (of_loading.keys() & {"trust_remote_code"}):
+    given = merged.keys() | (of_loading.keys() & {"trust_remote_code"}) | {f"lora.{name}" for name in given_lora}
+    for name in given & RESERVED.keys():
         raise ConfigError(f'setting "{name}" can\'t be set: {RESERVED[name]}')
     if "gradient_accumulation_steps" in merged:
         raise ConfigError('set "global_batch_size" in place of gradient_accumulation_steps, which follows from it')
@@ -206,7 +233,7 @@ def resolve_settings(
     values = _add_evaluation(values, kind) if evaluates else _check_no_evaluation(values)
     _check_installed(values)
     return TrainingSettings(
-        _check_values(values, _argument_types(kind), ""),
+        _check_values(values, _list_types(_arguments_class(kind)), ""),
         _check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None,
         batch,
         _read_reward(given_reward) if kind == "grpo" else None,
@@ -288,7 +315,7 @@ def make_arguments(kind: Kind, settings: TrainingSettings, output: Path) -> Any:
     try:
         with renamed_settings():
             return _arguments_class(kind)(**layout, **settings.arguments)
-    except (TypeError, ValueError, ImportError, RuntimeError) as error:
+    except (TypeError, ValueError, ImportError, RuntimeError, OSError) as error:
         hint = "; set bf16=false on this device" if "bf16" in str(error) else ""
         raise ConfigError(f"TRL refuses the settings: {first_line(error)}{hint}") from None
 
@@ -319,8 +346,7 @@ def _arguments_class(kind: Kind) -> Any:
     return {"sft": trl.SFTConfig, "dpo": trl.DPOConfig, "grpo": trl.GRPOConfig}[kind]
 
 
-def _argument_types(kind: Kind) -> dict[str, Any]:
-    kinds = _arguments_class(kind)
+def _list_types(kinds: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(kinds)
     return {field.name: hints[field.name] for field in dataclasses.fields(kinds) if field.init}
 
@@ -328,7 +354,8 @@ def _argument_types(kind: Kind) -> dict[str, Any]:
 def _lora_types() -> dict[str, Any]:
     from peft import LoraConfig
 
-    return {field.name: Any for field in dataclasses.fields(LoraConfig) if field.init}
+    types = {name: kind if kind in {int, float, bool} else Any for name, kind in _list_types(LoraConfig).items()}
+    return {**types, "lora_alpha": float}  # what else there may be, peft's own types leave out
 
 
 def _check_values(values: Mapping[str, Any], types: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -356,7 +383,19 @@ def _check_value(name: str, value: Any, kind: Any) -> Any:
         adapter.validate_python(value, strict=True)
     except ValidationError as error:
         raise ConfigError(f'setting "{name}": {error.errors()[0]["msg"]}, not {value!r}') from None
+    if isinstance(value, int | float):
+        _check_range(name, value)
     return value
+
+
+def _check_range(name: str, value: float) -> None:
+    """Refuse numbers that TRL and torch take as they are, or find out about once the model is loaded."""
+    if name == "max_steps" and (value == 0 or value < -1):
+        raise ConfigError(f'setting "max_steps": {value} is no number of steps: give 1 or more, or -1 for whole epochs')
+    if (name in _ABOVE_0 and value <= 0) or (value < 0 and name not in _MAY_BE_NEGATIVE):
+        raise ConfigError(f'setting "{name}": {value} is {"not above" if name in _ABOVE_0 else "below"} 0')
+    if name in _SHARES and value > 1:
+        raise ConfigError(f'setting "{name}": {value} is above 1')
 
 
 def _check_installed(values: Mapping[str, Any]) -> None:
