@@ -98,6 +98,17 @@ def test_sampling_that_is_interrupted_ends_with_the_same_bytes(model, tmp_path):
     assert len(samples) == 15
 
 
+def test_a_file_of_samples_is_written_by_one_process_at_a_time(model, tmp_path):
+    @contextmanager
+    def opened() -> Iterator[object]:
+        with pytest.raises(StoreError, match=r"another process samples by .*one\.json: wait for it"):
+            sample(model, tmp_path / "one.jsonl")
+        with open_sampler(str(model), QUICK) as sampler:
+            yield sampler
+
+    assert len(sample_all(PROMPTS, QUICK, opened, tmp_path / "one.jsonl", print)) == 15
+
+
 MARKS = ("<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>")
 
 

@@ -7,6 +7,7 @@ A kill at any point leaves the file that was there before, or the new one.
     with replacing(path) as name: …    what a library writes, or what is copied
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -60,6 +61,26 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(path: Path, what: str) -> Iterator[None]:
+    """Hold a file or a folder, for one process at a time; where a disk keeps no locks it is held by none.
+
+    Raises StoreError: another process holds it, or it isn't there; `what` says what a process does with it.
+    """
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"another process {what} {path}: wait for it, or choose another --output") from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def digest_file(path: Path) -> str:

@@ -18,7 +18,7 @@ from autoif.messages import Say, list_differences
 from autoif.models.requests import Completion
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, content_id
-from autoif.runs.whole_files import storage_errors, write_jsonl
+from autoif.runs.whole_files import held, storage_errors, write_jsonl
 from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings
 
 _LINES = 10
@@ -68,7 +68,8 @@ def sample_all(
     samples, ends = _read_samples(file, rows)
     if len(samples) == len(rows):
         return samples
-    with open_sampler() as sampler:
+    with held(file.with_suffix(".json"), "samples by"), open_sampler() as sampler:
+        samples, ends = _read_samples(file, rows)  # what another process had added before it let go
         size = sampler.batch_size
         whole = len(samples) // size * size
         samples = samples[:whole]

@@ -1,4 +1,4 @@
-"""The folder of a training: whether it may resume here, and what an interrupted save leaves.
+"""The folder of a training: who holds it, whether it may resume here, and what an interrupted save leaves.
 
 The trainer writes a `checkpoint-STEP` with `trainer_state.json` last, and removes an older one only after that. So a
 checkpoint whose state can be read is whole, and there is always one once the first was written.
@@ -8,21 +8,24 @@ import errno
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from autoif.errors import ModelError, StoreError
 from autoif.messages import list_differences, list_some
 from autoif.reading.json_text import parse_json
+from autoif.runs.whole_files import held, storage_errors
 from autoif.sampling.policy import is_out_of_memory
-from autoif.training.card import read_record
+from autoif.training.card import RECORD, read_record
 from autoif.training.identity import ModelIdentity, differing_files
 from autoif.training.settings import TrainingSettings
 
 _STATE = "trainer_state.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
 _NAMED = 6
+_HELD = {"identity": dict, "model": dict, "status": str, "seconds": int | float}
+"""What training.json has of each training."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_TEXTS = (
     *(f"os error {number}" for number in _FULL),
@@ -30,6 +33,30 @@ _FULL_TEXTS = (
     "unexpected pos",
     "iostream error",
 )
+
+
+@contextmanager
+def hold_output(folder: Path) -> Iterator[None]:
+    """Make a folder and hold it, for one training at a time; one that is left empty is taken away again.
+
+    Raises StoreError: another process holds it, or it can't be made.
+    """
+    made = not folder.exists()
+    with storage_errors(folder), suppress(FileExistsError):  # `open_output` refuses what is no folder
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with held(folder, "trains into"):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def clear_output(folder: Path) -> None:
+    """Remove what a training has written that made no step, so that the folder is free for the next."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
@@ -42,6 +69,8 @@ def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise StoreError(f"{folder} is there and holds no training: choose another --output")
         return None
+    if lacking := [name for name, kind in _HELD.items() if not isinstance(before.get(name), kind)]:
+        raise StoreError(f"{folder / RECORD} is damaged, it lacks {', '.join(lacking)}: choose another --output")
     if not resume:
         raise StoreError(f"{folder} holds a training ({before['status']}): use --resume, or choose another --output")
     return before
@@ -53,9 +82,9 @@ def check_same(folder: Path, before: Mapping[str, Any], identity: Mapping[str, A
     Raises StoreError: another model, other data or other settings; names what differs.
     """
     there = before["identity"]
-    if there["model"] != model.content:
+    if there.get("model") != model.content:
         files = differing_files(before["model"], model)
-        what = f"{list_some(files, _NAMED)} differ{'s' * (len(files) == 1)}" if files else f"{there['model']} there"
+        what = f"{list_some(files, _NAMED)} differ{'s' * (len(files) == 1)}" if files else f"{there.get('model')} there"
         raise StoreError(
             f"{folder} began with another model than {model.name} now is ({what}): bring that one back, or choose "
             "another --output"

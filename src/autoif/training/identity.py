@@ -79,7 +79,7 @@ def _identify(model: str, revision: str | None, before: Mapping[str, Any] | None
     folder = Path(model)
     if not folder.is_dir():
         return ModelIdentity(model, f"commit {find_folder(model, revision).name}", {})
-    known = before["files"] if before and before["name"] == model else {}
+    known = before.get("files", {}) if before and before.get("name") == model else {}
     try:
         paths = sorted(path for path in folder.iterdir() if _is_of_model(path))
         files = {path.name: _read_file(path, known.get(path.name)) for path in paths}

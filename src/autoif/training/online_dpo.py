@@ -31,7 +31,7 @@ from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer
 from autoif.training.card import CARD, METRICS, RECORD, read_metrics, write_card, write_record
 from autoif.training.data import TrainingData, read_data
-from autoif.training.folder import check_same, open_output, whole_checkpoints
+from autoif.training.folder import check_same, hold_output, open_output, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
 from autoif.training.metrics import summarise
 from autoif.training.online_pairs import (
@@ -102,6 +102,11 @@ def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
         raise ConfigError(
             "model_init_kwargs.revision would hold for the DPO alone: give that revision's folder as --model"
         )
+    with hold_output(request.output):
+        return _train_rounds(request, say)
+
+
+def _train_rounds(request: OnlineRequest, say: Say) -> dict[str, Any]:
     data = read_data(request.data, "grpo")
     before = open_output(request.output, resume=request.resume)
     model = identify_model(request.model, None, before and before["model"])

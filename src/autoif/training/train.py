@@ -5,6 +5,7 @@ OUTPUT/config.json  model.safetensors  tokenizer…  the model, whole; with LoRA
 OUTPUT/checkpoint-STEP/                            what `--resume` goes on from
 """
 
+import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -18,9 +19,8 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset, load_from_disk
-from transformers import PrinterCallback
 
-from autoif.errors import ConfigError, ModelError, in_one_line
+from autoif.errors import AutoIFError, ConfigError, ModelError, StoreError
 from autoif.messages import Say
 from autoif.sampling.policy import (
     TurnEnd,
@@ -39,7 +39,16 @@ from autoif.sampling.policy import (
 from autoif.sampling.precision import describe_slow
 from autoif.training.card import METRICS, describe_ancestry, read_metrics, versions, write_card, write_record
 from autoif.training.data import Kind, Row, TrainingData, read_data
-from autoif.training.folder import check_same, open_output, plain_errors, remove_broken, step_of, whole_checkpoints
+from autoif.training.folder import (
+    check_same,
+    clear_output,
+    hold_output,
+    open_output,
+    plain_errors,
+    remove_broken,
+    step_of,
+    whole_checkpoints,
+)
 from autoif.training.identity import ModelIdentity, identify_model
 from autoif.training.metrics import (
     MetricsFile,
@@ -52,7 +61,15 @@ from autoif.training.metrics import (
 )
 from autoif.training.rendering import Lengths, Template, describe_date, describe_marks, fit_prompts, fit_rows
 from autoif.training.settings import TEMPLATE, TrainingSettings, make_arguments, renamed_settings
-from autoif.training.trainers import Parts, check_prompts, load_model, make_lora_config, make_reward, make_trainer
+from autoif.training.trainers import (
+    Beginning,
+    Parts,
+    check_prompts,
+    load_model,
+    make_lora_config,
+    make_reward,
+    make_trainer,
+)
 
 _WAIT_S = 1800
 """For the first process to read and render the rows: TRL's, where torch's is 600 on GPUs."""
@@ -92,6 +109,14 @@ def train(request: TrainingRequest, say: Say = print) -> dict[str, Any]:
     check_model(request.model)
     if not _join_processes(request.settings).is_main_process:
         say = lambda line: None  # noqa: E731  # the first process says it
+    with ExitStack() as stack:
+        if PartialState().is_main_process:
+            stack.enter_context(hold_output(request.output))
+        return _train(request, stack, say)
+
+
+def _train(request: TrainingRequest, stack: ExitStack, say: Say) -> dict[str, Any]:
+    """Train into a folder that is held; what is open until the end is put on the stack."""
     before = open_output(request.output, resume=request.resume)
     read: list[TrainingData] | None = None
     if PartialState().is_local_main_process:  # it reads and renders the rows for all that train on this machine
@@ -108,22 +133,21 @@ def train(request: TrainingRequest, say: Say = print) -> dict[str, Any]:
         if before["status"] == "complete":
             say(f"{request.output} is complete already")
             return before
-    with ExitStack() as stack:
-        reward = stack.enter_context(make_reward(request.settings.reward)) if request.settings.reward else None
-        parts, lengths = _prepare(request, read, stack, say)
-        stack.enter_context(plain_errors(request.output, request.settings))
-        stack.enter_context(renamed_settings())
-        filters = request.settings.reward is not None and request.settings.reward.filter_zero_std
-        trainer = _make_trainer(request.kind, parts, reward, filters=filters)
-        if trainer.is_deepspeed_enabled and request.settings.save_dtype == "float32":
-            raise ConfigError("save_dtype=float32 is set, and DeepSpeed saves 16 bits: use FSDP, or leave it out")
-        record = {
-            **make_record(request.kind, model, request.settings),
-            **facts,
-            "lengths": lengths.record(),
-            "identity": identity,
-        }
-        return _run(request, trainer, parts.turn_end, record, before, say)
+    reward: Any = stack.enter_context(make_reward(request.settings.reward)) if request.settings.reward else None
+    parts, lengths = _prepare(request, read, stack, say)
+    stack.enter_context(plain_errors(request.output, request.settings))
+    stack.enter_context(renamed_settings())
+    filters = request.settings.reward is not None and request.settings.reward.filter_zero_std
+    trainer = make_trainer(request.kind, parts, reward, filter_zero_std=filters)
+    if trainer.is_deepspeed_enabled and request.settings.save_dtype == "float32":
+        raise ConfigError("save_dtype=float32 is set, and DeepSpeed saves 16 bits: use FSDP, or leave it out")
+    record = {
+        **make_record(request.kind, model, request.settings),
+        **facts,
+        "lengths": lengths.record(),
+        "identity": identity,
+    }
+    return _run(request, trainer, parts.turn_end, record, before, say)
 
 
 def _join_processes(settings: TrainingSettings) -> PartialState:
@@ -153,12 +177,14 @@ def _prepare(
     template = Template(tokenizer, kwargs, read_vocabulary(request.model, request.revision))
 
     def fit(data: TrainingData) -> tuple[Dataset, Lengths]:
-        if request.kind == "grpo":
-            room = arguments.max_completion_length
-            kept, lengths = fit_prompts(data.rows, template, room, context)
-        else:
-            kept, lengths = fit_rows(data.rows, template, arguments.max_length, context)
-            kept = [{**row, TEMPLATE: kwargs} for row in kept] if kwargs else kept
+        try:
+            if request.kind == "grpo":
+                kept, lengths = fit_prompts(data.rows, template, arguments.max_completion_length, context)
+            else:
+                kept, lengths = fit_rows(data.rows, template, arguments.max_length, context)
+        except AutoIFError as error:
+            raise type(error)(f"{data.path}: {error}") from None
+        kept = [{**row, TEMPLATE: kwargs} for row in kept] if kwargs and request.kind != "grpo" else kept
         return _make_dataset(kept, stack), lengths
 
     fitted = _share(read and [fit(data) for data in read])
@@ -182,6 +208,11 @@ def _prepare(
     if request.eval_data:
         eval_rows, eval_lengths = fitted[1]
         say(f"to evaluate on: {eval_lengths.describe()}")
+        seen = {json.dumps(prompt) for prompt in rows["prompt"]}
+        if shared := sum(json.dumps(prompt) in seen for prompt in eval_rows["prompt"]):
+            say(
+                f"{shared} of the prompts to evaluate on are trained on, too: what is measured on them is no new ground"
+            )
     return Parts(
         load=lambda: load_model(request.model, arguments), tokenizer=tokenizer, turn_end=end, rows=rows,
         eval_rows=eval_rows, arguments=arguments, lora=make_lora_config(request.settings.lora),
@@ -197,15 +228,6 @@ def _make_dataset(rows: Sequence[Row], stack: ExitStack) -> Dataset:
     folder = stack.enter_context(TemporaryDirectory(prefix="autoif-rows-"))
     made.save_to_disk(folder)
     return load_from_disk(folder)
-
-
-def _make_trainer(kind: Kind, parts: Parts, reward: Any, *, filters: bool) -> Any:
-    try:
-        trainer = make_trainer(kind, parts, reward, filter_zero_std=filters)
-    except (ValueError, NotImplementedError, ImportError) as error:  # settings that contradict each other
-        raise ConfigError(f"TRL refuses the settings: {in_one_line(error)}") from None
-    trainer.remove_callback(PrinterCallback)  # metrics.jsonl has it
-    return trainer
 
 
 def _run(
@@ -229,13 +251,23 @@ def _run(
     trainer.args.eval_on_start &= checkpoint is None  # the metrics have it already
     if line := end.describe(trainer.accelerator.unwrap_model(trainer.model)):
         say(line)
+    beginning = Beginning(checkpoint)
+    trainer.add_callback(beginning)
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with beginning.plain_errors():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if trainer.state.global_step == 0:
+            raise ConfigError(
+                "the settings make no optimiser step: raise num_train_epochs, or lower global_batch_size (with "
+                "dataloader_drop_last the rows must fill a batch)"
+            )
         if not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):  # each process has a part of the weights
             _refuse_diverged(trainer)
         _save(request, trainer, end, first)
-    except BaseException:
-        if first:
+    except BaseException as error:
+        if first and before is None and beginning.is_open and isinstance(error, ConfigError):
+            clear_output(folder)
+        elif first:
             with suppress(OSError):  # the disk may be what went wrong
                 spent += time.monotonic() - began
                 write_record(folder, {**record, "status": "interrupted", "seconds": round(spent, 1)})
@@ -274,6 +306,10 @@ def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
             say(f"{name} was not whole and is removed")
     found = whole_checkpoints(folder)
     if found:
+        if not any(
+            path.name.startswith(("optimizer", "global_step")) for path in found[-1].iterdir()
+        ):  # DeepSpeed's are the latter
+            raise StoreError(f"{found[-1]} has no optimiser to go on with: bring it back, or delete the checkpoint")
         say(f"going on from {found[-1].name}")
     return found[-1] if found else None
 

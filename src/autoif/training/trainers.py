@@ -8,22 +8,31 @@ GRPO    With a run's functions as reward; not in the paper, which trains online 
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from datasets import Dataset
+from safetensors import SafetensorError
+from transformers import PrinterCallback, TrainerCallback
 
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, StoreError, in_one_line
 from autoif.models.requests import Completion
 from autoif.processors import count_processors
 from autoif.reward import VerificationReward
 from autoif.reward_parts import Part, RewardParts
-from autoif.sampling.policy import TurnEnd, encode_prompt, load_weights, read_tokens
+from autoif.sampling.policy import TurnEnd, encode_prompt, is_out_of_memory, load_weights, read_tokens
 from autoif.sampling.settings import SamplingPrompt
 from autoif.training.data import Kind
+from autoif.training.folder import is_full_disk
 from autoif.training.settings import RewardSettings
+
+_OF_SETTINGS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError, NotImplementedError)
+"""What settings that can't be raise somewhere in TRL and torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,20 @@ def make_trainer(
     """Return TRL's trainer of a kind; the rows are those of `data.read_data`.
 
     With `filter_zero_std`, groups of GRPO whose completions all earn the same are left out of the loss.
+
+    Raises ConfigError: TRL refuses the settings, as they contradict each other or need packages that are missing.
     """
+    try:
+        trainer = _make_trainer(kind, parts, reward, filter_zero_std)
+    except (*_OF_SETTINGS, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise ConfigError(f"TRL refuses the settings: {_explain(error)}") from None
+    trainer.remove_callback(PrinterCallback)  # metrics.jsonl has it
+    return trainer
+
+
+def _make_trainer(kind: Kind, parts: Parts, reward: VerificationReward | RewardParts | None, filters: bool) -> Any:
     # Imported one by one: a trainer takes long to load, that of GRPO a second.
     if kind == "sft":
         from trl import SFTTrainer
@@ -82,7 +104,50 @@ def make_trainer(
         alone = parts.lora is not None or parts.arguments.precompute_ref_log_probs
         return DPOTrainer(model=parts.load(), ref_model=None if alone else parts.load(), **parts.trainer_options())
     assert reward is not None
-    return _make_grpo_trainer(parts, reward, filter_zero_std)
+    return _make_grpo_trainer(parts, reward, filters)
+
+
+def _explain(error: Exception) -> str:
+    """Return what an error says, in one line, with what it is where its text is but a name."""
+    said = in_one_line(error)
+    return f"{type(error).__name__}, {said}" if isinstance(error, LookupError | AttributeError) else said
+
+
+class Beginning(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+    """Tells what a trainer raises before its first step: what is wrong with the settings, or with a checkpoint, shows
+    when the optimiser is made, the checkpoint read and the first batch seen."""
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        self.checkpoint = checkpoint
+        self.is_open = self.is_reading = True
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.is_reading = False
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+        """Refuse what names no metric as the best model's, which the trainer does when it first saves."""
+        name = str(args.metric_for_best_model or "eval_loss").removeprefix("eval_")
+        if args.load_best_model_at_end and f"eval_{name}" not in metrics:
+            known = ", ".join(sorted(metrics))
+            raise ConfigError(f'setting "metric_for_best_model": nothing evaluates {name}; choose of {known}')
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.is_open = False
+
+    @contextmanager
+    def plain_errors(self) -> Iterator[None]:
+        """Raise ConfigError for refused settings, StoreError for a checkpoint that can't be read; pass on the rest."""
+        try:
+            yield
+        except (*_OF_SETTINGS, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
+            if self.checkpoint and self.is_reading and not is_out_of_memory(error) and not is_full_disk(error):
+                raise StoreError(
+                    f"{self.checkpoint} can't be gone on from ({_explain(error)}): delete it if it is damaged, and "
+                    "--resume goes on from the one before, or begins anew"
+                ) from None
+            if self.is_open and not self.checkpoint and isinstance(error, _OF_SETTINGS):
+                raise ConfigError(f"TRL refuses the settings: {_explain(error)}") from None
+            raise
 
 
 def load_model(model: str, arguments: Any) -> Any:
