@@ -18,7 +18,7 @@ from autoif.models.client import ChatClient
 from autoif.models.endpoint import Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role
 from support.answers import ReadAnswers
-from support.stub_server import StubServer, answer, ok, raw, says, status, unless
+from support.stub_server import Reply, StubServer, answer, ok, raw, says, status, unless
 
 SCHEMA = {"type": "object", "properties": {"func": {"type": "string"}}}
 
@@ -125,6 +125,29 @@ async def test_a_server_that_rejects_n_is_asked_for_each_sample_by_itself(cache:
         learned = len(server.bodies)
         assert texts(await client.sample(ask("next", samples=2))) == ["next s0 c0", "next s1 c0"]
     assert len(server.bodies) == learned + 2
+
+
+@pytest.mark.parametrize("failure", [status(504, "upstream timed out"), says({"choices": []})], ids=["504", "none"])
+async def test_a_server_that_fails_at_several_answers_at_once_is_asked_for_fewer(
+    cache: ReadAnswers, failure: Reply
+) -> None:
+    server = StubServer(default=unless(lambda body: body.get("n", 1) == 1, failure))
+    async with server, ChatClient({"writer": at(server, retries=1)}, cache) as client:
+        answers = await client.sample(ask(samples=4))
+        before = len(server.bodies)
+        await client.sample(ask("again", samples=4))
+    assert [each.finish_reason for each in answers] == ["stop"] * 4
+    assert len(server.bodies) == before + 4
+
+
+async def test_a_server_that_never_has_enough_is_asked_a_bounded_number_of_times(cache: ReadAnswers) -> None:
+    async def shrink(request: web.Request, body: Any) -> web.StreamResponse:
+        return await status(400, f"max_tokens must be at most {body['max_tokens'] - 1}")(request, body)
+
+    async with StubServer(default=shrink) as server, ChatClient({"writer": at(server)}, cache) as client:
+        with pytest.raises(ModelError, match="refuses every request"):
+            await client.sample(ask(max_tokens=1000))
+    assert len(server.bodies) < 60
 
 
 async def test_a_server_that_limits_n_is_asked_for_as_many_as_it_gives(cache: ReadAnswers) -> None:
@@ -570,7 +593,7 @@ async def test_no_choices_at_all_is_a_refusal(cache: ReadAnswers) -> None:
     async with StubServer(default=says({"choices": []})) as server, ChatClient({"writer": at(server)}, cache) as client:
         refused = Completion("", "refused", detail="the server gave no choices")
         assert await client.sample(ask(samples=3)) == [refused] * 3
-    assert len(server.bodies) == 1
+    assert [body.get("n") for body in server.bodies] == [3, None]
 
 
 # usage and budget

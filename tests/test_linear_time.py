@@ -144,7 +144,7 @@ READERS: dict[str, Reader] = {
         for complaint in [replies.read_complaint(text.encode("utf-8", "replace"))]
         for status in (400, 429, 503)
     ],
-    "complaints, request": complaints.is_about_request,
+    "complaints, request": lambda text: (complaints.is_about_request(text), complaints.is_missing_model(text)),
     "wire, asked": lambda text: (
         read_server_answer({"choices": [{"message": {"content": text}, "stop_reason": text}]}, Question(("Why?",))),
         read_server_answer({"choices": [{"finish_reason": text}], "warning": text}, Question((text[:500],))),

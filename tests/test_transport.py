@@ -347,6 +347,23 @@ async def test_a_known_model_that_cannot_do_this_is_told_in_the_servers_words() 
     assert await error_of(server) == "URL can't do this with the model 'm': This is a chat model"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Model Not Exist",
+        "模型不存在，请检查模型代码。",
+        "The model `m` has been decommissioned and is no longer supported.",
+    ],
+)
+async def test_a_model_that_is_missing_with_status_400_is_named(words: str) -> None:
+    server = StubServer(ok(), default=status(400, words))
+    assert await error_of(StubServer(default=status(400, words), models=["b"])) == "URL has no model 'm'; it offers: b"
+    async with server:
+        await post(server)
+        with pytest.raises(ModelError, match=r"has no model 'm' \(HTTP 400\): "):
+            await post(server)
+
+
 async def test_a_server_that_lists_no_models_says_itself_which_it_lacks() -> None:
     words = "model 'm' not found, try pulling it first"
     assert await error_of(StubServer(default=status(404, words))) == f"URL has no model 'm' (HTTP 404): {words}"

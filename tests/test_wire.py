@@ -37,7 +37,20 @@ LEGACY = {
 }
 
 
-@pytest.mark.parametrize("logprobs", [LLAMA_CPP, LEGACY])
+BY_TOKEN = {"C": -2.25, "A": -2.25, "B": -0.5}
+OBJECTS = {token: {"logprob": value, "rank": 1} for token, value in BY_TOKEN.items()}
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        LLAMA_CPP,
+        LEGACY,
+        {"top_logprobs": BY_TOKEN},
+        {"content": [{"token": "B", "top_logprobs": BY_TOKEN}]},
+        {"top_logprobs": [OBJECTS]},
+    ],
+)
 def test_the_first_tokens_alternatives_are_read_in_every_form_most_likely_first(logprobs: object) -> None:
     completion = read_one({"text": "Bx", "finish_reason": "length", "logprobs": logprobs})
     assert completion.logprobs == (("B", -0.5), ("A", -2.25), ("C", -2.25))
@@ -403,6 +416,12 @@ def test_thoughts_are_counted_by_the_server_or_by_their_length(details: object, 
     usage = {"prompt_tokens": 5, "completion_tokens": 20, "completion_tokens_details": details}
     completion = read_one({"text": "<think>1234567890</think>abcdefghij", "finish_reason": "stop"}, usage)
     assert (completion.completion_tokens, completion.reasoning_tokens) == (20, tokens)
+
+
+def test_a_thought_that_is_in_neither_count_is_counted() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 4, "completion_tokens_details": {"reasoning_tokens": 90}}
+    completion = read_one({"text": "x", "finish_reason": "stop"}, usage)
+    assert (completion.completion_tokens, completion.reasoning_tokens) == (94, 90)
 
 
 @pytest.mark.parametrize(("total", "completion"), [(530, 520), (30, 20), (25, 20), (None, 20), ("530", 520)])

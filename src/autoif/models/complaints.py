@@ -111,6 +111,11 @@ _HIDDEN = re.compile(
     r"|input validation error",
     re.IGNORECASE,
 )
+_NO_SUCH_MODEL = re.compile(
+    r"\bmodel\b[^.]{0,80}\b(?:not exist|not found|decommissioned|retired|deprecated|no longer (?:supported|available))"
+    r"|model_not_found|(?:unknown|no such|invalid) model\b|not a valid model|模型不存在",
+    re.IGNORECASE,
+)
 _NO_SUCH_PAGE = re.compile(
     r"unexpected endpoint|(?:no such|unknown|invalid) (?:page|endpoint|route|url|path)|^\W*not found\W*(?:\Z|·)",
     re.IGNORECASE,
@@ -156,6 +161,11 @@ def guess_status(words: str) -> int:
             return 429
         return 404 if _NO_SUCH_PAGE.search(words) else 400 if _OF_THE_REQUEST.search(words) else 0
     return _STATUSES.get(kind, 400)
+
+
+def is_missing_model(words: str) -> bool:
+    """Tell whether there is no such model, or no longer; some servers say so with status 400."""
+    return _NO_SUCH_MODEL.search(words) is not None
 
 
 def is_about_request(words: str) -> bool:

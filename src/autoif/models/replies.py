@@ -15,7 +15,7 @@ from autoif.errors import ModelError
 from autoif.messages import list_some
 from autoif.models.bodies import read_body, read_content
 from autoif.models.catalog import load_catalog
-from autoif.models.complaints import ComplaintKind, find_kind
+from autoif.models.complaints import ComplaintKind, find_kind, is_missing_model
 from autoif.models.dialect import FIELDS
 from autoif.models.endpoint import Endpoint, check_url, is_own_host
 from autoif.models.text import clean_text
@@ -256,7 +256,8 @@ async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, st
     url = endpoint.addresses[0]
     names = await list_models(session, endpoint)
     hint = "; name one of its models (--model, models.ROLE.model)" if endpoint.model in load_catalog() else ""
-    if names is None and re.search(rf"(?<!\w){re.escape(endpoint.model)}(?!\w)", complaint):
+    named = re.search(rf"(?<!\w){re.escape(endpoint.model)}(?!\w)", complaint) or is_missing_model(complaint)
+    if names is None and named:
         return f"{url} has no model {endpoint.model!r} (HTTP {status}): {complaint}{hint}"
     if names is None:
         meant = f", as in {url}/v1" if "/v" not in urlsplit(url).path else ""

@@ -4,6 +4,7 @@ What one of several servers doesn't take is sent to none of them, so that a requ
 """
 
 import asyncio
+import itertools
 import random
 import re
 from collections import Counter
@@ -31,6 +32,8 @@ Keep = Callable[[Sequence[Completion]], Awaitable[None]]
 _RANKS = {"judge": 0, "responder": 1, "writer": 2}
 """What is nearest to a finished row goes first, so that rows come early and a stopped run has whole ones."""
 
+_MOST_STEPS = 50
+"""Refusals of one request that are learned from: more than it has fields, whatever a server says of each."""
 _MOST_WARNINGS = 3
 _MOST_MODELS = 20
 """That are named: some servers make up a name for each answer."""
@@ -76,7 +79,7 @@ class Server:
         """
         path = "/chat/completions" if request.messages else "/completions"
         tried_anew, dialect, learned = False, self.dialect, self.dialect
-        while True:
+        for attempt in itertools.count():
             guess = dialect.neutral not in self._taken
             asked = min(samples, dialect.samples_per_request)
             body = self._make_body(request, dialect, seed, samples)
@@ -84,9 +87,10 @@ class Server:
                 most_tokens = body.get(dialect.token_limit)
                 read = partial(_read, request=request, samples=asked, most_tokens=most_tokens)
                 call: Call[ServerAnswer] = Call(path, body, before, read, partial(_keep_all, keep), seed)
-                answer = await self.fleet.post(call, _RANKS[request.role])
+                answer, why = await self.fleet.post(call, _RANKS[request.role]), "the server gave no choices"
             except Rejected as rejection:
-                step = None if rejection.is_about_content else _step(dialect, body, rejection.words, guess)
+                hopeless = rejection.is_about_content or attempt == _MOST_STEPS
+                step = None if hopeless else _step(dialect, body, rejection.words, guess)
                 if step and self._make_body(request, step.dialect, seed, samples) == body:
                     step = None  # what is refused comes from `extra_body`, and would be sent again and again
                 if step is None:
@@ -102,10 +106,13 @@ class Server:
                 if not failure.alone and (await self._try_another(failure, learned, before) > 1 or not tried_anew):
                     tried_anew = True
                     continue
-                return await _keep_refusal(f"it failed again and again, last with: {failure}", samples, keep)
+                answer, why = ServerAnswer([]), f"it failed again and again, last with: {failure}"
             completions = answer.completions
+            if not completions and asked > 1:  # several at once may be what it fails at
+                dialect, learned = fewer_samples(dialect, body), fewer_samples(learned, body)
+                continue
             if not completions:
-                return await _keep_refusal("the server gave no choices", samples, keep)
+                return await _keep_refusal(why, samples, keep)
             if len(completions) < asked and not answer.failures:
                 learned = replace(learned, samples_per_request=len(completions))
             self._learn(learned)
@@ -113,6 +120,7 @@ class Server:
             if request.plain:
                 self._taken.add(dialect.neutral)
             return completions
+        raise AssertionError("the last attempt returns or raises")
 
     def _make_body(self, request: Request, dialect: Dialect, seed: int, samples: int) -> dict[str, Any]:
         most = min(samples, dialect.samples_per_request)

@@ -24,6 +24,9 @@ def count_tokens(found: list[Completion], answer: Mapping[str, Any], prompt_byte
     completion = _count(usage.get("completion_tokens", usage.get("output_tokens")))
     if prompt and completion:  # Gemini and xAI count the thought in the total alone
         completion = max(completion, _count(usage.get("total_tokens")) - prompt)
+    details = usage.get("completion_tokens_details")
+    thought = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    completion += thought if thought > completion else 0  # others leave it out of both
     estimated = not prompt or (not completion and any(lengths))
     if estimated:
         prompt = prompt or -(-prompt_bytes // _BYTES_PER_TOKEN)
@@ -31,8 +34,6 @@ def count_tokens(found: list[Completion], answer: Mapping[str, Any], prompt_byte
     elif "timings" in answer and lengths[0]:
         # llama.cpp, which counts the first choice only: estimate the others by its tokens per byte.
         completion = min(_NO_COUNT, round(completion * sum(lengths) / lengths[0]))
-    details = usage.get("completion_tokens_details")
-    thought = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
     counted = []
     for index, (each, share) in enumerate(zip(found, _share(completion, lengths), strict=True)):
         by_length = share * len(each.reasoning.encode()) // (lengths[index] or 1)

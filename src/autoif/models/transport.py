@@ -17,7 +17,7 @@ import aiohttp
 from autoif.errors import ModelError
 from autoif.messages import Say
 from autoif.models.bodies import ENCODINGS, LARGE_BYTES, MAX_BODY_BYTES, UnreadableBody, read_body, read_content
-from autoif.models.complaints import ComplaintKind, guess_status, is_about_request
+from autoif.models.complaints import ComplaintKind, guess_status, is_about_request, is_missing_model
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
 from autoif.models.replies import (
@@ -295,16 +295,18 @@ class Transport:
             raise Passing(f"HTTP {status}: {said}", busy=kind == ComplaintKind.BUSY, wait_s=complaint.wait_s)
         if status == 401 or (kind == ComplaintKind.KEY and status != 403):
             raise self._explain_key(status, said)
-        refused = status in {400, 413, 422} or (status == 500 and is_about_request(complaint.words))
+        no_model = status == 400 and is_missing_model(complaint.words)
+        refused = (status in {400, 413, 422} and not no_model) or (status == 500 and is_about_request(complaint.words))
         if refused or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
             raise Rejected(Complaint(said, complaint.words), kind)
         passing = _BUSY | _PASSING
-        other = status // 100 == 4 and status not in passing and not (complaint.is_json and status in _FINAL)
+        final = no_model or (complaint.is_json and status in _FINAL)
+        other = status // 100 == 4 and status not in passing and not final
         if other and response.url.path in self._answered:
             raise Passing(f"HTTP {status}: {said}", wait_s=complaint.wait_s)
         if status == 403:
             raise ModelError(f"{url} forbids this (HTTP 403): {said}") if self._key else self._explain_key(403, said)
-        missing = status in {404, 405, 410} or (status == 501 and response.url.path not in self._answered)
+        missing = no_model or status in {404, 405, 410} or (status == 501 and response.url.path not in self._answered)
         if missing and self._session is not None:
             raise NotThere(await explain_missing(self._session, endpoint, status, said))
         if kind == ComplaintKind.LOADING:

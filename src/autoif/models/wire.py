@@ -338,10 +338,11 @@ def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
         return ()
     pairs: list[tuple[object, object]] = []
     match logprobs:
-        case {"content": [{"top_logprobs": [*entries]}, *_]}:
-            pairs = [(each.get("token"), each.get("logprob")) for each in entries if isinstance(each, dict)]
-        case {"top_logprobs": [{**alternatives}, *_]}:
-            pairs = list(alternatives.items())
+        case {"content": [{"top_logprobs": given}, *_]} | {"top_logprobs": [given, *_]} | {"top_logprobs": given}:
+            listed = given if isinstance(given, list) else []
+            pairs = [(each.get("token"), each.get("logprob")) for each in listed if isinstance(each, dict)]
+            named = given.items() if isinstance(given, dict) else ()
+            pairs += [(name, each.get("logprob") if isinstance(each, dict) else each) for name, each in named]
     found = [
         (clean_text(_SPACE_MARK.sub(" ", token)), float(value))
         for token, value in pairs
