@@ -46,6 +46,7 @@ def test_a_run_gives_its_rows_lazily_and_as_data_sets(recorded):
 
 
 def test_rows_follow_their_file_while_a_run_makes_it_or_another_in_its_place(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
     rows = autoif.Rows(tmp_path / "sft.jsonl")
     assert len(rows) == 0
     rows.path.write_text('{"a": 1}\n')
@@ -118,8 +119,38 @@ def test_settings_are_python_values_or_lines(server, tmp_path):
 def test_a_setting_that_is_none_is_set_to_none():
     with pytest.raises(autoif.ConfigError, match=r'setting "scoring\.samples"'):
         autoif.plan(set={"scoring.samples": None})
-    share = autoif.api._resolve("recommended", autoif.api._write_settings({"back_translation.dropped_by_chat": None}))
+    share = autoif.load_config("recommended", {"back_translation.dropped_by_chat": None})
     assert share.back_translation.dropped_by_chat is None
+
+
+def test_settings_have_the_same_forms_wherever_they_are_given():
+    forms = ("seed=7", ["seed=7"], {"seed": 7})
+    assert [autoif.load_config("paper", form).seed for form in forms] == [7, 7, 7]
+
+
+def test_nothing_is_written_over_what_a_run_keeps_for_itself(recorded, tmp_path, monkeypatch):
+    run = autoif.load_run(shutil.copytree(recorded.path, tmp_path / "run"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("sft.jsonl", "completions.sqlite", "07_scoring/kept-0000.jsonl"):
+        with pytest.raises(autoif.ConfigError, match="belongs to a run, which would lose what it has there"):
+            run.report(f"run/{name}")
+    with pytest.raises(autoif.ConfigError, match="belongs to a run"):
+        autoif.run(recorded=True, output="run/07_scoring", progress=False)
+    assert list(run.sft) == list(recorded.sft)
+    (tmp_path / "pages").mkdir()
+    with pytest.raises(autoif.StoreError, match=f"^{tmp_path}/pages can't be written or read: Is a directory"):
+        run.report(tmp_path / "pages")
+
+
+def test_rows_are_of_a_file_that_is_there_or_of_a_run_that_will_make_it(recorded, tmp_path):
+    assert len(autoif.Rows(str(recorded.sft.path))) == len(recorded.sft)
+    with pytest.raises(autoif.StoreError, match="nowhere.jsonl: no such file"):
+        len(autoif.Rows(tmp_path / "nowhere.jsonl"))
+    with pytest.raises(autoif.StoreError, match="no such file"):
+        len(autoif.Rows(tmp_path))
+    for call in (autoif.load_run, autoif.Rows, lambda name: autoif.plan(output=name)):
+        with pytest.raises(autoif.ConfigError, match="has a NUL in it: name another file"):
+            call("a\0b")
 
 
 def test_contradictory_options_are_refused(tmp_path, monkeypatch):

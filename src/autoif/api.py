@@ -5,7 +5,6 @@ run.sft[0]["messages"]
 """
 
 import asyncio
-import json
 import re
 import threading
 from collections.abc import Collection, Coroutine, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar, Unpack, ca
 from pydantic import Field, JsonValue
 from rich.console import Console
 
-from autoif.config import Config, load_config
+from autoif.config import Config, load_config, write_settings
 from autoif.errors import ConfigError, needing_extra
 from autoif.given_values import check_type
 from autoif.pipeline import Step
@@ -33,7 +32,16 @@ from autoif.runs.orchestration import RunOptions, plan_data
 from autoif.runs.remote import Remote, is_address, refuse_address
 from autoif.runs.sliced_run import make_run
 from autoif.runs.slices import Slice
-from autoif.runs.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run
+from autoif.runs.store import (
+    INSTRUCTIONS,
+    MANIFEST,
+    PREFERENCES,
+    REWARDS,
+    SFT,
+    read_manifest,
+    read_run,
+    refuse_run_file,
+)
 from autoif.sandbox import SandboxSettings
 
 if TYPE_CHECKING:
@@ -269,7 +277,7 @@ def _arrange(
         key: options.get(name) for name, key in _SETTINGS.items()
     }
     given = {key: value for key, value in short.items() if value is not None}
-    resolved = _resolve(config, [*_write_settings(given), *_write_settings(set)])
+    resolved = _resolve(config, [*write_settings(given), *write_settings(set)])
     name = config.preset if isinstance(config, Config) else Path(config).stem
     replayed = _list_files(options.get("recordings", ()))
     if options.get("recorded"):
@@ -331,7 +339,10 @@ def place_run(output: str | Path | None, work: str | Path | None, name: str) -> 
         raise ConfigError(f"{output} has lost a slash of its address: give output as text, as in s3://BUCKET/runs/NAME")
     if work is not None:
         raise ConfigError("--work goes with an --output at an address, as in s3://BUCKET/runs/NAME")
-    return expand_home(output) if output is not None else Path("runs") / name, None
+    folder = expand_home(output) if output is not None else Path("runs") / name
+    if not (folder / MANIFEST).is_file():
+        refuse_run_file(folder)
+    return folder, None
 
 
 def _show_in_notebook(made: Run) -> None:
@@ -342,29 +353,12 @@ def _show_in_notebook(made: Run) -> None:
     display(made)
 
 
-def _write_settings(settings: str | Mapping[str, object] | Sequence[str] | None) -> list[str]:
-    """Return settings as `key=value`."""
-    if isinstance(settings, Mapping):
-        return [f"{key}={_to_json(key, value)}" for key, value in settings.items()]
-    lines = [settings] if isinstance(settings, str) else settings or ()
-    if isinstance(lines, Collection) and all(isinstance(each, str) for each in lines):
-        return list(lines)
-    raise ConfigError('set takes settings as in {"scoring.samples": 3}, or lines as in ["scoring.samples=3"]')
-
-
 def _resolve(config: str | Path | Config, settings: Sequence[str]) -> Config:
     if not isinstance(config, Config):
         return load_config(str(config), settings)
     if settings:
         raise ConfigError("a Config is resolved already: name a preset or a TOML file to change settings of it")
     return config
-
-
-def _to_json(key: str, value: object) -> str:
-    try:
-        return json.dumps(str(value) if isinstance(value, Path) else value)
-    except (TypeError, ValueError):
-        raise ConfigError(f'setting "{key}" is {value!r}: give a text, a number, a bool, a list or a dict') from None
 
 
 def _packaged_recording(config: str) -> Path:

@@ -2,9 +2,10 @@
 run's identity. The settings themselves are in `settings.py`.
 """
 
+import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -140,8 +141,8 @@ def presets() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
-    """Resolve a preset name or a TOML file (which may name its own `preset`) and `key=value` settings.
+def load_config(preset_or_file: str, settings: str | Mapping[str, object] | Sequence[str] = ()) -> Config:
+    """Resolve a preset name or a TOML file (which may name its own `preset`) and settings, as `write_settings` takes.
     Raises ConfigError: unknown preset, unreadable file, unknown key, or a value of the wrong kind; each is named."""
     if preset_or_file in presets():
         layers = [_read_preset(preset_or_file)]
@@ -152,7 +153,7 @@ def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
     for layer in layers:
         merge_layer(merged, _spread_model(layer))
     _refuse_foreign_keys(merged)
-    for setting in settings:
+    for setting in write_settings(settings):
         table = parse_setting(setting)
         if "preset" in table:
             raise ConfigError(
@@ -163,6 +164,24 @@ def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(list_problems(error)) from None
+
+
+def write_settings(settings: str | Mapping[str, object] | Sequence[str] | None) -> list[str]:
+    """Return settings in any form as `key=value`.
+    Raises ConfigError: they have another form, or a value is none that TOML could hold."""
+    if isinstance(settings, Mapping):
+        return [f"{key}={_to_json(key, value)}" for key, value in settings.items()]
+    lines = [settings] if isinstance(settings, str) else settings or ()
+    if isinstance(lines, Collection) and all(isinstance(each, str) for each in lines):
+        return list(lines)
+    raise ConfigError('set takes settings as in {"scoring.samples": 3}, or lines as in ["scoring.samples=3"]')
+
+
+def _to_json(key: str, value: object) -> str:
+    try:
+        return json.dumps(str(value) if isinstance(value, Path) else value)
+    except (TypeError, ValueError):
+        raise ConfigError(f'setting "{key}" is {value!r}: give a text, a number, a bool, a list or a dict') from None
 
 
 def _refuse_foreign_keys(table: Mapping[str, Any]) -> None:

@@ -79,11 +79,10 @@ class OutputPath(LocalPath):
     written = True
 
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from autoif.runs.store import is_of_run  # here, as --help needs none of what this loads
+        from autoif.runs.store import refuse_run_file  # here, as --help needs none of what this loads
 
         path = super().convert(value, param, ctx)
-        if is_of_run(Path(os.fsdecode(path))):
-            raise ConfigError(f"{os.fsdecode(path)} belongs to a run, which would lose what it has there: name another")
+        refuse_run_file(Path(os.fsdecode(path)))
         return path
 
 

@@ -26,7 +26,7 @@ from autoif.page.overview import (
 )
 from autoif.page.sweeps import show_sweeps
 from autoif.report.funnel import read_funnel
-from autoif.runs.store import FOLDERS, read_run
+from autoif.runs.store import FOLDERS, read_run, refuse_run_file
 from autoif.runs.whole_files import replace_file, storage_errors
 
 LIMIT = 50_000
@@ -40,7 +40,9 @@ def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
 
     Raises:
         StoreError: it is no run folder, one of another version, or damaged; or `output` can't be written.
+        ConfigError: a run keeps something else at `output`.
     """
+    refuse_run_file(output)
     beside = f"{output.stem}-data"
     page, pieces = make_run_page(run, limit, beside)
     made = [output]

@@ -1,6 +1,6 @@
 """The rows of a JSONL file that a run has made: a sequence that reads each row as it is asked for.
 
-    rows = Rows(Path("runs/first/sft.jsonl"))
+    rows = Rows("runs/first/sft.jsonl")
     len(rows), rows[0]["messages"], rows[-3:]
 
 Where each row begins is found at the first use, and anew when the file is another; rows are never all in memory.
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.json_text import parse_json
-from autoif.runs.store import is_made, reading_errors
+from autoif.reading.text_lines import expand_home
+from autoif.runs.store import MANIFEST, is_made, reading_errors
 
 if TYPE_CHECKING:
     import datasets
@@ -23,8 +24,8 @@ Row = dict[str, Any]
 class Rows(Sequence[Row]):
     """The rows of a JSONL file, read as they are asked for; blank lines are none."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path.absolute()  # whoever changes the working directory has the same rows
+    def __init__(self, path: str | Path) -> None:
+        self.path = expand_home(path).absolute()  # whoever changes the working directory has the same rows
         self._starts: list[int] = []
         self._version: tuple[int, ...] | None = None
         """Of the file whose rows begin there: a run that goes on makes it, or another in its place."""
@@ -97,8 +98,12 @@ class Rows(Sequence[Row]):
         return self._starts
 
     def _is_there(self) -> bool:
-        """Tell whether the run has made the file yet. Raises StoreError: it has, and the file or its folder is gone."""
+        """Tell whether the run has made the file yet. Raises StoreError: it is gone, or nobody makes it."""
         folder = self.path.parent
         if not folder.is_dir():
             raise StoreError(f"{folder} is gone: load the run from where it is now")
-        return is_made(folder, self.path.name)
+        if is_made(folder, self.path.name):
+            return True
+        if not (folder / MANIFEST).exists():
+            raise StoreError(f"{self.path}: no such file, and its folder is of no run that would make it")
+        return False

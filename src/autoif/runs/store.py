@@ -25,7 +25,7 @@ from typing import Any, Literal, cast
 
 from pydantic import JsonValue
 
-from autoif.errors import StoreError
+from autoif.errors import ConfigError, StoreError
 from autoif.reading.json_text import parse_json
 from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines
 from autoif.runs.whole_files import PACKED, digest_file
@@ -245,6 +245,12 @@ def explain_folder(path: Path) -> str:
     if any((path / name).is_file() for name in _SAVED_DATA):
         return "it is a data set that `datasets` saved: write its rows by to_parquet, and name that file"
     return "it is no run folder: name one, or a file of rows"
+
+
+def refuse_run_file(path: Path) -> None:
+    """Raise ConfigError for a place of output that a run keeps for itself."""
+    if is_of_run(path):
+        raise ConfigError(f"{path} belongs to a run, which would lose what it has there: name another")
 
 
 def is_of_run(path: Path) -> bool:

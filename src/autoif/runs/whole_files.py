@@ -187,7 +187,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if full := explain_full_disk(error, path):
             raise StoreError(full) from None
-        named = error.filename if path.is_dir() and error.filename else path
+        named = (error.filename2 or error.filename or path) if path.is_dir() else path
         is_file = isinstance(error, FileExistsError | NotADirectoryError)
         hint = "; a file is where a folder should be: choose another path" if is_file else ""
         raise StoreError(f"{named} can't be written or read: {error.strerror or error}{hint}") from None
