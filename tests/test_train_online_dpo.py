@@ -217,7 +217,24 @@ def test_what_would_stop_a_round_is_said_before_anything_is_written(place, tmp_p
     model = write_tiny_model(tmp_path / "model", chat_template=None)
     with pytest.raises(ModelError, match="has no chat template"):
         train_online(make_online_request(place, out, model=str(model)))
+    with pytest.raises(ConfigError, match="--launch: there is no program no-such-program to start"):
+        train_online(make_online_request(place, out, launch="no-such-program launch"))
+    (model / "chat_template.jinja").write_text("{{ messages[2 if messages[0].content == 'Say no.' else 0].content }}")
+    rows = write_rows(tmp_path / "rows.jsonl", reward_row("tea", SPLITS), reward_row("no", SPLITS))
+    with pytest.raises(ConfigError, match="the model's chat template refuses row 2"):
+        train_online(make_online_request(place, out, model=str(model), data=rows))
     assert not out.exists()
+
+
+def test_no_samples_are_lost_to_settings_that_the_dpo_refuses(place, trained, tmp_path):
+    out, said = tmp_path / "out", []
+    with pytest.raises(ConfigError, match="TRL refuses the settings: One of min_lr or min_lr_rate"):
+        train_online(make_online_request(place, out, "lr_scheduler_type=cosine_with_min_lr"), lambda _: None)
+    train_online(make_online_request(place, out, resume=True), said.append)
+    assert "48 of 48 responses sampled" not in said[: said.index("round 2 of 2, from " + str(out / "round-1/model"))]
+    assert same_weights(out, trained[0])
+    with pytest.raises(StoreError, match=r"online\.seed \(0 there, 3 now\)"):
+        train_online(make_online_request(place, out, "online.seed=3", resume=True))
 
 
 def test_a_launcher_that_fails_is_said_and_gone_on_from(place, tmp_path):

@@ -299,6 +299,7 @@ def test_the_card_and_the_record_say_what_was_trained_from_what(place, trained):
         ("empty", "has no config.json"),
         ("missing", "there is no model folder"),
         ("broken", "the tokenizer of .*broken can't be loaded"),
+        ("odd", "the config of .*odd can't be loaded: .*bf16"),
         ("wordless", "has no chat template: take an instruct model, or put a chat_template.jinja"),
         ("weightless", "the model of .*weightless can't be loaded"),
     ],
@@ -308,6 +309,8 @@ def test_a_model_that_cannot_be_trained_is_one_line(place, tmp_path, model, mess
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    config = write_tiny_model(tmp_path / "odd") / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text("utf-8")), "dtype": "bf16"}), encoding="utf-8")
     write_tiny_model(tmp_path / "wordless", chat_template=None)
     write_tiny_model(tmp_path / "weightless")
     (tmp_path / "weightless" / "model.safetensors").write_bytes(b"no weights")

@@ -60,6 +60,7 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
 
     Raises ModelError: none there, or one without a chat template.
     """
+    size = read_vocabulary(model, revision)  # the tokenizer reads the config, too: what is wrong there is told of it
     tokenizer = _load(
         model, "tokenizer", lambda: AutoTokenizer.from_pretrained(model, trust_remote_code=False, **_at(revision))
     )
@@ -68,7 +69,6 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
             f"the tokenizer of {model} has no chat template: take an instruct model, or put a chat_template.jinja "
             "into the model's folder"
         )
-    size = read_vocabulary(model, revision)
     if tokenizer.pad_token is None or (size is not None and tokenizer.pad_token_id >= size):  # one that was added
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -7,7 +7,7 @@ checkpoint whose state can be read is whole, and there is always one once the fi
 import errno
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -76,8 +76,15 @@ def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
     return before
 
 
-def check_same(folder: Path, before: Mapping[str, Any], identity: Mapping[str, Any], model: ModelIdentity) -> None:
-    """Refuse to go on with anything but the training that a folder holds.
+def check_same(
+    folder: Path,
+    before: Mapping[str, Any],
+    identity: Mapping[str, Any],
+    model: ModelIdentity,
+    counts: Callable[[str], bool] | None = None,
+) -> None:
+    """Refuse to go on with anything but the training that a folder holds; `counts` names the settings that matter, None
+    for all.
 
     Raises StoreError: another model, other data or other settings; names what differs.
     """
@@ -89,7 +96,8 @@ def check_same(folder: Path, before: Mapping[str, Any], identity: Mapping[str, A
             f"{folder} began with another model than {model.name} now is ({what}): bring that one back, or choose "
             "another --output"
         )
-    if differing := list_differences(there, identity):
+    there, now = ({name: each[name] for name in filter(counts, each)} for each in (there, identity))
+    if differing := list_differences(there, now):
         raise StoreError(f"{folder} was trained with other settings: {differing}; choose another --output")
 
 

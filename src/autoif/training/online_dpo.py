@@ -28,7 +28,7 @@ from autoif.runs.store import PREFERENCES
 from autoif.runs.whole_files import replacing, storage_errors, write_jsonl
 from autoif.sampling import Sampler, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
-from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer
+from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer, read_vocabulary
 from autoif.training.card import CARD, METRICS, RECORD, read_metrics, write_card, write_record
 from autoif.training.data import TrainingData, read_data
 from autoif.training.folder import check_same, hold_output, open_output, whole_checkpoints
@@ -44,7 +44,8 @@ from autoif.training.online_pairs import (
     make_prompts,
     pair_samples,
 )
-from autoif.training.programs import find_policy, launch_dpo, serve_policy
+from autoif.training.programs import check_program, find_policy, launch_dpo, serve_policy, split_command
+from autoif.training.rendering import Template, fit_prompts
 from autoif.training.settings import TrainingSettings, make_arguments
 from autoif.training.train import TrainingRequest, make_record, train
 
@@ -112,15 +113,18 @@ def _train_rounds(request: OnlineRequest, say: Say) -> dict[str, Any]:
     model = identify_model(request.model, None, before and before["model"])
     identity = _identify(request, data, model)
     if before:
-        check_same(request.output, before, identity, model)
+        trained = any(request.output.glob(f"round-*/{MODEL}"))
+        check_same(request.output, before, identity, model, None if trained else _shapes_samples)
         if before["status"] == "complete":
             say(f"{request.output} is complete already")
             return before
     # What a round would find out late is said now, before anything is written.
-    adopt_turn_end(
-        load_tokenizer(request.model), request.model, data.rows[0]["prompt"], request.online.chat_template_kwargs
-    )
+    tokenizer, kwargs = load_tokenizer(request.model), request.online.chat_template_kwargs
+    fit_prompts(data.rows, Template(tokenizer, kwargs, read_vocabulary(request.model)), 0, None)
+    adopt_turn_end(tokenizer, request.model, data.rows[0]["prompt"], kwargs)
     make_arguments("dpo", request.dpo, request.output)
+    if request.launch:
+        check_program(split_command(request.launch, "--launch"), "--launch")
     with request.online.make_sandbox():
         pass
     prompts = make_prompts(data.rows)
@@ -138,6 +142,12 @@ def _identify(request: OnlineRequest, data: TrainingData, model: ModelIdentity) 
         "kind": "online-dpo", "model": model.content, "data": data.sha256, "sampler": _name_sampler(request),
         **request.online.identity(), **request.dpo.identity(),
     }  # fmt: skip
+
+
+def _shapes_samples(name: str) -> bool:
+    """Tell whether a part of the identity shapes samples and pairs: what shapes a DPO alone may change until one has
+    begun, so that no samples are lost to settings that the trainer refuses."""
+    return name in {"kind", "model", "data", "sampler"} or name.startswith("online.")
 
 
 def _name_sampler(request: OnlineRequest) -> str:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -51,6 +52,12 @@ def split_command(command: str, name: str) -> list[str]:
     if not words:
         raise ConfigError(f"{name} is empty: leave it out, or give a command")
     return words
+
+
+def check_program(words: Sequence[str], name: str) -> None:
+    """Raise ConfigError: there is no such program; `name` is the option's."""
+    if shutil.which(words[0]) is None:
+        raise ConfigError(f"{name}: there is no program {words[0]} to start")
 
 
 @contextmanager
