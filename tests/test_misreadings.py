@@ -81,6 +81,18 @@ from autoif.vocabulary import get_lines, get_sentences
         pytest.param("Do not leave any questions unanswered.", id="to leave unanswered"),
         pytest.param("Do not use lists of more than five items.", id="long lists"),
         pytest.param("Each line must contain a number and a word.", id="a number and more"),
+        pytest.param("Use one sentence to explain.", id="one of more sentences"),
+        pytest.param("Use one word from the list.", id="a word of a list"),
+        pytest.param("Limit it to one line per item.", id="one line an item"),
+        pytest.param("There should be no commas after names.", id="commas after names"),
+        pytest.param("Every word must be in lowercase except names.", id="names may have capitals"),
+        pytest.param("Do not capitalize any words except names.", id="likewise"),
+        pytest.param("The first letter of each word must be bold.", id="bold letters"),
+        pytest.param("Use plain text for the table.", id="plain text of a table"),
+        pytest.param("Put a comma between paragraphs.", id="no divider"),
+        pytest.param('Include the word "sun" in bold at the top.', id="a place as well"),
+        pytest.param("Use a question mark at least once per paragraph.", id="once per paragraph"),
+        pytest.param("Make every line rhyme.", id="rhyme"),
     ],
 )
 def test_nothing_is_concluded_from_what_only_looks_plain(instruction: str) -> None:

@@ -52,13 +52,13 @@ UNITS: Final = {
     "hyphens": r"hyphens?",
     "dash signs": r"dash(?:es)?",
     "periods": r"periods?|full stops?",
-    "ellipses": r"ellips[ie]s",
+    "ellipsis signs": r"ellips[ie]s",
     "apostrophes": r"apostrophes?",
     "asterisks": r"asterisks?",
     "ampersands": r"ampersands?",
     "percent signs": r"percent(?:age)? (?:signs?|symbols?)",
     "dollar signs": r"dollar (?:signs?|symbols?)",
-    "slashes": r"(?:forward )?slash(?:es)?",
+    "slash signs": r"(?:forward )?slash(?:es)?",
     "emojis": r"emojis?",
     "digits": r"digits?",
     "parentheses": r"parenthes[ie]s|round brackets",
@@ -74,13 +74,13 @@ SIGNS: Final = {
     "hyphens": "-off",
     "dash signs": " - in time —",
     "periods": ".",
-    "ellipses": "...",
+    "ellipsis signs": "...",
     "apostrophes": " as it's late",
     "asterisks": " * again",
     "ampersands": " & wind",
     "percent signs": " 5% more",
     "dollar signs": " for $5",
-    "slashes": " and/or wind",
+    "slash signs": " and/or wind",
     "emojis": " \U0001f642",
     "digits": " B7",
     "parentheses": " (again)",
@@ -119,7 +119,8 @@ _LIMITS: Final = [
         rf"\b(?P<one>{_BOUND}) (?:a )?(?P<first>{_NUMBER}) (?P<unit>{_UNIT})\b",
         rf"\b(?P<first>{_NUMBER}) (?P<unit>{_UNIT}),? (?P<one>or (?:more|fewer|less)|at (?:least|most)|maximum)\b",
         rf"\b(?P<first>{_NUMBER}) (?P<one>or (?:more|fewer|less)) (?P<unit>{_UNIT})\b",
-        r"\b(?:in|with|write|give|as)(?: only| just)?(?: a)? (?P<first>1) (?P<unit>word|sentence|paragraph|line)\b",
+        r"\b(?:in|with|write|give|as|use|to)(?: only| just)?(?: a)? (?P<first>1) (?P<unit>word|sentence|paragraph"
+        r"|line)(?: only)?\b",
         rf"\b(?:from )?(?P<low>{_NUMBER})(?P<joint> to | or | ?[-–] ?)(?P<high>{_NUMBER}) (?P<unit>{_UNIT})\b",
     )
 ]
@@ -129,7 +130,7 @@ _NO_UNIT: Final = re.compile(
     re.IGNORECASE,
 )
 _SIGN_TIMES: Final = re.compile(
-    rf"^{LEAD}(?:use|include) (?:an?|the)"
+    rf"^{LEAD}(?:use|include)(?: an?| the)?"
     rf" (?P<unit>{'|'.join(_NAMES[name] for name in SIGNS if name not in IN_PAIRS)}) *{END}",
     re.IGNORECASE,
 )

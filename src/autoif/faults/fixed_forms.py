@@ -60,8 +60,9 @@ FIXED_FORMS: Final = (
     _forbid(r"(?:line ?breaks?|new ?lines?)(?: characters?)?", "line breaks", [f"{_ONE}\n{_TWO}", f"{_ONE}\n\n{_TWO}"]),
     _forbid(r"(?:spaces|white ?space)(?: characters)?", "spaces", ["Rain fell", _PLAIN], ["Rain"]),
     _forbid(r"double spaces", "double spaces", ["Rain  fell on small farms."]),
-    _forbid(r"markdown(?: formatting| syntax| format)?", "Markdown", [_MARKED]),
+    _forbid(r"(?:markdown(?: formatting| syntax| format)?|formatting)", "Markdown", [_MARKED]),
     _forbid(r"bold(?: text| words| type| formatting)?", "bold words", ["Rain **fell** on small farms."]),
+    _forbid("(?:bold or italics|italics or bold)", "bold words and italics", ["Rain **fell** on *small* farms."]),
     _forbid(r"italics", "italics", ["Rain *fell* on small farms."]),
     _forbid(r"(?:bullet(?:ed)? (?:points?|lists?)|bullets)", "bullet points", [_ITEMS[0], f"{_ONE}\n\n{_ITEMS[0]}"]),
     _forbid(r"numbered lists?", "numbered lists", [_ITEMS[1], f"{_ONE}\n\n{_ITEMS[1]}"]),
@@ -103,7 +104,8 @@ FIXED_FORMS: Final = (
         "one with other characters",
     ),
     FixedForm(
-        rf"^{LEAD}(?:end|finish|conclude)(?: {ANSWER})? (?:without|with no)(?: any)? punctuation(?: marks?)?{END}",
+        rf"^{LEAD}(?:end|finish|conclude)(?: {ANSWER})? (?:without|with no)(?: any)? punctuation(?: marks?)?{END}"
+        rf"|^{LEAD}{NOT} (?:end|finish|conclude)(?: {ANSWER})? with(?: any)? punctuation(?: marks?)?{END}",
         [_BARE],
         [f"{_BARE}.", f"{_BARE}!"],
         "a text that ends with a word",
@@ -119,15 +121,16 @@ FIXED_FORMS: Final = (
         "a word twice in a row",
     ),
     FixedForm(
-        rf"^{LEAD}(?:(?:do not|don't|never) repeat (?:a|any) sentences?|no sentence {MUST} be repeated){END}",
+        rf"^{LEAD}(?:(?:do not|don't|never) repeat (?:(?:a|any) )?sentences?|no sentence {MUST} be repeated){END}",
         [_PLAIN, " ".join(SENTENCES)],
         [f"{_PLAIN} {_ONE}", f"{_ONE} {_ONE}"],
         "sentences that differ",
         "one that occurs twice",
     ),
     FixedForm(
-        rf"^{LEAD}(?:(?:start|begin) (?:each|every) sentence with a (?:different|unique) word|(?:each|every) sentence"
-        rf" {MUST} (?:start|begin) with a (?:different|unique) word|no 2 sentences (?:may|must|should|can)"
+        rf"^{LEAD}(?:(?:start|begin) (?:each|every) sentence with a (?:different|unique) (?:word|letter)|(?:each"
+        r"|every) sentence"
+        rf" {MUST} (?:start|begin) with a (?:different|unique) (?:word|letter)|no 2 sentences (?:may|must|should|can)"
         r" (?:start|begin)"
         rf" with the same word){END}",
         [_PLAIN, " ".join(SENTENCES)],
@@ -147,8 +150,8 @@ FIXED_FORMS: Final = (
     # lines and sentences
     FixedForm(
         rf"^{LEAD}(?:(?:write|put|give|keep|answer|respond|reply)(?: {ANSWER}| everything)?|{ANSWER} {MUST}"
-        r" be)(?: entirely"
-        r"| written)?(?: (?:on|in))? (?:a |just |only )?1 (?:single )?(?:continuous )?line(?: only)?(?: of text)?(?:,?"
+        r" (?:be|fit|stay))(?: entirely| written)?(?: (?:on|in))? (?:a |just |only )?1 (?:single )?(?:continuous"
+        r" )?line(?: only)?(?: of text)?(?:,?"
         r" (?:without|with no)(?: any)? (?:line ?breaks|new ?lines))?",
         [_PLAIN, _ONE],
         [f"{_ONE}\n{_TWO}", f"{_ONE}\n\n{_TWO}"],
@@ -156,9 +159,10 @@ FIXED_FORMS: Final = (
         "one on two",
     ),
     FixedForm(
-        rf"^{LEAD}(?:(?:write|put|place|start) (?:each|every) (?:new )?sentence on (?:its own|a separate|a new|a"
-        r" different)"
-        rf" line|(?:write|put|use) (?:only |exactly )?1 sentence (?:per|on each|in each) line){END}",
+        rf"^{LEAD}(?:(?:write|put|place|start) (?:each|every) (?:new )?sentence on (?:its own|a separate|a new"
+        r"|a different) line|(?:write|put|use) (?:only |exactly )?1 sentence (?:per|on each|in each) line"
+        r"|separate (?:the |your |all )?sentences (?:with|by) (?:a )?(?:line ?breaks?|new ?lines?)"
+        rf"|start a new line after (?:each|every) sentence){END}",
         ["\n".join(SENTENCES[:3]), f"{_ONE}\n{_TWO}"],
         [_PLAIN, f"{_ONE}\n{_TWO} {_THREE}"],
         "a sentence a line",
@@ -173,7 +177,8 @@ FIXED_FORMS: Final = (
         "none",
     ),
     FixedForm(
-        rf"^{LEAD}(?:(?:every|each) sentence {MUST} be a question|(?:ask|write|use)(?: in)? only(?: in)? questions"
+        rf"^{LEAD}(?:(?:(?:every|each) sentence {MUST} be|write (?:every|each) sentence as) a question|(?:ask"
+        r"|write|use)(?: in)? only(?: in)? questions"
         rf"|only (?:ask|write|use)(?: in)? questions){END}",
         ["Did dogs sleep? Is it cold?", "Is it cold? Who came? Did dogs sleep?"],
         ["Did dogs sleep? Rain fell.", _PLAIN, "Rain fell. Is it cold?"],
@@ -181,7 +186,7 @@ FIXED_FORMS: Final = (
         "a sentence that is none",
     ),
     FixedForm(
-        rf"^{LEAD}(?:(?:end|finish|conclude)(?: {ANSWER})? with|{ANSWER} {MUST} end with|the last"
+        rf"^{LEAD}(?:(?:end|finish|conclude)(?: {ANSWER})? (?:with|on)|{ANSWER} {MUST} end (?:with|on)|the last"
         rf" sentence{OF_ANSWER} {MUST}"
         rf" be) a question{END}",
         ["Rain fell. Is it cold?", "Nobody came. Did dogs sleep?"],
@@ -229,7 +234,7 @@ FIXED_FORMS: Final = (
     FixedForm(
         rf"^{LEAD}(?:the first word{OF_ANSWER} {MUST} be(?: written)?|(?:write|put) the first word{OF_ANSWER})"
         rf" {_CAPITALS}{END}",
-        ["RAIN fell on small farms."],
+        ["RAIN fell on small farms"],
         [_ONE, "Rain FELL on small farms.", "Rain fell on small FARMS."],
         "a first word in capital letters",
         "one in small letters",
@@ -237,7 +242,7 @@ FIXED_FORMS: Final = (
     FixedForm(
         rf"^{LEAD}(?:the last word{OF_ANSWER} {MUST} be(?: written)?|(?:write|put) the last word{OF_ANSWER})"
         rf" {_CAPITALS}{END}",
-        ["Rain fell on small FARMS."],
+        ["Rain fell on small FARMS"],
         [_ONE, "RAIN fell on small farms.", "Rain fell on SMALL farms."],
         "a last word in capital letters",
         "one in small letters",
@@ -292,10 +297,33 @@ FIXED_FORMS: Final = (
         "dashes of every kind",
         "none",
     ),
+    FixedForm(
+        rf"^{LEAD}(?:put|write|set|give) (?:the|your) title {_CAPITALS}{END}",
+        [f"OLD FARMS\n\n{_PLAIN}"],
+        [f"Old farms\n\n{_PLAIN}", f"Old Farms\n\n{_ONE.upper()}"],
+        "a title in capital letters",
+        "another",
+    ),
+    FixedForm(
+        rf"^{LEAD}(?:leave|put|use|include) (?:an? |1 )?(?:blank|empty) lines? (?:between (?:the |all |your"
+        r" )?sentences|after (?:each"
+        rf"|every) sentence){END}",
+        ["\n\n".join(SENTENCES[:2]), "\n\n".join(SENTENCES[:3])],
+        [_PLAIN, f"{_ONE}\n{_TWO}"],
+        "a blank line after each sentence",
+        "none",
+    ),
+    FixedForm(
+        rf"^{LEAD}(?:use|write in|answer in|respond in|reply in)(?: only)? plain text(?: only)?{END}",
+        [_PLAIN],
+        [_MARKED],
+        "plain text",
+        "Markdown",
+    ),
     # lists, headings, quotation marks
     FixedForm(
         rf"^{LEAD}(?:use|include|add) (?:at least 1 |a |some )?(?:markdown )?head(?:ing|er)s?{END}",
-        [f"{_HEADED}\n\n## Warm hay\n\n{_THREE}"],
+        [f"{_HEADED}\n\n## Warm hay\n\n{_THREE}\n\n## Milk\n\n{_ONE}"],
         [_PLAIN, f"{_PLAIN}\n\n{_THREE}"],
         "headings",
         "none",
@@ -315,30 +343,30 @@ FIXED_FORMS: Final = (
         "none",
     ),
     FixedForm(
-        rf"^{LEAD}{_WRITE} (?:an? )?(?:markdown )?(?:bullet(?:ed)? (?:points|list)|bullets){END}",
-        [_ITEMS[0], "- Rain fell.\n- Old dogs slept."],
+        rf"^{LEAD}{_WRITE} (?:an? )?(?:list of )?(?:markdown )?(?:bullet(?:ed)? (?:points|list)|bullets){END}",
+        [_ITEMS[0], "- Rain fell.\n- Old dogs slept.\n- Nobody came."],
         [_PLAIN, "hay, milk, bread"],
         "bullet points",
         "none",
     ),
     FixedForm(
         rf"^{LEAD}{_WRITE} an? numbered list{END}",
-        [_ITEMS[1], "1. Rain fell.\n2. Old dogs slept."],
+        [_ITEMS[1], "1. Rain fell.\n2. Old dogs slept.\n3. Nobody came."],
         [_PLAIN, _ITEMS[0], "hay, milk, bread"],
         "a numbered list",
         "none",
     ),
     FixedForm(
-        rf"^{LEAD}{_WRITE} an? comma[- ]separated list{END}|^{LEAD}separate (?:the |your |all )?items (?:with|by)"
-        rf" commas{END}",
-        ["hay, milk, bread", "rain, wind"],
+        rf"^{LEAD}(?:{_WRITE} an? comma[- ]separated list|separate (?:the |your |all |each )?items?"
+        rf" (?:with|by) (?:commas|a comma)){END}",
+        ["hay, milk, bread", "rain, wind, old dogs"],
         [_ITEMS[0], "hay; milk; bread", "hay\nmilk\nbread"],
         "items with commas between them",
         "other items",
     ),
     FixedForm(
-        rf"^{LEAD}separate (?:the |your |all )?items (?:with|by) semicolons{END}",
-        ["hay; milk; bread", "rain; wind"],
+        rf"^{LEAD}separate (?:the |your |all |each )?items? (?:with|by) (?:semicolons|a semicolon){END}",
+        ["hay; milk; bread", "rain; wind; old dogs"],
         [_ITEMS[0], "hay, milk, bread", "hay\nmilk\nbread"],
         "items with semicolons between them",
         "other items",

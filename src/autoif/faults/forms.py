@@ -103,25 +103,25 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"\bwords (?:of your response )?(?:must be |appear )?in alphabetical order", form_texts.make_sorted_words),
         (rf"^{LEAD}(?:{NOT} (?:repeat|reuse) (?:any|a) words?|no word (?:may|must|can) (?:appear|be used|occur|be"
          rf" repeated)"
-         r"(?: 2 times| more than 1 times| again)?|never use the same word(?: 2 times| again)|(?:each|every) word"
-          r" must be different)",
+         rf"(?: 2 times| more than 1 times| again)?|{NOT} use the same word(?: 2 times| again| more than 1 times)"
+         r"|(?:each|every) word"
+          r" must be (?:different|unique))",
          form_texts.make_unlike_words),
         (r"(?:\bno word (?:in your response )?(?:may|must|can) (?:be longer than|have more than|exceed)"
-         rf"|\b(?:every word|each word|all words) must (?:have|be) (?:at most|no more than)|^{LEAD}{NOT} use"
-         r" (?:any )?words?"
-         r" (?:(?:of |with |that have )?more than|(?:that are )?longer than)|^(?:use only|only use) words (?:of"
-         r"|with) (?:at most"
-         r"|no more than|up to)) (?P<n>\d+)"
-         r" (?:letters|characters)(?: long)?", form_texts.make_short_words),
-        (r"\bat least 1 word (?:with|of|that has|having|that is) (?:at least |(?P<more>more than ))?(?P<n>\d+)"
+         rf"|\b(?:every word|each word|all words) must (?:have|be) (?:at most|no more than)"
+         rf"|^{LEAD}(?:{NOT} use|avoid(?: using)?) (?:any )?words? (?:(?:of |with |that have )?more than"
+         r"|(?:that are )?longer than)|^(?:use only|only use) words (?:of|with) (?:at most|no more than|up to))"
+         r" (?P<n>\d+) (?:letters|characters)(?: long)?", form_texts.make_short_words),
+        (r"\bat least 1 word (?:with|of|that has|having|that is) (?:at least |(?P<more>(?:more|longer) than ))?"
+         r"(?P<n>\d+)"
          r"(?: or more)? (?:letters|characters)", form_texts.make_long_word),
         (r"\b(?:every|each|all) words? must (?:start|begin) with (?:the same letter|(?:the )?(?:letter )?\0)",
          form_texts.make_alliteration),
         (r"\ba palindrome (?:of|with|that has) (?:at least )?(?P<n>\d+)(?: or more)? letters",
          form_texts.make_palindrome),
         (r"\bcapitali[sz]e (?:the first letter of )?(?:every|each) word|\b(?:every|each) word must (?:start|begin)"
-         r" with a capital"
-         r"(?: letter)?|\b(?:(?:every|each) word )?in title case", form_texts.make_title_case),
+         r" with a capital(?: letter)?|\b(?:every|each) word must be capitali[sz]ed"
+         r"|\b(?:(?:every|each) word )?in title case", form_texts.make_title_case),
         (r"\b(?:total )?(?:number of words|word count)(?: of your response)? must be (?:a )?(?P<kind>multiple of"
          r"|divisible by|even|odd)"
          r"(?: (?P<n>\d+))?", form_texts.make_multiple),

@@ -40,11 +40,12 @@ _KINDS: Final = {
 """How it is written; sentences that start with it, and that don't; words that do, and of which one doesn't."""
 _KIND: Final = "|".join(f"(?P<{name}>{form})" for name, (form, *_) in _KINDS.items())
 _EACH: Final = rf"(?:each|every|all(?: of)?(?: the)?) (?P<unit>line|sentence|paragraph|bullet point|word)s?{OF_ANSWER}"
+_NTH: Final = {"second": 1, "third": 2, "fourth": 3, "fifth": 4}
 _STARTS: Final = "(?:start|begin)s?"
 _MARKS_ALONE: Final = {"periods": ".", "full stops": ".", "commas": ","}
 _ONLY_OF: Final = (
     r"(?:(?:capital|upper[- ]?case|small|lower[- ]?case)(?: letters)?|(?:alphabetic(?:al)? )?letters|digits|numbers"
-    r"|numerals|spaces|punctuation(?: marks)?)"
+    r"|a number|numerals|spaces|punctuation(?: marks)?)"
 )
 _TOKENS: Final = {"capital": "RAIN", "small": "rain", "digit": "27"}
 _STYLES: Final = {
@@ -141,7 +142,7 @@ def _make_styled(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
 
 
 def _make_nth_word(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    place = {"second": 1, "third": 2, "fourth": 3, "fifth": 4}[match["nth"].lower()]
+    place = _NTH[(match["nth"] or match["which"]).lower()]
     if len(texts) != 1 or not texts[0].isalpha():
         return
     words = [word for each in choose_sentences(texts[0], 3) for word in each.lower().strip(".").split()]
@@ -160,7 +161,7 @@ def _make_both_ends(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair
 
 CHARACTER_FORMS: Final[tuple[tuple[str, Maker], ...]] = (
     (
-        rf"^{LEAD}(?=.*\b(?:start|begin|first)\b)(?:{_STARTS} )?(?:the first (?:letter|character) of )?"
+        rf"^{LEAD}(?=.*\b(?:starts?|begins?|first)\b)(?:{_STARTS} )?(?:the first (?:letter|character) of )?"
         rf"{_EACH} (?:{MUST} )?(?:(?:{_STARTS} )?with|be) an? (?:{_KIND}){END}",
         _make_started,
     ),
@@ -206,13 +207,13 @@ CHARACTER_FORMS: Final[tuple[tuple[str, Maker], ...]] = (
         _make_both_ends,
     ),
     (
-        rf"^{LEAD}(?:write|put|make|format|set) the (?:word|name|term) \0 in (?P<style>{'|'.join(_STYLES)}"
+        rf"^{LEAD}(?:write|put|make|format|set|include|use) the (?:word|name|term) \0 in (?P<style>{'|'.join(_STYLES)}"
         rf"|{_CAPS}){END}",
         _make_styled,
     ),
     (
-        rf"^{LEAD}(?:(?:make|use) )?(?:\0 as )?the (?P<nth>second|third|fourth|fifth) word{OF_ANSWER} (?:{MUST} be|is)"
-        rf"(?: the word)? \0{END}",
+        rf"^{LEAD}(?:the (?P<nth>{'|'.join(_NTH)}) word{OF_ANSWER} (?:{MUST} be|is)(?: the word)? \0"
+        rf"|(?:make|use) \0 (?:as )?(?:the|your) (?P<which>{'|'.join(_NTH)}) word){END}",
         _make_nth_word,
     ),
 )

@@ -54,6 +54,7 @@ _FRAME: Final = (
     (r"^(?!all\b)(.*?) (?:altogether|at all|whatsoever|overall|in total|all told)(?=[,.;!]|$)", r"\1"),
     (r"^(?:make sure|ensure|be sure|see to it|remember)(?: that| to)? (?=(?:the|your|each|every|no|there)\b)", ""),
     (r"^(?:make sure|be sure|remember|take care|try) to ", ""),
+    (r"^(?:make|have) (?=(?:each|every) )", ""), (r"\b(each|every) new (line|paragraph|sentence)\b", r"\1 \2"),
     # the answer
     (r"\b(?:your|the) (?:(?:whole|entire|full) answer|(?:(?:whole|entire|full|final) )?(?:output|message|reply"
      r"|response|text))\b|(?<!\bput )(?<!\bplace )(?<!\benclose )(?<!\bwrap )\b(?:your|the) answer\b", _RESPONSE),
@@ -73,6 +74,7 @@ _FRAME: Final = (
     (r"^(?:have|with) no\b", "use no"),
     (r"^no ((?:\w+ ){0,2}?\w+)(?: (?:anywhere|allowed|are allowed|is allowed|in your response))?(?=[.!]?$)",
         r"use no \1"),
+    (r"^there (?:must|should) be no ", "use no "),
     # how many
     (r"\b(?:do not|don't|never|must not) (?:go|run|get|stray) (?:past|over|beyond|above)\b", "do not write more than"),
     (r"\b(?:do not|don't|never) (?:exceed|surpass|top)\b", "do not write more than"),
@@ -129,6 +131,18 @@ _FRAME: Final = (
     (r"^(?:write|put|spell) (?:each|every|all) (?:words?|letters?)(?= in (?:all )?(?:lower|upper|capital|caps))",
         f"write {_RESPONSE}"),
     (r"^(?:return|output|give|format) your response as\b|^return\b", "write"),
+    (r"^(?:each|every|all)(?: the)? (?:words?|letters?) must be (?:written )?(?:in )?(?=(?:all )?(?:lower|upper"
+     r"|capital|caps)(?!i))",
+     f"write {_RESPONSE} in "),
+    (r"^(?:do not|don't|never) capitali[sz]e (?:anything|any (?:letters?|words?))", f"write {_RESPONSE} in lower case"),
+    (r"\b(the first (?:letter|character)(?: of [\w ]{1,30})?) (?:is|must be) (?:capitali[sz]ed|(?:in )?upper[-"
+     r" ]?case)\b",
+     r"\1 must be a capital letter"),
+    (r"^(?:put|place|include|write|use) ([^,;.]{1,20}) between (?:the |your |all )?(paragraphs|sections"
+     r"|parts)(?=[.!]?$)",
+     r"separate the \2 with \1"),
+    (r"^(?:use|include|put) (?:some )?(?:text|something) in (?:parentheses|round brackets)(?=[.!]?$)",
+     "use at least 1 pairs of parentheses"),
     # things
     (rf"\b(include|use|add|contain|mention|have|write) (?:an?|some) (?=(?:{_THING}|{_MARK})\b)", r"\1 at least 1 "),
     (rf"^put (?:your|the|any|all) code (?:in|inside|into) (?:an? )?(?={_THING})", "include at least 1 "),

@@ -22,7 +22,7 @@ SENTENCES: Final = (
 _JOINTS: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n", "bullet point": "\n- "}
 _OTHERS: Final = ("We ate fish.", "A cat hid.", "Sun lit Jill.", "Ducks quack.", "Max ran.")
 """Without what is in those: each letter and each word is missing in some."""
-_LAST: Final = {"emojis": "Old dogs slept by a café", "ellipses": "Old dogs slept by an open gate."}
+_LAST: Final = {"emojis": "Old dogs slept by a café", "ellipsis signs": "Old dogs slept by an open gate."}
 """What a text ends with that might be taken for a sign."""
 _QUESTIONS: Final = ("Did dogs sleep?", "Is it cold?", "Who came?")
 

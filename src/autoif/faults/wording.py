@@ -62,14 +62,16 @@ _QUOTED: Final = re.compile(
     r'"([^"\n]+)"|“([^“”\n]+)”|(?<!\w)[\'‘]((?:[^\'‘’\n]|(?<=\w)[\'’](?=\w))+)[\'’](?!\w)|`([^`\n]+)`'
 )
 _BARE: Final = re.compile(
-    r"(?<=\bletter )([^\W\d_])(?![\w'’])|(?<=\bthe number )\d{1,4}(?![\w%:/-]|[.,]\d| times)"
+    r"(?<=\bletter )([^\W\d_])(?![\w'’])|(?:(?<=\bthe number )|(?<=\bthe digit )|(?<=\bthe year"
+    r" ))\d{1,4}(?![\w%:/-]|[.,]\d| times)"
     r"|(?<=\bthe word )([^\W\d_]{2,40})(?= (?:must|should) (?:not )?(?:appear|occur)\b)",
     re.IGNORECASE,
 )
 """A letter, a number or a word that is named without quotation marks."""
 _ENGLISH: Final = re.compile(
     r"\b(the|your|of|with|and|not|at|use|write|include|answer|respond|response|reply|must|should|each|every|no|words"
-    r"|give|ask|exactly|than|avoid|include|don't|keep|stay|entirely|mention|such as|limit|list|leave)\b",
+    r"|give|ask|add|put|make|start|begin|end|finish|conclude|refrain|omit|separate|never|only|without|exactly|than"
+    r"|avoid|include|don't|keep|stay|entirely|mention|such as|limit|list|leave)\b",
     re.IGNORECASE,
 )
 _PLAIN: Final = frozenset(
@@ -105,7 +107,7 @@ NONE_OF: Final = (
 END: Final = rf"(?:{OF_ANSWER}(?: at all| anywhere)?|(?: at all| anywhere){OF_ANSWER})(?=[.!]?$)"
 """How one ends that says no more."""
 _NOUN: Final = (
-    r"(?P<noun>(?:word|phrase|term|keyword|letter|character|name|expression|symbol|sign|mark|string|sequence|number"
+    r"(?P<noun>(?:word|phrase|term|keyword|letter|character|name|expression|symbol|sign|mark|string|sequence|number|digit"
     r"|year|hashtag|emoji|acronym|abbreviation|city|country|company|brand|product|person|verb|noun|adjective|adverb"
     r"|pronoun|conjunction|preposition|contraction|idiom|saying|colou?r|placeholder{})s?)"
 )
@@ -164,7 +166,7 @@ MARKS: Final = {
     "a hyphen": "-", "an asterisk": "*",
 }  # fmt: skip
 _LAST_MARK: Final = re.compile(
-    rf"(?:please )?(?:(?:(?:end|finish)(?: {ANSWER})?|{ANSWER} {MUST} end) with"
+    rf"(?:please )?(?:(?:(?:end|finish|conclude)(?: {ANSWER})?|{ANSWER} {MUST} end) with"
     rf"|the last character{OF_ANSWER} {MUST} be)"
     rf" (?P<mark>{'|'.join(MARKS)})[.!]?$",
     re.IGNORECASE,
