@@ -78,7 +78,10 @@ _EMPTY_TAG = re.compile(rf"\s*+<{_NAMES}\s?/>", re.IGNORECASE)
 _PHRASES = (
     (re.compile(r"Here(?: is|'s) my thought process:"), re.compile(r"Here(?: is|'s) my response:")),
     (re.compile(r"Here are my reasoning steps:"), re.compile(r"\[BEGIN FINAL RESPONSE\]")),
-    (re.compile(r"#{1,3} (?:Thinking|Thought Process)\s"), re.compile(r"#{1,3} (?:Final )?(?:Response|Answer)\s")),
+    (
+        re.compile(r"#{1,3} (?:Thinking|Thought Process)\s"),
+        re.compile(r"#{1,3} (?:Final (?:Response|Answer)|Response)\s"),
+    ),
     (
         re.compile(r"\[(?:think|thinking|reasoning|thoughts?)\]", re.IGNORECASE),
         re.compile(r"\[/(?:think|thinking|reasoning|thoughts?)\]", re.IGNORECASE),
