@@ -144,7 +144,7 @@ def test_nothing_is_written_over_what_a_run_keeps_for_itself(recorded, tmp_path,
 
 def test_rows_are_of_a_file_that_is_there_or_of_a_run_that_will_make_it(recorded, tmp_path):
     assert len(autoif.Rows(str(recorded.sft.path))) == len(recorded.sft)
-    with pytest.raises(autoif.StoreError, match="nowhere.jsonl: no such file"):
+    with pytest.raises(autoif.StoreError, match=r"nowhere\.jsonl: no such file"):
         len(autoif.Rows(tmp_path / "nowhere.jsonl"))
     with pytest.raises(autoif.StoreError, match="no such file"):
         len(autoif.Rows(tmp_path))

@@ -132,6 +132,22 @@ def test_a_command_does_not_write_over_what_it_reads(tmp_path, first):
     assert (tmp_path / "data.jsonl").read_text() == rows
 
 
+def test_generations_of_which_nothing_is_kept_end_with_an_error(tmp_path):
+    (tmp_path / "data.jsonl").write_text(
+        json.dumps({"instruction": "Use few words.", "generations": [None, "no code"]})
+    )
+    said = fails_here("cross-validate", "data.jsonl", "-o", "kept.jsonl", cwd=tmp_path)
+    assert said == "autoif: no instruction is kept: kept.dropped.jsonl says why of each"
+    assert json.loads((tmp_path / "kept.dropped.jsonl").read_text())["reason"] == "no_readable_answer"
+
+
+@pytest.mark.parametrize("wrong", [True, 2.5, None])
+def test_an_id_that_is_none_is_not_turned_into_one(tmp_path, wrong):
+    (tmp_path / "f.jsonl").write_text(json.dumps({"id": 1, "source": "def evaluate(response): return True"}))
+    (tmp_path / "r.jsonl").write_text(json.dumps({"id": wrong, "text": "yes"}))
+    assert "r.jsonl, line 1: no ResponseRow row (id" in fails_here("verify", "f.jsonl", "r.jsonl", cwd=tmp_path)
+
+
 def test_instructions_are_not_replaced_by_a_part_of_themselves(replayed, tmp_path):
     file = tmp_path / "train.jsonl"
     shutil.copy(replayed / "instructions.jsonl", file)

@@ -9,6 +9,8 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from pydantic import StrictInt
+
 from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, Turn, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.judging import compute_pass_rate, judge
@@ -25,14 +27,14 @@ _FUNCTIONS_AT_ONCE = 64
 class FunctionRow(ForeignRow):
     """One line of FUNCTIONS."""
 
-    id: str | int
+    id: str | StrictInt
     source: str
 
 
 class ResponseRow(ForeignRow):
     """One line of RESPONSES."""
 
-    id: str | int
+    id: str | StrictInt
     text: str
 
 

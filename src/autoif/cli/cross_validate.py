@@ -7,6 +7,7 @@ import click
 
 from autoif.cli.options import SETTINGS, LocalPath, OutputPath
 from autoif.config import load_config
+from autoif.errors import NoData
 from autoif.instructions.recorded import filter_generations, read_generations
 from autoif.runs.whole_files import write_jsonl
 
@@ -31,3 +32,5 @@ def cross_validate(generations: Path, output: Path, preset: str, settings: tuple
     for line in result.describe():
         click.echo(line)
     click.echo(f"{len(result.kept):,} rows  {output}\n{len(result.dropped):,} rows  {dropped}")
+    if not result.kept:
+        raise NoData(f"no instruction is kept: {dropped} says why of each")
