@@ -1,6 +1,7 @@
 """Instructions that look like what the audit reads and ask for something else: nothing is concluded from them."""
 
 import re
+from itertools import combinations
 
 import pytest
 
@@ -136,3 +137,12 @@ def test_both_sides_hold_however_one_counts(instruction: str, ways) -> None:
     assert edges
     for way in ways:
         assert [edge for edge in edges if not way(edge.obeys) or way(edge.breaks)] == []
+
+
+KINDS = ("capital letters", "lowercase letters", "letters", "numbers", "spaces", "punctuation")
+
+
+@pytest.mark.parametrize("kinds", [each for size in (1, 2, 3, 6) for each in combinations(KINDS, size)])
+def test_whatever_kinds_of_characters_are_allowed_can_be_read(kinds) -> None:
+    instruction = f"Use only {' and '.join(kinds)}."
+    assert all(edge.obeys != edge.breaks for edge in make_edges(instruction))

@@ -52,8 +52,8 @@ Maker = Callable[[re.Match[str], Sequence[str]], Iterator[Pair]]
 
 
 def cross(obeying: Sequence[str], breaking: Sequence[str], right: str, wrong: str) -> Iterator[Pair]:
-    """Yield each text that obeys with one that breaks, and the other way round."""
-    for place in range(max(len(obeying), len(breaking))):
+    """Yield each text that obeys with one that breaks, and the other way round; nothing if there is none of a side."""
+    for place in range(max(len(obeying), len(breaking)) if obeying and breaking else 0):
         yield Pair(obeying[place % len(obeying)], breaking[place % len(breaking)], right, wrong)
 
 

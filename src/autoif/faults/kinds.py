@@ -102,6 +102,8 @@ def _make_only(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     breaking = [joint.join([tokens[0], other, tokens[-1]]) for other in others]
     if spaces and not marks:
         breaking.append(f"{right}, {tokens[0]}")
+    elif not breaking and not marks:
+        breaking.append(f"{tokens[0]}#{tokens[-1]}")
     yield from cross([right], breaking, "what is allowed", "what isn't")
 
 
