@@ -87,6 +87,7 @@ def test_a_field_is_found_by_its_name_and_refused_for_its_value(
         ("不支持response_format参数", Dialect(json_mode="json_object")),
         ("Structured outputs are not supported by this model", Dialect(json_mode="json_object")),
         ("litellm does not support parameters: ['n', 'messages', 'model']", Dialect(samples_per_request=2)),
+        ("tool_choice and response_format don't go together", Dialect(json_mode="json_object")),
     ],
 )
 def test_other_fields_are_asked_for_in_another_way(complaint: str, changed: Dialect) -> None:

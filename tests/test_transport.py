@@ -364,6 +364,21 @@ async def test_a_model_that_is_missing_with_status_400_is_named(words: str) -> N
             await post(server)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The model returned the following errors: `temperature` is deprecated for this model.",
+        "For this model temperature is deprecated",
+        "model m: the parameter seed is no longer supported",
+        "InternalError.Algo.InvalidParameter: Range of top_p should be (0.0, 1.0)",
+    ],
+)
+async def test_what_is_about_a_field_of_a_model_is_no_missing_model_and_no_failure(words: str) -> None:
+    async with StubServer(default=status(400, words)) as server:
+        with pytest.raises(Rejected):
+            await post(server)
+
+
 async def test_a_server_that_lists_no_models_says_itself_which_it_lacks() -> None:
     words = "model 'm' not found, try pulling it first"
     assert await error_of(StubServer(default=status(404, words))) == f"URL has no model 'm' (HTTP 404): {words}"

@@ -74,14 +74,15 @@ _THROTTLED = re.compile(
     r"|(?:request|token|qps)s?_limit_exceeded|频繁|限流|并发数?.{0,4}(?:过|超)|负载|繁忙|过载|请您?稍[后候]|速率限制"
     r"|(?:server|model|system) is (?:currently |too )?busy|pending requests"
     r"|no (?:available|healthy) (?:worker|upstream|backend)"
-    r"|concurren\w{1,3} (?:request )?limit|error code: 1015|(?:try|retry)(?: your request| again)? later"
+    r"|concurren\w{1,3} (?:request )?limit|error code: 1015"
     r"|trop de requêtes|zu viele anfragen|demasiadas solicitudes|слишком много запросов"
     r"|リクエストが多すぎ|요청이 너무 많",
     re.IGNORECASE,
 )
 """Whatever the status: gateways pass on what their provider says of its load as 400, 403 or 500."""
 _DOWN = re.compile(
-    r"model.{0,40}(?:crashed|unloaded|reloaded|is not loaded|is cold|operation cancell?ed)|temporarily unavailable",
+    r"model.{0,40}(?:crashed|unloaded|reloaded|is not loaded|is cold|operation cancell?ed)|temporarily unavailable"
+    r"|(?:try|retry)(?: your request| again)? later",
     re.IGNORECASE,
 )
 _BROKEN = re.compile(
@@ -112,7 +113,8 @@ _HIDDEN = re.compile(
     re.IGNORECASE,
 )
 _NO_SUCH_MODEL = re.compile(
-    r"\bmodel\b[^.]{0,80}\b(?:not exist|not found|decommissioned|retired|deprecated|no longer (?:supported|available))"
+    r"\bmodel\b(?:(?!temperature|top_p|seed|parameter|field|role|format|template)[^.:,;]){0,60}?"
+    r"\b(?:not exist|not found|decommissioned|retired|deprecated|no longer (?:supported|available))"
     r"|model_not_found|(?:unknown|no such|invalid) model\b|not a valid model|模型不存在",
     re.IGNORECASE,
 )

@@ -311,7 +311,7 @@ _ONE_ANSWER = re.compile(r"json_validate|failed to generate|failed_generation", 
 """One answer failed; the mode works."""
 _CHOICES = re.compile(
     r"""["'`\[]n["'`\]]|(?<![a-z0-9_])n (?:must|should|>|is|value|= ?\d)|value (?:of|for) n\b"""
-    r"""|parameters? n\b|参数 ?n(?![a-z])|choices?\b|candidate|num_return_sequences|multiple completions"""
+    r"""|parameters? n\b|参数 ?n(?![a-z])|(?<![a-z_])choices?\b|candidate|num_return_sequences|multiple completions"""
     r"""|supplied: n\b|equal to n\b|· n ·|\(n[,)]""",
     re.IGNORECASE,
 )
