@@ -134,6 +134,9 @@ def test_a_prompt_that_is_there_has_itself_as_nearest_and_its_first_row_is_named
 FORMS = {
     "messages": ({"messages": [turn("system", "s"), turn("user", "q"), turn("assistant", "a")]}, ("q",), ("s", "a")),
     "sharegpt": ({"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}, ("q",), ("a",)),
+    "sharegpt in a cell": ({"conversations": json.dumps([turn("user", "q"), turn("assistant", "a")])}, ("q",), ("a",)),
+    "columns of turns": ({"messages": {"role": ["user", "assistant"], "content": ["q", "a"]}}, ("q",), ("a",)),
+    "a prompt in a cell": ({"prompt": str([turn("user", "q")]), "completion": "a"}, ("q",), ("a",)),
     "preferences": (
         {"prompt": [turn("user", "q")], "chosen": [turn("assistant", "a")], "rejected": [turn("assistant", "b")]},
         ("q",), ("a", "b"),
@@ -198,8 +201,13 @@ def test_clean_files_are_what_they_were_without_the_rows_that_overlap(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ['[\n{"prompt": "a"}\n]', '{"prompt": "a"}'.encode("utf-16"), gzip.compress(b'{"prompt": "a"}')],
-    ids=["a list", "UTF-16", "packed"],
+    [
+        '[\n{"prompt": "a"}\n]',
+        '{"prompt": "a"}'.encode("utf-16"),
+        gzip.compress(b'{"prompt": "a"}'),
+        '{"prompt": "a"}\r{"prompt": "b"}\r',
+    ],
+    ids=["a list", "UTF-16", "packed", "line ends of an old Mac"],
 )
 def test_files_whose_lines_are_not_their_rows_are_not_cleaned(tmp_path, content):
     train = tmp_path / "train.jsonl"

@@ -294,14 +294,15 @@ def check_clean(files: Sequence[Path], folder: Path) -> None:
 
 
 def _is_lines(path: Path) -> bool:
-    """Tell whether the lines of a file, as they are, are its rows; of a packed one, in UTF-16 or of one list not."""
+    """Tell whether the lines of a file, as they are, are its rows; of a packed one, in UTF-16,
+    of one list or with the line ends of an old Mac not."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
     try:
         text = getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
-    return find_form(text, path.suffix) is FileForm.JSON_LINES
+    return find_form(text, path.suffix) is FileForm.JSON_LINES and "\r" not in text.replace("\r\n", "")
 
 
 def _round(value: float | np.floating) -> float:

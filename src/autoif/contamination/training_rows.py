@@ -17,7 +17,7 @@ from autoif.errors import ConfigError
 from autoif.queries.sources import CONVERSATION_COLUMNS
 from autoif.reading.row_files import read_rows as read_file
 from autoif.reading.text_lines import refuse_repeats
-from autoif.reading.turns import list_turns
+from autoif.reading.turns import find_turns, list_turns
 
 _QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",))
 """Columns that hold what is asked; of the first whose first column is there, joined."""
@@ -102,11 +102,11 @@ def _read_verified(row: Mapping[str, object]) -> list[str]:
 def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
     """Return what is asked and what is said, without blank texts."""
     for name in CONVERSATION_COLUMNS:
-        if isinstance(turns := row.get(name), list) and any(found := _read_turns(turns)):
+        if (turns := find_turns(row.get(name))) and any(found := _read_turns(turns)):
             return found
     asked, said = list[str](), list[str]()
     for names in _QUESTIONS:
-        if isinstance(turns := row.get(names[0]), list):
+        if (turns := find_turns(row.get(names[0]))) is not None:
             asked, said = _read_turns(turns)
         elif row.get(names[0]):
             asked = [text] if (text := "\n".join(filter(None, (_read_text(row.get(name)) for name in names)))) else []
