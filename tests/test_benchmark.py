@@ -11,6 +11,7 @@ from autoif.evaluation.ifeval_ifbench.data import SIZES, read_questions
 from autoif.evaluation.ifeval_ifbench.processes import open_checkers
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import data_folder, find_data
 from autoif.evaluation.responses import RecordedRow
+from autoif.models.wire import REASONING_FIELDS
 from support.command import autoif_here, fails_here
 from support.ifeval_data import TOKENIZERS, question, read_rows, write_questions
 from support.packed_data import unpack
@@ -130,8 +131,8 @@ def test_what_is_only_a_thought_or_never_ends_it_is_wrong_counted_and_named(tmp_
 @pytest.mark.parametrize(
     ("row", "reasoned", "truncated"),
     [
-        ({"response": "Tea is hot.", "reasoning_content": "Hm, commas, commas."}, 1, None),
         ({"response": "Tea is hot.", "reasoning": "Hm, commas.", "finish_reason": "stop"}, 1, 0),
+        *(({"response": "Tea is hot.", name: "Hm, commas."}, 1, None) for name in REASONING_FIELDS),
         ({"response": "Tea is hot.", "finish_reason": "max_tokens"}, 0, 1),
         ({"choices": [{"message": {"content": "Tea is hot.", "reasoning": "Hm,"}, "finish_reason": "eos"}]}, 1, 0),
         ({"response": {"role": "assistant", "content": [{"type": "text", "text": "Tea is hot."}]}}, 0, None),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from autoif.models.ends import ENDS
 from autoif.models.reasoning import split_reasoning
@@ -88,19 +88,19 @@ class RecordedRow(ForeignRow):
     finish_reason: JsonValue = None
     stop_reason: JsonValue = None
     done_reason: JsonValue = None
-    reasoning_content: JsonValue = None
-    reasoning: JsonValue = None
-    thinking: JsonValue = None
-    reasoning_details: JsonValue = None
-    thinking_blocks: JsonValue = None
+    thoughts: dict[str, JsonValue] = Field(default_factory=dict)
+    """By the field of the row that holds them, of `REASONING_FIELDS`."""
     sample: Sample | None = None
     """The row, if it is one of an evaluation's own samples; its prompt is found by its id."""
 
     @model_validator(mode="before")
     @classmethod
-    def _take_sample(cls, given: Any) -> Any:
-        is_sample = isinstance(given, Mapping) and {"prompt_id", "index", "text"} <= given.keys()
-        return {"prompt": given["prompt_id"], "response": given["text"], "sample": given} if is_sample else given
+    def _take_fields(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        if {"prompt_id", "index", "text"} <= given.keys():
+            return {"prompt": given["prompt_id"], "response": given["text"], "sample": given}
+        return {**given, "thoughts": {name: given[name] for name in REASONING_FIELDS if given.get(name) is not None}}
 
     @model_validator(mode="after")
     def _check_whole(self) -> "RecordedRow":
@@ -127,11 +127,10 @@ class RecordedRow(ForeignRow):
         return isinstance(self.choices, list) and any(isinstance(each, dict) for each in self.choices)
 
     def _list_choices(self) -> list[dict[str, Any]]:
-        told = {name: value for name in REASONING_FIELDS if (value := getattr(self, name)) is not None}
         ends = {"finish_reason": self.finish_reason or self.stop_reason or self.done_reason}
         answer = self.choices if self.response is None and self._has_choices else self.response
         if isinstance(answer, str | None):
-            return [{"message": {**told, "content": answer}, **ends}]
+            return [{"message": {**self.thoughts, "content": answer}, **ends}]
         return [{**ends, **choice} for choice in find_choices(answer)]
 
 
