@@ -1,10 +1,13 @@
 """Functions that were written by hand (benchmarks/faults.py): none that is right gets a fault, many wrong ones do."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
 import pytest
 
+from autoif.faults.counts import put_digits
+from autoif.faults.edges import make_edges
 from autoif.faults.probing import make_probing_texts
 from faults import SETS, Tried, read_set, read_wordings, try_rows
 
@@ -40,6 +43,16 @@ def test_the_sets_have_no_instruction_twice_and_a_part_aside() -> None:
     assert len({row["instruction"] for row in rows}) == len(rows)
     for rows, part in ((read_set("hand_written"), 3), (read_set("natural_wordings"), 4)):
         assert abs(sum(row["part"] == "aside" for row in rows) - len(rows) / part) < 4
+
+
+@pytest.mark.parametrize("odd", [" ", "...", "*", "é", "I", "12", "don't", "(x", "\U0001f600"])
+def test_no_odd_text_or_number_in_a_common_wording_is_an_error_or_makes_a_long_text(odd: str) -> None:
+    number = odd if odd.isdigit() else str(10 ** len(odd))
+    for wording in read_wordings():
+        named, counted = re.sub(r'"[^"]*"', f'"{odd}"', wording), re.sub(r"\d+", number, put_digits(wording))
+        for edge in {*make_edges(named), *make_edges(counted)}:
+            assert edge.obeys != edge.breaks
+            assert max(map(len, edge.sides)) < 10_000
 
 
 def test_nine_of_ten_common_wordings_are_read() -> None:

@@ -180,7 +180,8 @@ def read_count(instruction: str) -> Count | None:
     count, rest = found
     if count.unit == "times":
         if not texts and (match := _SIGN_TIMES.match(rest)):
-            return replace(count, unit=_name_unit(match["unit"]))
+            named = replace(count, unit=_name_unit(match["unit"]))
+            return named if max(count.least or 0, count.most or 0) <= LARGEST else None
         return _name_text(count, rest, texts)
     if texts or not is_plain(rest) or (count.unit in _ALL_THERE_IS and _ANSWERED.match(rest)):
         return None

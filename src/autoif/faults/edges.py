@@ -34,7 +34,7 @@ from autoif.faults.parts import Marked, Place, Sized, read_part
 from autoif.faults.reasons import FindingReason
 from autoif.faults.texts import SENTENCES, WORDS, choose_sentences, join_parts, make_text, repeat_text
 from autoif.faults.things import THINGS
-from autoif.faults.wording import ANSWER, END, LEAD, NONE_OF, Term, TermRole, is_english, read_terms
+from autoif.faults.wording import ANSWER, END, LEAD, NONE_OF, Term, TermRole, find_quoted, is_english, read_terms
 
 _LETTER_CASE: Final = re.compile(
     r"^(?!(?:please )?use (?:upper|capital|caps))"
@@ -91,7 +91,7 @@ class Edge:
 
 def make_edges(instruction: str) -> list[Edge]:
     """Return the pairs for an instruction; none if it can't be read."""
-    if not is_english(instruction):
+    if not is_english(instruction) or not all(map(str.strip, find_quoted(instruction))):
         return []
     if edges := list(_read(instruction).edges):
         return edges
