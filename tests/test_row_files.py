@@ -204,6 +204,14 @@ def test_a_column_can_be_named(tmp_path: Path) -> None:
         load_seeds(Path(f"{path}:name"))
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.txt", f"{ASK}\n"), ("a.json", json.dumps([ASK]))])
+def test_a_column_of_what_has_none_is_not_passed_over(tmp_path: Path, name: str, content: str) -> None:
+    write(tmp_path, name, content)
+    for read in (queries, lambda source: seeds(Path(source))):
+        with pytest.raises(ConfigError, match="a text without columns, and 'query' is named as one"):
+            read(f"{tmp_path / name}:query")
+
+
 def test_a_run_folder_gives_its_queries_and_its_instructions(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ConfigError, match="has written no instructions yet"):
@@ -239,8 +247,10 @@ def test_lines_that_lay_out_a_list_of_seeds_and_rows_without_one_are_dropped_wit
     )
     assert [seed.text for seed in found.kept] == RULES
     assert [drop.reason for drop in found.dropped] == [Reason.NOT_AN_INSTRUCTION] * 4
-    found = load_seeds(write(tmp_path, "a.jsonl", f'{{"seed": null}}\n{json.dumps(RULES[0])}\n{{"seed": NaN}}\n" "\n'))
-    assert [drop.reason for drop in found.dropped] == [Reason.EMPTY] * 3
+    found = load_seeds(
+        write(tmp_path, "a.jsonl", f'{{"seed": null}}\n{json.dumps(RULES[0])}\nnull\n{{"seed": NaN}}\n" "\n')
+    )
+    assert [drop.reason for drop in found.dropped] == [Reason.EMPTY] * 4
 
 
 def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from autoif.messages import list_counts
 from autoif.models.text import holds_token
 from autoif.reading.lines import clean_line, is_layout
 from autoif.reading.row_files import SourceRow, read_rows, split_column
-from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_text
+from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_line
 from autoif.records import Dropped, Instruction, Reason
 from autoif.runs.store import INSTRUCTIONS, MANIFEST, SELF_INSTRUCT, list_shards
 
@@ -102,8 +102,8 @@ def _open(source: Path) -> Iterable[tuple[Path, SourceRow, str | None]]:
 
 def _read_seed(row: object, column: str | None, where: str) -> RowText:
     """Return what a row asks for, in one line and without the marks of a list; empty if it is blank."""
-    if isinstance(row, str):
-        found = RowText(read_text(row))
+    if isinstance(row, str | None):
+        found = RowText(read_line(row, column, where))
     elif isinstance(row, Mapping):
         found = pick_text(row, _TIERS, column, where)
     else:

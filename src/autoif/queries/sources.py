@@ -13,7 +13,7 @@ from autoif.errors import ConfigError, in_one_line
 from autoif.reading.json_text import replace_surrogates
 from autoif.reading.lines import clean_line, is_layout
 from autoif.reading.row_files import SourceRow, is_file_name, read_rows, split_column
-from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text
+from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_line
 from autoif.reading.turns import find_turns, first_turn, is_turn, is_user_turn, parse_turns, read_transcript, turn_text
 from autoif.runs.store import MANIFEST, QUERIES, find_rows
 
@@ -75,7 +75,7 @@ def _pick(rows: Iterable[SourceRow], source: str, column: str | None = None) -> 
 
 def _read_query(row: object, column: str | None, where: str) -> RowText:
     if isinstance(row, str):
-        return RowText(_find_question(str(replace_surrogates(row)).strip()))
+        return RowText(_find_question(read_line(row, column, where)))
     if isinstance(row, list):
         return RowText(str(replace_surrogates(first_turn(row, alternate=False))))
     if not isinstance(row, Mapping):

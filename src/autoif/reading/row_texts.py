@@ -57,6 +57,13 @@ def pick_text(row: Mapping[str, object], tiers: Sequence[Sequence[str]], column:
     return RowText()
 
 
+def read_line(row: object, column: str | None, where: str) -> str:
+    """Return the text of a row that is nothing else. Raises ConfigError: the user names a column, and it has none."""
+    if column is not None:
+        raise ConfigError(f"{where}: a text without columns, and {column!r} is named as one: name the file alone")
+    return read_text(row)
+
+
 def list_columns(names: Mapping[str, object] | Sequence[str]) -> str:
     """Return the names of columns for an error."""
     return ", ".join(map(str, names))[:300] or "none"
