@@ -164,6 +164,21 @@ async def test_an_answer_in_a_text_with_a_status_in_words_is_one(tmp_path: Path)
     assert provider.sent() == [8]
 
 
+@pytest.mark.parametrize("word", ["COMPLETED", "succeeded", "JOB_STATE_SUCCEEDED"])
+async def test_a_batch_that_ends_in_other_words_is_collected(tmp_path: Path, word: str) -> None:
+    provider = Provider(ends=word)
+    async with serving(provider):
+        check(await run(provider, tmp_path))
+    assert provider.sent() == [8]
+
+
+async def test_a_batch_that_never_says_how_it_stands_is_not_waited_for(tmp_path: Path) -> None:
+    provider = Provider(ends=None)  # type: ignore[arg-type]
+    async with serving(provider):
+        with pytest.raises(ModelError, match="doesn't say how its batch stands"):
+            await run(provider, tmp_path)
+
+
 async def test_a_file_holds_no_more_than_the_provider_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Provider()
     async with serving(provider):

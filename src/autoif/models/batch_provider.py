@@ -65,8 +65,13 @@ class BatchProvider:
         return str((await self._retry(make))["id"])
 
     async def look(self, batch_id: str) -> dict[str, Any]:
-        """Return how a batch stands."""
-        return await self._ask("GET", f"/batches/{batch_id}")
+        """Return how a batch stands, its `status` as OpenAI writes it.
+        Raises ModelError: it doesn't say."""
+        batch = await self._ask("GET", f"/batches/{batch_id}")
+        if not isinstance(batch.get("status"), str):
+            said = self._transport.shown(json.dumps(batch)[:200])
+            raise ModelError(f"{self._transport.url} doesn't say how its batch stands ({said}): run again later")
+        return batch | {"status": _read_status(batch["status"])}
 
     async def find(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the batches whose files may still be there, the newest first."""
@@ -127,6 +132,16 @@ class BatchProvider:
                 self._has_answered = True
                 return answer
             await asyncio.sleep(wait_s)
+
+
+_ENDS = {"success": "completed", "succeeded": "completed", "finished": "completed", "ended": "completed",
+         "done": "completed", "error": "failed", "canceled": "cancelled", "timeout_exceeded": "expired"}  # fmt: skip
+
+
+def _read_status(status: str) -> str:
+    """Return how a batch stands in OpenAI's words: who waits for another word for the end waits for ever."""
+    word = status.strip().lower().removeprefix("job_state_").removeprefix("batch_state_")
+    return _ENDS.get(word, word)
 
 
 def _may_have_files(batch: dict[str, Any]) -> bool:
