@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from transformers import AutoConfig, AutoTokenizer, LlamaForSequenceClassification
 
 from autoif.evaluation.results import read_scores
 from support.command import autoif_here, fails_here
@@ -301,3 +302,19 @@ def test_data_that_is_not_there_and_a_folder_that_is_no_model_are_named(model, t
     (model.parent / "broken/config.json").write_text("{}")
     line = fails_here("eval", "general", model.parent / "broken", *out, "--data", DATA, "--tasks", "ceval")
     assert "broken can't be loaded: " in line
+
+
+def test_a_model_that_would_answer_by_chance_or_crash_is_refused_in_one_line(tmp_path):
+    def fails(name: str) -> str:
+        return fails_here("eval", "general", tmp_path / name, "-o", tmp_path / "out" / name, *FEW, "--tasks", "mmlu")
+
+    headless = write_tiny_model(tmp_path / "headless", context=4096)
+    LlamaForSequenceClassification(AutoConfig.from_pretrained(headless)).save_pretrained(headless)
+    assert "lack 1 tensors of a causal language model, as lm_head.weight" in fails("headless")
+    tokenizer = AutoTokenizer.from_pretrained(write_tiny_model(tmp_path / "longer", context=4096))
+    tokenizer.add_tokens(["the"])
+    tokenizer.save_pretrained(tmp_path / "longer")
+    assert "a question has the token 'the', number 61, and the model has weights for 61" in fails("longer")
+    tokenizer = AutoTokenizer.from_pretrained(write_tiny_model(tmp_path / "endless", context=4096), eos_token=None)
+    tokenizer.save_pretrained(tmp_path / "endless")
+    assert "names no end: set eos_token in its tokenizer_config.json" in fails("endless")

@@ -179,12 +179,12 @@ def test_a_model_whose_config_holds_sampling_is_trained_and_saved(tmp_path, foun
 @pytest.mark.parametrize("kind", ["sft", "lora"])
 def test_weights_that_are_no_numbers_are_not_saved_as_a_model(tmp_path, kind):
     model, data = write_tiny_model(tmp_path / "model"), write_rows(tmp_path / "rows.jsonl", *sft_rows())
-    wild = ("learning_rate=1e38", "max_grad_norm=0", "optim=sgd", "max_steps=6")
+    wild = ("learning_rate=1e38", "max_grad_norm=0", "optim=sgd", "max_steps=6", "save_steps=3")
     with pytest.raises(
-        ModelError, match=r"the training has diverged: after 6 steps .* lower learning_rate \(now 1e\+38\)"
+        ModelError, match=r"the training has diverged: after 3 steps .* lower learning_rate \(now 1e\+38\)"
     ):
         train(make_request("sft", data, model, tmp_path / "out", *wild, lora=kind == "lora"), lambda _: None)
-    assert not (tmp_path / "out" / "model.safetensors").exists()
+    assert not [*(tmp_path / "out").rglob("*.safetensors")], "a checkpoint of what is no model"
 
 
 def test_a_padding_token_that_was_added_without_weights_is_not_padded_with(tmp_path):
@@ -196,6 +196,26 @@ def test_a_padding_token_that_was_added_without_weights_is_not_padded_with(tmp_p
     rows[0]["messages"][0]["content"] = "Say tea, please."  # of another length than the others
     data = write_rows(tmp_path / "rows.jsonl", *rows)
     assert train(make_request("sft", data, model, tmp_path / "out"), lambda _: None)["status"] == "complete"
+
+
+@pytest.mark.parametrize("ends", ["1", [1, 99_999], None])
+def test_odd_ends_in_a_generation_config_are_passed_over(tmp_path, ends):
+    model = write_tiny_model(tmp_path / "model")
+    (model / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}), encoding="utf-8")
+    prompts = [SamplingPrompt(id=text, messages=(turn("user", text),)) for text in ("tea", "")]
+    settings = SamplingSettings(max_tokens=4, dtype="float32")
+    with open_sampler(str(model), settings, "transformers", lambda _: None) as sampler:
+        assert len(sampler.sample([Draw(prompt, 0) for prompt in prompts])) == 2
+
+
+def test_a_prompt_without_a_token_is_told(tmp_path):
+    model = write_tiny_model(tmp_path / "model", chat_template="{{ messages[0]['content'] }}")
+    settings, draw = SamplingSettings(dtype="float32"), Draw(SamplingPrompt(id="p", messages=(turn("user", ""),)), 0)
+    with (
+        open_sampler(str(model), settings, "transformers", lambda _: None) as sampler,
+        pytest.raises(ConfigError, match="the model's chat template makes no token of prompt p"),
+    ):
+        sampler.sample([draw])
 
 
 def test_a_model_that_lacks_weights_is_refused_and_not_drawn_at_random(tmp_path):

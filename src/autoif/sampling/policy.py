@@ -174,7 +174,7 @@ def encode_prompt(tokenizer: Any, prompt: SamplingPrompt, template_kwargs: Mappi
     Raises ConfigError: the template refuses the conversation.
     """
     try:
-        return list(
+        tokens = list(
             tokenizer.apply_chat_template(
                 list(prompt.messages), tokenize=True, return_dict=False, add_generation_prompt=True, **template_kwargs
             )
@@ -182,6 +182,9 @@ def encode_prompt(tokenizer: Any, prompt: SamplingPrompt, template_kwargs: Mappi
     except _TEMPLATE_ERRORS as error:
         given = f" with {json.dumps(template_kwargs)}" if template_kwargs else ""
         raise ConfigError(f"the model's chat template refuses prompt {prompt.id}{given}: {first_line(error)}") from None
+    if not tokens:
+        raise ConfigError(f"the model's chat template makes no token of prompt {prompt.id}: nothing can be asked")
+    return tokens
 
 
 def measure_room(tokens: int, max_tokens: int, context: int | None) -> int:
@@ -296,7 +299,7 @@ def adopt_turn_end(
 def read_ends(config: Any) -> list[int]:
     """Return the tokens that a model's config, or its generation config, names as ends."""
     ends = getattr(config, "eos_token_id", None)
-    return [token for token in (ends if isinstance(ends, list | tuple) else [ends]) if token is not None]
+    return [token for token in (ends if isinstance(ends, list | tuple) else [ends]) if isinstance(token, int)]
 
 
 def name_turn_end(model: Any, end: TurnEnd) -> None:

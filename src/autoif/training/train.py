@@ -251,7 +251,7 @@ def _run(
     trainer.args.eval_on_start &= checkpoint is None  # the metrics have it already
     if line := end.describe(trainer.accelerator.unwrap_model(trainer.model)):
         say(line)
-    beginning = Beginning(checkpoint)
+    beginning = Beginning(checkpoint, lambda: _refuse_diverged(trainer))
     trainer.add_callback(beginning)
     try:
         with beginning.plain_errors():
@@ -261,8 +261,7 @@ def _run(
                 "the settings make no optimiser step: raise num_train_epochs, or lower global_batch_size (with "
                 "dataloader_drop_last the rows must fill a batch)"
             )
-        if not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):  # each process has a part of the weights
-            _refuse_diverged(trainer)
+        _refuse_diverged(trainer)
         _save(request, trainer, end, first)
     except BaseException as error:
         if first and before is None and beginning.is_open and isinstance(error, ConfigError):
@@ -290,6 +289,8 @@ def _run(
 
 def _refuse_diverged(trainer: Any) -> None:
     """Refuse to save weights that are no numbers; the losses that transformers logs leave out those that are none."""
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:  # each process has a part of the weights
+        return
     weights = trainer.accelerator.unwrap_model(trainer.model).named_parameters()
     if any(each.requires_grad and not bool(torch.isfinite(each).all()) for _, each in weights):
         raise ModelError(

@@ -117,8 +117,10 @@ class Beginning(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
     """Tells what a trainer raises before its first step: what is wrong with the settings, or with a checkpoint, shows
     when the optimiser is made, the checkpoint read and the first batch seen."""
 
-    def __init__(self, checkpoint: Path | None) -> None:
+    def __init__(self, checkpoint: Path | None, refuse_diverged: Callable[[], None]) -> None:
+        """`refuse_diverged` is called before each checkpoint, as none of a diverged training is worth a better one."""
         self.checkpoint = checkpoint
+        self.refuse_diverged = refuse_diverged
         self.is_open = self.is_reading = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -133,6 +135,8 @@ class Beginning(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.is_open = False
+        if control.should_save:
+            self.refuse_diverged()
 
     @contextmanager
     def plain_errors(self) -> Iterator[None]:

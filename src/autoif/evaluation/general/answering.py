@@ -19,6 +19,7 @@ from autoif.models.requests import Completion, FinishReason
 from autoif.models.wire import read_text
 from autoif.sampling import Backend, Draw, Sampler, SamplingSettings, open_sampler
 from autoif.sampling.settings import seed_rows
+from autoif.sampling.tokens import check_tokens
 
 _CHOICES_AT_ONCE = 8
 """Batches of choices between two entries in the file of answers: lm-eval puts those of like length together. What is
@@ -36,19 +37,26 @@ class FolderModel:
 
     @cached_property
     def lm(self) -> Any:
-        """lm-eval's model. Raises ModelError for one that can't be loaded."""
+        """lm-eval's model. Raises ModelError for one that can't be loaded whole, or whose tokenizer names no end."""
         import torch
         from lm_eval.models.huggingface import HFLM
 
-        device = str(torch.accelerator.current_accelerator() or "cpu")
+        from autoif.sampling.policy import load_weights
+
         try:
-            with keep_quiet():
-                return HFLM(
-                    pretrained=self.name, device=device, dtype=self._settings.dtype,
+            with keep_quiet():  # lm-eval itself would draw weights that are missing at random
+                weights = load_weights(self.name, dtype=self._settings.dtype)
+                loaded = HFLM(
+                    pretrained=weights.to(torch.accelerator.current_accelerator() or "cpu").eval(),
                     batch_size=self._settings.batch_size, chat_template_args=self._settings.chat_template_kwargs,
                 )  # fmt: skip
+        except ModelError:
+            raise
         except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
             raise ModelError(f"the model {self.name} can't be loaded: {first_line(error)}") from None
+        if loaded.tokenizer.eos_token_id is None:
+            raise ModelError(f"the tokenizer of {self.name} names no end: set eos_token in its tokenizer_config.json")
+        return loaded
 
     def read_template(self) -> Callable[..., str] | None:
         """Return what makes a text of a conversation; None for plain texts. Raises ConfigError: the model has none."""
@@ -118,6 +126,11 @@ class _LocalSampler:
 
         asked = [self._requests[row.prompt.id] for row in rows]
         everything = [instance for some in asked for instance in some]
+        known = self._lm.model.get_input_embeddings().num_embeddings
+        if len(self._lm.tokenizer) > known:  # else no token can be beyond
+            for instance in everything:
+                tokens = self._lm.tok_encode("".join(map(str, instance.args[: 1 + (not _generates([instance]))])))
+                check_tokens(tokens, self._lm.tokenizer, known, "a question")
         with keep_quiet(), torch.random.fork_rng():
             torch.manual_seed(seed_rows(self._settings.seed, rows))
             said = iter(getattr(self._lm, everything[0].request_type)(everything, disable_tqdm=True))
