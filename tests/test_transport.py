@@ -859,6 +859,13 @@ def test_a_stream_holds_each_choice_once(events: list[Any], texts: list[str]) ->
     assert [each["message"]["content"] for each in read["choices"]] == texts
 
 
+@pytest.mark.parametrize("prefix", ["data: data: ", ""], ids=["a prefix twice", "lines without one"])
+def test_a_stream_is_read_with_any_prefix(prefix: str) -> None:
+    lines = [*(json.dumps(each) for each in EVENTS), "[DONE]"]
+    read = bodies.read_body("\n".join(f"{prefix}{line}" for line in lines).encode())
+    assert read["choices"][0]["message"]["content"] == "hello"
+
+
 async def test_an_answer_or_an_error_alone_in_a_list_is_one() -> None:
     assert bodies.read_body(json.dumps([ANSWER]).encode()) == ANSWER
     assert "API key" in await error_of(StubServer(default=says([{"error": {"message": "API key not valid"}}])))

@@ -179,7 +179,7 @@ def _find_within(text: str) -> Any:
             return None
         if not rest.startswith("{"):
             return found
-        return _join_events(parse_json(line) for line in text[at:].split("\n") if line.strip())
+        return _join_events(parse_json(line) for line in text[at:].split("\n") if line.strip() not in ("", "[DONE]"))
     except (ValueError, AttributeError):
         return None
 
@@ -226,7 +226,7 @@ def _list_events(text: str) -> Iterator[tuple[str, list[str]]]:
     kind, data = "", list[str]()
     for line in _LINE_ENDS.split(text):  # no other line ends: JSON may hold U+2028 as it is
         name, _, value = line.partition(":")
-        value = value.strip()
+        value = value.strip().removeprefix("data:").lstrip()  # a gateway may write it a second time
         if data and (not line.strip() or value == "[DONE]"):
             yield kind, data
             kind, data = "", []
