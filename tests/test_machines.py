@@ -160,6 +160,16 @@ def test_a_pipe_that_would_have_to_be_read_twice_is_named(tmp_path):
     assert "is a pipe, which can be read only once" in fails_here("verify", "--dataset", "rows", cwd=tmp_path)
 
 
+def test_the_digest_of_a_pipe_is_not_that_of_nothing(replayed, tmp_path):
+    reads, writes = os.pipe()
+    os.write(writes, (replayed / "instructions.jsonl").read_bytes()[:60_000].rpartition(b"\n")[0])
+    os.close(writes)
+    said = fails_here("split", f"/dev/fd/{reads}", "-o", "out", "--held-out", "0.5", cwd=tmp_path)
+    assert "is a pipe, which can be read only once" in said
+    assert not (tmp_path / "out").exists()
+    os.close(reads)
+
+
 def test_rows_stay_where_they_are_when_the_working_directory_changes(recorded, tmp_path, monkeypatch):
     shutil.copytree(recorded.path, tmp_path / "run")
     monkeypatch.chdir(tmp_path)

@@ -84,6 +84,9 @@ def held(path: Path, what: str) -> Iterator[None]:
 
 
 def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file. Raises StoreError: it is a pipe, which gives what it holds only once."""
+    if path.is_fifo():
+        raise StoreError(f"{path} is a pipe, which can be read only once, and its digest is noted: name a file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
