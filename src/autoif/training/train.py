@@ -210,9 +210,7 @@ def _prepare(
         say(f"to evaluate on: {eval_lengths.describe()}")
         seen = {json.dumps(prompt) for prompt in rows["prompt"]}
         if shared := sum(json.dumps(prompt) in seen for prompt in eval_rows["prompt"]):
-            say(
-                f"{shared} of the prompts to evaluate on are trained on, too: what is measured on them is no new ground"
-            )
+            say(f"{shared} of the prompts to evaluate on are trained on, too: they say little about others")
     return Parts(
         load=lambda: load_model(request.model, arguments), tokenizer=tokenizer, turn_end=end, rows=rows,
         eval_rows=eval_rows, arguments=arguments, lora=make_lora_config(request.settings.lora),
