@@ -94,6 +94,13 @@ from autoif.vocabulary import get_lines, get_sentences
         pytest.param('Include the word "sun" in bold at the top.', id="a place as well"),
         pytest.param("Use a question mark at least once per paragraph.", id="once per paragraph"),
         pytest.param("Make every line rhyme.", id="rhyme"),
+        pytest.param("Don't repeat words from the question.", id="words of the question"),
+        pytest.param("Do not use any word twice in a sentence.", id="twice in a sentence"),
+        pytest.param("Start each bullet point with a number.", id="a numbered list, perhaps"),
+        pytest.param("Include a word of thanks.", id="a word of"),
+        pytest.param("Put a line break after each sentence of the quote.", id="sentences of a quote"),
+        pytest.param("Keep all names lowercase.", id="names"),
+        pytest.param("Limit the number of commas to three per line.", id="commas a line"),
     ],
 )
 def test_nothing_is_concluded_from_what_only_looks_plain(instruction: str) -> None:

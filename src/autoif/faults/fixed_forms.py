@@ -162,7 +162,7 @@ FIXED_FORMS: Final = (
         rf"^{LEAD}(?:(?:write|put|place|start) (?:each|every) (?:new )?sentence on (?:its own|a separate|a new"
         r"|a different) line|(?:write|put|use) (?:only |exactly )?1 sentence (?:per|on each|in each) line"
         r"|separate (?:the |your |all )?sentences (?:with|by) (?:a )?(?:line ?breaks?|new ?lines?)"
-        rf"|start a new line after (?:each|every) sentence){END}",
+        rf"|(?:start|put|use|insert) a (?:new line|line break) after (?:each|every) sentence){END}",
         ["\n".join(SENTENCES[:3]), f"{_ONE}\n{_TWO}"],
         [_PLAIN, f"{_ONE}\n{_TWO} {_THREE}"],
         "a sentence a line",
@@ -322,7 +322,8 @@ FIXED_FORMS: Final = (
     ),
     # lists, headings, quotation marks
     FixedForm(
-        rf"^{LEAD}(?:use|include|add) (?:at least 1 |a |some )?(?:markdown )?head(?:ing|er)s?{END}",
+        rf"^{LEAD}(?:use|include|add|{ANSWER} {MUST} (?:have|contain|include)) (?:at least 1 |a |some"
+        rf" )?(?:markdown )?head(?:ing|er)s?{END}",
         [f"{_HEADED}\n\n## Warm hay\n\n{_THREE}\n\n## Milk\n\n{_ONE}"],
         [_PLAIN, f"{_PLAIN}\n\n{_THREE}"],
         "headings",
@@ -343,7 +344,8 @@ FIXED_FORMS: Final = (
         "none",
     ),
     FixedForm(
-        rf"^{LEAD}{_WRITE} (?:an? )?(?:list of )?(?:markdown )?(?:bullet(?:ed)? (?:points|list)|bullets){END}",
+        rf"^{LEAD}{_WRITE} (?:an? )?(?:list of )?(?:markdown )?(?:bullet(?:ed)? (?:points|list)|bullets)(?:"
+        rf" only)?{END}",
         [_ITEMS[0], "- Rain fell.\n- Old dogs slept.\n- Nobody came."],
         [_PLAIN, "hay, milk, bread"],
         "bullet points",

@@ -101,9 +101,10 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          r" its own|on a separate|to a) line",
          form_texts.make_sorted_lines),
         (r"\bwords (?:of your response )?(?:must be |appear )?in alphabetical order", form_texts.make_sorted_words),
-        (rf"^{LEAD}(?:{NOT} (?:repeat|reuse) (?:any|a) words?|no word (?:may|must|can) (?:appear|be used|occur|be"
+        (rf"^{LEAD}(?:{NOT} (?:repeat|reuse) (?:(?:any|a) )?words?|no word (?:may|must|can) (?:appear|be used|occur|be"
          rf" repeated)"
-         rf"(?: 2 times| more than 1 times| again)?|{NOT} use the same word(?: 2 times| again| more than 1 times)"
+         rf"(?: 2 times| more than 1 times| again)?|{NOT} use (?:the same|any) word(?: 2 times| again| more than"
+         r" 1 times)"
          r"|(?:each|every) word"
           r" must be (?:different|unique))",
          form_texts.make_unlike_words),
@@ -141,7 +142,8 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"^use either \0 or \0(?: somewhere)?(?: in your response)?", form_texts.make_either),
         (r"^(?:write|use|give)(?: exactly)? (?P<n>\d+) paragraphs,? with (?:1|a) (?:blank|empty) line between them",
          form_texts.make_paragraphs),
-        (r"^separate (?:(?:the|your|all)(?: \d+)? |each )?(?:parts?|sections?|paragraphs?)(?: of your response)?"
+        (r"^(?:separate|divide) (?:(?:the|your|all)(?: \d+)? |each )?(?:parts?|sections?|paragraphs?)(?: of your"
+         r" response)?"
          r" (?:with|by|using)"
          r"(?P<line> a line (?:that (?:consists of|is|holds only)|of))? (?:(?P<n>\d+) (?P<sign>hyphens|dashes|asterisks"
          r"|equals signs)|(?P<mark>\*{3,}|-{3,}|={3,}|~{3,}|#{3,})|\0)(?=[.!]?$)", form_texts.make_ruled),

@@ -60,6 +60,8 @@ def _make_started(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     said = {name: text for name, text in match.groupdict().items() if text}
     unit = said.get("unit", "").lower()
     kind = next(name for name in _KINDS if name in said)
+    if unit == "bullet point" and kind == "number":  # such may be a numbered list
+        return
     _, good, bad, words = _KINDS[kind]
     if unit == "word":
         right, _, wrong = words.partition(" / ")
@@ -181,7 +183,7 @@ CHARACTER_FORMS: Final[tuple[tuple[str, Maker], ...]] = (
     (rf"^{LEAD}(?:include|use|put) (?:a|at least 1) (?:number|digit) in {_EACH}{END}", _make_numbered),
     (
         rf"^(?=.*\bonly\b){LEAD}(?:only )?(?:(?:use|write|answer|respond|reply|contain|include)(?: {ANSWER})?"
-        rf"|{ANSWER} {MUST} (?:only )?(?:use|contain|consist of|include|be))(?: only)?(?: (?:with|in|using"
+        rf"|{ANSWER} {MUST} (?:only )?(?:use|contain|consist(?: only)? of|include|be))(?: only)?(?: (?:with|in|using"
         rf"|of))?(?: only)? (?P<kinds>{_ONLY_OF}(?:(?:,? and |,? or |, ){_ONLY_OF})*)(?: characters)?(?: only)?{END}",
         _make_only,
     ),

@@ -55,6 +55,8 @@ _FRAME: Final = (
     (r"^(?:make sure|ensure|be sure|see to it|remember)(?: that| to)? (?=(?:the|your|each|every|no|there)\b)", ""),
     (r"^(?:make sure|be sure|remember|take care|try) to ", ""),
     (r"^(?:make|have) (?=(?:each|every) )", ""), (r"\b(each|every) new (line|paragraph|sentence)\b", r"\1 \2"),
+    (r"\b(?:nothing but|exclusively|solely)\b", "only"),
+    (r"^(include|use) an? word (?=that |with |of )", r"\1 at least 1 word "),
     # the answer
     (r"\b(?:your|the) (?:(?:whole|entire|full) answer|(?:(?:whole|entire|full|final) )?(?:output|message|reply"
      r"|response|text))\b|(?<!\bput )(?<!\bplace )(?<!\benclose )(?<!\bwrap )\b(?:your|the) answer\b", _RESPONSE),
@@ -76,6 +78,7 @@ _FRAME: Final = (
         r"use no \1"),
     (r"^there (?:must|should) be no ", "use no "),
     # how many
+    (r"^limit the number of ([a-z ]{1,30}) to (\w+)(?=[.!]?$)", r"use at most \2 \1"),
     (r"\b(?:do not|don't|never|must not) (?:go|run|get|stray) (?:past|over|beyond|above)\b", "do not write more than"),
     (r"\b(?:do not|don't|never) (?:exceed|surpass|top)\b", "do not write more than"),
     (rf"\b(?:in|with|use|write|give) {_NUMBERED} ((?:\w+ )?\w+),? (?:no more,? (?:and |or |but )?no (?:fewer|less)"
@@ -121,14 +124,15 @@ _FRAME: Final = (
     (r"\b1st\b", "first"), (r"\b2nd\b", "second"), (r"\b3rd\b", "third"), (r"\b4th\b", "fourth"),
     (r"\bmust (?:read|say|state)(?: exactly| just)? (?=\0)", "must be "),
     # letter case, JSON
-    (rf"(?<!\buse )(?<!\bcontain )\b(?:only|nothing but|exclusively) {_CASE}\b", r"all \1"),
+    (rf"(?<!\buse )(?<!\bcontain )\bonly {_CASE}\b", r"all \1"),
     (rf"\b{_CASE}(?: letters)? only\b", r"all \1 letters"),
     (r"^your response must be (?:entirely )?(?:written )?(?=in (?:all )?(?:lower|upper|capital|caps))",
         f"write {_RESPONSE} "),
     (r"^your response must be (?:wrapped|formatted|given|presented|written)? ?(?:in|as|inside) (?:an? )?(?:valid"
      r" )?json(?: format)?",
      "write json"),
-    (r"^(?:write|put|spell) (?:each|every|all) (?:words?|letters?)(?= in (?:all )?(?:lower|upper|capital|caps))",
+    (r"^(?:write|put|spell|keep|make) (?:each|every|all)(?: the)? (?:words?|letters?)(?= (?:in )?(?:all"
+     r" )?(?:lower|upper|capital|caps))",
         f"write {_RESPONSE}"),
     (r"^(?:return|output|give|format) your response as\b|^return\b", "write"),
     (r"^(?:each|every|all)(?: the)? (?:words?|letters?) must be (?:written )?(?:in )?(?=(?:all )?(?:lower|upper"

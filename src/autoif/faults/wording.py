@@ -127,7 +127,7 @@ def _find_at(verbs: str, place: str) -> str:
     """Return the pattern of what an answer starts, or ends, with."""
     return (
         rf"(?:(?:{verbs})(?: {ANSWER})? with|{ANSWER} {MUST} (?:{verbs}) with"
-        rf"|the {place} (?P<place>word|letter|character){OF_ANSWER} {MUST} be){_AT_END}"
+        rf"|(?:the|your) {place} (?P<place>word|letter|character){OF_ANSWER} {MUST} be){_AT_END}"
     )
 
 
