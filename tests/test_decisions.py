@@ -400,6 +400,7 @@ def test_a_damaged_line_ends_runs_exports_and_trainings_in_one_line(run: Path, t
         lambda: read_rows([run]),
         lambda: read_data(run, "sft"),
         lambda: remake(run),
+        lambda: CliRunner().invoke(cli, ["decisions", str(run)], catch_exceptions=False),
     ):
         with pytest.raises(StoreError, match="line 1: no decision can be read there"):
             refused()

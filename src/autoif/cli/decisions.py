@@ -8,7 +8,17 @@ from pathlib import Path
 import click
 
 from autoif.cli.options import LocalPath
-from autoif.decisions import Key, Review, Standing, Target, merge_decisions, read_decisions, settle_decisions
+from autoif.decisions import (
+    DecisionFile,
+    Key,
+    Review,
+    Standing,
+    Target,
+    merge_decisions,
+    read_decisions,
+    settle_decisions,
+)
+from autoif.errors import StoreError
 from autoif.messages import list_some, show_in_line
 from autoif.runs.store import read_run
 
@@ -37,8 +47,11 @@ def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
     read_run(run)
     if others:
         click.echo(f"{merge_decisions(run, others):,} decisions added to {run}")
-    for line in describe_review(_settle(run)):
+    found = read_decisions(run)
+    for line in describe_review(_settle(run, found)):
         click.echo(line)
+    if said := found.describe_damage():
+        raise StoreError(said)
     if apply_now:
         from autoif.runs.orchestration import remake_data  # loads all stages
 
@@ -47,11 +60,8 @@ def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
         click.echo(f"the data sets of {run} honour them now")
 
 
-def _settle(run: Path) -> Review:
-    """Return what counts of a run's decisions; say what is damaged, and what is about nothing that the run has."""
-    found = read_decisions(run)
-    if said := found.describe_damage():
-        click.echo(said, err=True)
+def _settle(run: Path, found: DecisionFile) -> Review:
+    """Return what counts of a run's decisions; say what is about nothing that the run has."""
     review = settle_decisions(found.decisions)
     if review:
         from autoif.datasets.reviewing import list_items  # loads all records
