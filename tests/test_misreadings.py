@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 
 from autoif.faults.edges import make_edges
-from autoif.vocabulary import get_lines, get_sentences
+from autoif.vocabulary import get_emojis, get_headings, get_lines, get_sentences
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,33 @@ from autoif.vocabulary import get_lines, get_sentences
         pytest.param("Do not leave any questions unanswered.", id="to leave unanswered"),
         pytest.param("Do not use lists of more than five items.", id="long lists"),
         pytest.param("Each line must contain a number and a word.", id="a number and more"),
+        pytest.param("Put one line between the answers.", id="a line between"),
+        pytest.param("Keep one line between answers.", id="a line kept between"),
+        pytest.param("Write all numbers as words in the list.", id="numbers of a list"),
+        pytest.param("Use a year in the answer format.", id="a year in a format"),
+        pytest.param("Do not be bold.", id="to be bold"),
+        pytest.param("Do not leave questions.", id="to leave questions"),
+        pytest.param("Each line must have a number.", id="to have a number is to be numbered"),
+        pytest.param("Use only capital letters or lowercase letters.", id="of one kind or of both"),
+        pytest.param("Use only capital letters or digits.", id="all of one kind"),
+        pytest.param("Use the number 12 in full.", id="a number written out"),
+        pytest.param("Use the name 'USA' in long form.", id="a name written out"),
+        pytest.param("Do not use a single quotation mark.", id="single quotation marks"),
+        pytest.param("Do not use a single line break.", id="double line breaks"),
+        pytest.param("List at least ten characters.", id="a list of those of a story"),
+        pytest.param("Mention at least two periods.", id="periods of history"),
+        pytest.param("Put the total in one line.", id="one line of more"),
+        pytest.param("Put the answer in one sentence.", id="one sentence of more"),
+        pytest.param("Include the message in one sentence.", id="a sentence with a message"),
+        pytest.param("Use one word of the text.", id="a word of more"),
+        pytest.param("Each word must be unique to you.", id="unique to somebody"),
+        pytest.param("End with an exclamation mark and then add an emoji.", id="what follows the end"),
+        pytest.param("No line breaks, but use blank lines between paragraphs.", id="but: line breaks"),
+        pytest.param("Do not leave blank lines, but leave a blank line between paragraphs.", id="but: blank lines"),
+        pytest.param("Do not use any punctuation, but end with a full stop.", id="but: a full stop"),
+        pytest.param('Do not use special characters but include the symbol "@".', id="but: a symbol"),
+        pytest.param("Use no headings but start with a heading.", id="but: a heading"),
+        pytest.param("Do not use question marks but end with a question.", id="but: a question"),
         pytest.param("Use one sentence to explain.", id="one of more sentences"),
         pytest.param("Use one word from the list.", id="a word of a list"),
         pytest.param("Limit it to one line per item.", id="one line an item"),
@@ -136,6 +163,23 @@ def test_nothing_is_concluded_from_what_only_looks_plain(instruction: str) -> No
         ("Do not use any punctuation.", [lambda text: not re.search(r"[^\w\s'-]", text), lambda text: not re.search(
             r"[^\w\s]", text)]),
         ("Use a dash.", [lambda text: "-" in text, lambda text: "—" in text, lambda text: " – " in text]),
+        ("Write all numbers as words.", [lambda text: not re.search(r"\d", text),
+                                         lambda text: not re.search(r"\d", text) and "seven" in text.lower()]),
+        ("Use a heading.", [lambda text: len(get_headings(text)) == 1, lambda text: len(get_headings(text)) > 0]),
+        ("Use some headings.", [lambda text: len(get_headings(text)) > 1]),
+        ("Use a comma.", [lambda text: text.count(",") == 1, lambda text: "," in text]),
+        ("Include an emoji.", [lambda text: len(get_emojis(text)) == 1, lambda text: len(get_emojis(text)) > 0]),
+        ("Use some commas.", [lambda text: text.count(",") > 0, lambda text: text.count(",") > 2]),
+        ("Include some links.", [lambda text: "http" in text, lambda text: text.count("http") > 2]),
+        ("Use a comma in every sentence.", [lambda text: all(each.count(",") == 1 for each in get_sentences(text)),
+                                            lambda text: all(", " in each for each in get_sentences(text))]),
+        ("Capitalize the first word of every line.", [
+            lambda text: all(each.split()[0].isupper() for each in get_lines(text)),
+            lambda text: all(each.split()[0].istitle() for each in get_lines(text))]),
+        ("Each line must contain a digit.", [
+            lambda text: all(len(re.findall(r"\d", each)) == 1 for each in get_lines(text))]),
+        ('Do not end with "Thanks!".', [lambda text: not text.endswith("Thanks!"),
+                                       lambda text: not re.search(r"\bThanks!$", text)]),
         ('Use at most 5 words and end with "Bye."', [lambda text: text.count(" ") < 5 and text.endswith(" Bye.")]),
     ],
 )  # fmt: skip
@@ -144,6 +188,21 @@ def test_both_sides_hold_however_one_counts(instruction: str, ways) -> None:
     assert edges
     for way in ways:
         assert [edge for edge in edges if not way(edge.obeys) or way(edge.breaks)] == []
+
+
+@pytest.mark.parametrize(
+    ("instruction", "follows"),
+    [
+        ("Use no punctuation and end with a period.", "Rain fell."),
+        ("Do not use any punctuation. End with a full stop.", "Rain fell on small farms while old dogs slept."),
+        ("Do not use line breaks. Leave a blank line between paragraphs.", "Rain fell.\n\nOld dogs slept."),
+        ('Do not use special characters. Use the symbol "@".', "Rain fell @ farms"),
+    ],
+)
+def test_no_text_that_another_sentence_allows_is_said_to_break_what_is_forbidden(instruction: str, follows) -> None:
+    marks = set(re.findall(r"[^\w\s]|\n+", follows))
+    broken = [edge.breaks for edge in make_edges(instruction)]
+    assert [text for text in broken if marks == set(re.findall(r"[^\w\s]|\n+", text)) and text[-1] == follows[-1]] == []
 
 
 KINDS = ("capital letters", "lowercase letters", "letters", "numbers", "spaces", "punctuation")

@@ -9,7 +9,7 @@ be read, what obeys the whole isn't known; what breaks another part breaks it al
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
@@ -37,6 +37,8 @@ _UNSURE: Final = re.compile(
 """A clause that isn't read may change what the others mean if it has one of these words."""
 _HARMLESS: Final = re.compile(r"\b(?:in the )?(?:first|second|third) person\b", re.IGNORECASE)
 _NEGATED: Final = re.compile(rf"^(?:please )?(?:{NOT}|avoid)\b", re.IGNORECASE)
+_FORBIDS: Final = re.compile(r"\b(?:no|not|never|without|avoid|refrain|skip|omit|free of)\b|n't\b", re.IGNORECASE)
+_ENDS: Final = re.compile(r"^(?:please )?(?:end|finish|conclude|close|sign off)\b", re.IGNORECASE)
 _VERB: Final = re.compile(r"^(?:use|include|write|end|begin|start|finish|mention|ask|put|add)\b", re.IGNORECASE)
 _PRONOUN: Final = re.compile(
     r"^(?P<before>.*?\bin )?each(?: one)?(?: of (?:them|these|which))?"
@@ -63,6 +65,8 @@ class Clause:
     """What it counts, of one."""
     is_of_parts: bool = False
     """Whether it speaks of each line, sentence, …"""
+    forbids: bool = False
+    """Whether it says what must not be; another may then be the exception."""
 
 
 Reader = Callable[[str], Clause | None]
@@ -88,19 +92,32 @@ def find_broken(instruction: str, read: Reader) -> list[Broken]:
     if any(clause.is_of_parts for clause in clauses[:-1]) and "." not in "".join(joints):
         return []
     whole = not unread and all(clause.check for clause in clauses)
+    if not whole and _has_exception(pieces, joints):
+        return []
     if len(clauses) == 1:
         return [Broken(None, text) for text in clauses[0].breaks[:_OF_A_SIDE]]
     found = list(_find_all_but_one(clauses)) if all(clause.check for clause in clauses) else []
     if whole:
         return found
-    alone = [Broken(None, text) for clause in clauses for text in clause.breaks[:_SHOWN]]
+    alone = [Broken(None, text) for clause in clauses for text in _keep_broken(clause, clauses)[:_SHOWN]]
     return [*(Broken(None, each.breaks) for each in found), *alone]
 
 
 def _is_ambiguous(pieces: Sequence[str], joints: Sequence[str]) -> bool:
-    """Tell whether a "not" may reach into the next clause: "do not start with A and end with B"."""
+    """Tell whether a "not" may reach into the next clause: "do not start with A and end with B"; or that stands after
+    the end: "end with a question and then add an emoji".
+    """
     return any(
-        _NEGATED.match(piece) and joint.strip().lower() == "and" and _VERB.match(following)
+        (_NEGATED.match(piece) and joint.strip().lower() == "and" and _VERB.match(following))
+        or ("then" in joint.lower() and _ENDS.match(piece))
+        for piece, joint, following in zip(pieces, joints, pieces[1:], strict=False)
+    )
+
+
+def _has_exception(pieces: Sequence[str], joints: Sequence[str]) -> bool:
+    """Tell whether a clause may be the exception to another: "no line breaks, but a blank line between paragraphs"."""
+    return any(
+        "but" in joint.lower() and _FORBIDS.search(piece) and not _FORBIDS.search(following)
         for piece, joint, following in zip(pieces, joints, pieces[1:], strict=False)
     )
 
@@ -118,10 +135,23 @@ def _read_all(pieces: Sequence[str], read: Reader) -> tuple[list[Clause], list[s
         tried = (read(f"{prefix}{words}.") for prefix in _PREFIXES)
         clause = next((each for each in tried if each), None)
         if clause:
-            clauses.append(clause)
+            clauses.append(replace(clause, forbids=bool(_FORBIDS.search(words))))
         else:
             unread.append(piece)
     return clauses, unread
+
+
+def _keep_broken(clause: Clause, clauses: Sequence[Clause]) -> list[str]:
+    """Return the texts that break a clause, without those that another allows where it may be the exception to it."""
+    others = [each for each in clauses if clause.forbids and not each.forbids]
+    return [text for text in clause.breaks if not any(_may_except(other, text, clause) for other in others)]
+
+
+def _may_except(other: Clause, text: str, clause: Clause) -> bool:
+    """Tell whether a clause asks for what another forbids, as this text has it: "no punctuation; end with a period"."""
+    if other.check is None:
+        return any(each in text for each in other.obeys)
+    return other.check(text) is not False and not any(map(other.check, clause.obeys))
 
 
 def _find_all_but_one(clauses: Sequence[Clause]) -> Iterator[Broken]:

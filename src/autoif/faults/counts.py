@@ -109,6 +109,7 @@ _NUMBER: Final = r"\d{1,3}(?:,\d{3}|\d)?"
 _NAMES: Final = {name: thing.wording for name, thing in THINGS.items()} | UNITS
 """Those of a form first: "words in bold" are no words."""
 _UNIT: Final = "|".join(f"(?:{form})" for name, form in _NAMES.items() if name not in IN_PAIRS) + "|times?"
+_FORM: Final = "|".join(f"(?:{_NAMES[name]})" for name in (*THINGS, *SIGNS) if name not in IN_PAIRS)
 _BOUND: Final = "|".join(words for words, _, _ in _BOUNDS)
 _LIMITS: Final = [
     re.compile(form, re.IGNORECASE)
@@ -122,6 +123,8 @@ _LIMITS: Final = [
         r"\b(?:in|with|write|give|as|use|to)(?: only| just)?(?: a)? (?P<first>1) (?P<unit>word|sentence|paragraph"
         r"|line)(?: only)?\b",
         rf"\b(?:from )?(?P<low>{_NUMBER})(?P<joint> to | or | ?[-–] ?)(?P<high>{_NUMBER}) (?P<unit>{_UNIT})\b",
+        r"(?:(?<=\buse )|(?<=\badd )|(?<=\bhave )|(?<=\bwrite )|(?<=\binclude )|(?<=\bcontain )|(?<=\bmention ))"
+        rf"(?P<usual>an?|some) (?P<unit>{_FORM})\b",
     )
 ]
 _FORBIDDEN: Final = (*SIGNS, "questions", *(name for name in THINGS if name != "capital letters"))
@@ -143,6 +146,15 @@ _BLANK_LINES: Final = re.compile(
 _ANSWERED: Final = re.compile(r"(?:please )?(?:answer|give|go|reply|respond|write)\b", re.IGNORECASE)
 """Such questions are not asked, and such numbers are all there is."""
 _ALL_THERE_IS: Final = frozenset({"questions", "numbers"})
+_SOME: Final = 3
+_SPOKEN_OF: Final = re.compile(r"(?:please )?mention\b", re.IGNORECASE)
+"""Marks and sentences are written; of what else the word may mean, such as periods of history, one speaks."""
+_SAID_OF_A_PART: Final = re.compile(
+    r"(?:please )?(?:(?:put|place) (?:the|your) (?:answer|message)|include (?:the|your|an?) \w+|\w+ the total"
+    r"|of (?:the|your))\b",
+    re.IGNORECASE,
+)
+"""There may be more than that: "put the total in one line"."""
 _LETTERS: Final = 10
 """Fewer characters are those of a story."""
 _NUMBERED_LIST: Final = re.compile(
@@ -162,9 +174,13 @@ class Count:
     """In the plural, as in `UNITS`; "word" or "letter" of a text that is named."""
     text: str = ""
     """What is to occur so often."""
+    usual: int = 0
+    """How many obey beyond dispute, where "a" may be one alone and "some" no single one; 0 where a number is named."""
 
-    def allows(self, number: int) -> bool:
-        """Tell whether so many obey."""
+    def allows(self, number: int) -> bool | None:
+        """Tell whether so many obey; None where it is in dispute."""
+        if self.usual and number not in {0, self.usual}:
+            return None
         return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
 
 
@@ -183,7 +199,9 @@ def read_count(instruction: str) -> Count | None:
             named = replace(count, unit=_name_unit(match["unit"]))
             return named if max(count.least or 0, count.most or 0) <= LARGEST else None
         return _name_text(count, rest, texts)
-    if texts or not is_plain(rest) or (count.unit in _ALL_THERE_IS and _ANSWERED.match(rest)):
+    if texts or not is_plain(rest) or _SAID_OF_A_PART.match(rest.strip()):
+        return None
+    if (count.unit in _ALL_THERE_IS and _ANSWERED.match(rest)) or (count.unit not in THINGS and _SPOKEN_OF.match(rest)):
         return None
     smallest, largest = (1, LARGEST) if count.unit != "characters" else (_LETTERS, 10 * LARGEST)
     return count if smallest <= max(count.least or 0, count.most or 0) <= largest else None
@@ -210,6 +228,9 @@ def _find_limits(words: str) -> tuple[Count, str] | None:
         if match := form.search(words):
             said = {name: text for name, text in match.groupdict().items() if text}
             units = {_name_unit(said[name]) for name in ("unit", "again") if name in said}
+            if "usual" in said:
+                usual = _SOME if said["usual"].lower() == "some" else 1
+                return Count(1, None, units.pop(), usual=usual), f"{words[: match.start()]} {words[match.end() :]}"
             rest = f"{words[: match.start()]} {words[match.end() :]}"
             bounds = [_read_bound(said.get("one", "exactly"), said["first"])] if "first" in said else []
             bounds += [_read_bound(said["two"], said["second"])] if "two" in said else []

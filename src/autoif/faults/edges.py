@@ -30,7 +30,7 @@ from autoif.faults.combining import Clause, find_broken
 from autoif.faults.counts import SIGNS, Count, read_count
 from autoif.faults.forms import read_form
 from autoif.faults.paraphrase import put_plainly
-from autoif.faults.parts import Marked, Place, Sized, read_part
+from autoif.faults.parts import JOINTS, Marked, Place, Sized, read_part
 from autoif.faults.reasons import FindingReason
 from autoif.faults.texts import SENTENCES, WORDS, choose_sentences, join_parts, make_text, repeat_text
 from autoif.faults.things import THINGS
@@ -172,10 +172,11 @@ def _read_clause(words: str) -> Clause | None:
 def _step_over(count: Count) -> Iterator[Edge]:
     """Yield the last numbers that obey beside the first that doesn't, below and above."""
     lowest = 0 if count.text or count.unit in SIGNS or count.unit in {"questions", *THINGS} else 1
-    for wrong, right in _find_steps(count):
+    for wrong, last in _find_steps(count):
+        right = count.usual or last
         if wrong < lowest:
             continue
-        for number in (right, 2 * right - wrong):
+        for number in (right,) if count.usual else (right, 2 * right - wrong):
             if number >= lowest and count.allows(number):
                 texts = _make(count, number), _make(count, wrong)
                 yield Edge(FindingReason.THRESHOLD, *texts, _say(number, count), _say(wrong, count))
@@ -333,7 +334,7 @@ def _mark_parts(part: Marked) -> Iterator[Edge]:
 
 
 def _mark(sentence: str, part: Marked) -> str:
-    """Return a sentence that has the text of a part in its place; in the middle of it, twice."""
+    """Return a sentence that has the text of a part in its place; in the middle of it twice, where it is no mark."""
     bare, text = sentence[:-1], part.text.strip()
     match part.place:
         case Place.START:
@@ -342,7 +343,8 @@ def _mark(sentence: str, part: Marked) -> str:
         case Place.END:
             return f"{bare} {text}" if text[0].isalnum() else f"{bare}{text}"
         case Place.INSIDE:
-            return _put_inside(_put_inside(sentence, text), text)
+            once = _put_inside(sentence, text)
+            return once if text in JOINTS else _put_inside(once, text)
 
 
 def _misplace(sentence: str, part: Marked) -> str:

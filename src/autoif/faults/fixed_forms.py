@@ -46,6 +46,12 @@ def _forbid(what: str, name: str, breaking: Sequence[str], obeying: Sequence[str
     return FixedForm(rf"^{LEAD}{NONE_OF} {what}{END}", obeying, breaking, f"a text without {name}", f"one with {name}")
 
 
+def _ask(what: str, name: str, obeying: Sequence[str]) -> FixedForm:
+    """Return the form of a text that has something."""
+    verb = rf"(?:use|include|add|{ANSWER} {MUST} (?:have|contain|include))"
+    return FixedForm(rf"^{LEAD}{verb} {what}{END}", obeying, [_PLAIN, f"{_PLAIN}\n\n{_ITEMS[0]}"], name, "none")
+
+
 FIXED_FORMS: Final = (
     # what may not be there
     _forbid(
@@ -83,8 +89,8 @@ FIXED_FORMS: Final = (
     ),
     FixedForm(
         r"^(?:write|spell(?: out)?) (?:all|any|every) numbers? (?:out )?(?:as|in) words(?:,? (?:and|with) (?:use )?no"
-        rf" digits{_EVER})?",
-        [_PLAIN, "Seven old dogs slept by two gates."],
+        rf" digits{_EVER})?{END}",
+        ["Seven old dogs slept by two gates."],
         ["7 old dogs slept by two gates.", "Seven old dogs slept from 2018 on."],
         "a text without digits",
         "one with them",
@@ -152,7 +158,7 @@ FIXED_FORMS: Final = (
         rf"^{LEAD}(?:(?:write|put|give|keep|answer|respond|reply)(?: {ANSWER}| everything)?|{ANSWER} {MUST}"
         r" (?:be|fit|stay))(?: entirely| written)?(?: (?:on|in))? (?:a |just |only )?1 (?:single )?(?:continuous"
         r" )?line(?: only)?(?: of text)?(?:,?"
-        r" (?:without|with no)(?: any)? (?:line ?breaks|new ?lines))?",
+        rf" (?:without|with no)(?: any)? (?:line ?breaks|new ?lines))?{END}",
         [_PLAIN, _ONE],
         [f"{_ONE}\n{_TWO}", f"{_ONE}\n\n{_TWO}"],
         "a text on one line",
@@ -225,7 +231,8 @@ FIXED_FORMS: Final = (
     ),
     # capitals, numbers
     FixedForm(
-        rf"^{LEAD}(?:write|put) (?:(?:every|each|all) words? (?:of|in) |all of )?the first line{OF_ANSWER} {_CAPITALS}",
+        rf"^{LEAD}(?:write|put) (?:(?:every|each|all) words? (?:of|in) |all of )?the first line{OF_ANSWER} {_CAPITALS}"
+        rf"{END}",
         [f"RAIN FELL ON SMALL FARMS.\n{_TWO}", f"WARM HAY\n\n{_PLAIN}"],
         [f"Rain Fell On Small Farms.\n{_TWO}", f"RAIN fell on small farms.\n{_TWO}", f"{_ONE}\nOLD DOGS SLEPT."],
         "a first line in capital letters",
@@ -249,7 +256,7 @@ FIXED_FORMS: Final = (
     ),
     FixedForm(
         rf"^{LEAD}(?:mention|include|use|name) (?:a|at least (?:1|a))"
-        rf" (?:4[- ]digit (?:year|number)|year(?: (?:with|of|in) 4 digits)?){OF_ANSWER}",
+        rf" (?:4[- ]digit (?:year|number)|year(?: (?:with|of|in) 4 digits)?){OF_ANSWER}(?=[.!]?$)",
         ["Rain fell in 1987 on small farms.", "In 2021, old dogs slept by an open gate."],
         [_PLAIN, "Rain fell on 87 farms."],
         "a text with a year",
@@ -321,21 +328,11 @@ FIXED_FORMS: Final = (
         "Markdown",
     ),
     # lists, headings, quotation marks
-    FixedForm(
-        rf"^{LEAD}(?:use|include|add|{ANSWER} {MUST} (?:have|contain|include)) (?:at least 1 |a |some"
-        rf" )?(?:markdown )?head(?:ing|er)s?{END}",
-        [f"{_HEADED}\n\n## Warm hay\n\n{_THREE}\n\n## Milk\n\n{_ONE}"],
-        [_PLAIN, f"{_PLAIN}\n\n{_THREE}"],
-        "headings",
-        "none",
+    _ask("(?:at least 1|an?) (?:markdown )?head(?:ing|er)", "a heading", [_HEADED]),
+    _ask(
+        "(?:some )?(?:markdown )?head(?:ing|er)s", "headings", [f"{_HEADED}\n\n## Hay\n\n{_THREE}\n\n## Milk\n\n{_ONE}"]
     ),
-    FixedForm(
-        rf"^{LEAD}(?:use|include|add) (?:a|at least 1) (?:markdown )?table{END}",
-        [_TABLE, f"{_ONE}\n\n{_TABLE}"],
-        [_PLAIN, _ITEMS[0]],
-        "a table",
-        "none",
-    ),
+    _ask("(?:a|at least 1) (?:markdown )?table", "a table", [_TABLE, f"{_ONE}\n\n{_TABLE}"]),
     FixedForm(
         rf"^{LEAD}(?:put|write|set|use) at least 1 word in italics{END}",
         ["Rain *fell* on small farms."],

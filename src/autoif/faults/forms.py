@@ -106,7 +106,7 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          rf"(?: 2 times| more than 1 times| again)?|{NOT} use (?:the same|any) word(?: 2 times| again| more than"
          r" 1 times)"
          r"|(?:each|every) word"
-          r" must be (?:different|unique))",
+          r" must be (?:different|unique(?! to)))",
          form_texts.make_unlike_words),
         (r"(?:\bno word (?:in your response )?(?:may|must|can) (?:be longer than|have more than|exceed)"
          rf"|\b(?:every word|each word|all words) must (?:have|be) (?:at most|no more than)"

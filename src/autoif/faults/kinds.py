@@ -63,6 +63,8 @@ def _make_started(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     if unit == "bullet point" and kind == "number":  # such may be a numbered list
         return
     _, good, bad, words = _KINDS[kind]
+    if kind == "capital" and said[kind].lower() == "first word":  # of which all may be in capitals
+        good, bad = ("A cat hid.", "I saw hay.", "A dog ran."), ("a cat hid.", "i saw hay.")
     if unit == "word":
         right, _, wrong = words.partition(" / ")
         obeying, breaking = [right], [wrong] if wrong else []
@@ -78,7 +80,7 @@ def _make_started(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
 
 def _make_numbered(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     """Yield texts of which each part has a number, beside texts of which one has none."""
-    good, bad = ("Rain fell on 7 farms.", "Dogs slept for 12 days.", "We saw 30 cows."), SENTENCES
+    good, bad = ("Rain fell on 7 farms.", "Dogs slept for 2 days.", "We saw 3 cows."), SENTENCES
     unit = match["unit"].lower()
     if unit == "word":
         return
@@ -89,6 +91,8 @@ def _make_numbered(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]
 def _make_only(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     """Yield texts of the kinds that are allowed, beside the same with something else."""
     said = match["kinds"].lower()
+    if " or " in said:  # both, or one of them
+        return
     kinds = {name for name, form in (("capital", _CAPITAL), ("small", _LOWER)) if re.search(form, said)}
     kinds |= {"capital", "small"} if "letters" in re.sub(f"{_CAPITAL}|{_LOWER}", "", said) else set()
     kinds |= {"digit"} if re.search("digit|num", said) else set()
@@ -129,8 +133,8 @@ def _make_not_at(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     elif asked[-1].isalnum():
         obeying, breaking = [f"{one} {other}"], [f"{one} {other[:-1]} {asked}"]
     else:
-        another = "." if asked[-1] != "." else "!"
-        obeying, breaking = [f"{one[:-1]}{asked} {other[:-1]}{another}"], [f"{one} {other[:-1]}{asked}"]
+        gap, another = " " if asked[0].isalnum() else "", "." if asked[-1] != "." else "!"
+        obeying, breaking = [f"{one[:-1]}{gap}{asked} {other[:-1]}{another}"], [f"{one} {other[:-1]}{gap}{asked}"]
     yield from cross(obeying, breaking, f'a text without "{asked}" there', "one with it")
 
 
@@ -179,7 +183,7 @@ CHARACTER_FORMS: Final[tuple[tuple[str, Maker], ...]] = (
         rf"|the first (?:letter|character){OF_ANSWER} {MUST} be) an? (?:{_KIND}){END}",
         _make_started,
     ),
-    (rf"^{LEAD}{_EACH} {MUST} (?:contain|include|have) (?:a|at least 1) (?:number|digit){END}", _make_numbered),
+    (rf"^{LEAD}{_EACH} {MUST} (?:contain|include) (?:a|at least 1) (?:number|digit){END}", _make_numbered),
     (rf"^{LEAD}(?:include|use|put) (?:a|at least 1) (?:number|digit) in {_EACH}{END}", _make_numbered),
     (
         rf"^(?=.*\bonly\b){LEAD}(?:only )?(?:(?:use|write|answer|respond|reply|contain|include)(?: {ANSWER})?"

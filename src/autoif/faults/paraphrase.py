@@ -9,14 +9,12 @@ What stands in quotation marks stays as it is. What nothing here knows stays, to
 import re
 from typing import Final
 
-from autoif.faults.counts import IN_PAIRS, SIGNS, UNITS
 from autoif.faults.things import THINGS
 from autoif.faults.wording import cut_quoted
 
 _RESPONSE: Final = "your response"
 _NUMBERED: Final = r"(\w+(?:-\w+)?)"
 _THING: Final = "|".join(thing.wording for thing in THINGS.values())
-_MARK: Final = "|".join(UNITS[name] for name in SIGNS if name not in IN_PAIRS)
 _CASE: Final = r"((?:lower|upper)[- ]?case|capitals?|caps)"
 _EXAMPLE: Final = re.compile(
     r"[,;]? ?\(?(?:\b(?:such as|e\.g\.|i\.e\.|for example|for instance|as in)|\blike (?=[\[<{*`#($@]))(?![\"'”’])",
@@ -95,7 +93,8 @@ _FRAME: Final = (
     (r",? with a blank line between (?:one and the next|each|each of them|each paragraph|each pair|them all)\b",
      ", with a blank line between them"),
     (r"^(?:split|divide|break(?: up)?|structure|organi[sz]e|arrange) your response (?:up )?(?:into|in|as)\b", "write"),
-    (r"^(?:give me|provide|present|list(?! [^.,;]{0,20}\bwords\b)|produce|come up with)\b", "write"),
+    (r"^(?:give me|provide|present|list(?! [^.,;]{0,20}\bwords\b)|produce|come up with)\b"
+     r"(?! [^.,;]{0,20}\bcharacters\b)", "write"),
     (r"^(?:add|insert|incorporate|feature|weave in|work in|throw in|put in|supply)\b", "include"),
     (r" (?:in|using) (?:the )?markdown (?:format|syntax)(?=[,.;]|$)", ""),
     (r"[.;,]? ?use the markdown bullet points(?=[.]?$)", ""),
@@ -148,7 +147,6 @@ _FRAME: Final = (
     (r"^(?:use|include|put) (?:some )?(?:text|something) in (?:parentheses|round brackets)(?=[.!]?$)",
      "use at least 1 pairs of parentheses"),
     # things
-    (rf"\b(include|use|add|contain|mention|have|write) (?:an?|some) (?=(?:{_THING}|{_MARK})\b)", r"\1 at least 1 "),
     (rf"^put (?:your|the|any|all) code (?:in|inside|into) (?:an? )?(?={_THING})", "include at least 1 "),
     (r"^highlight (.{1,40}?\b)(sections?|words?|phrases?|parts?)\b(?=[^\0]*$)", r"use \1highlighted \2"),
     (r"\buse bold (?:text |type |print )?(?:for|on) (.{1,30}?\b)(words?|phrases?)\b", r"use \1bold \2"),

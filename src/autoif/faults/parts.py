@@ -50,7 +50,7 @@ _SIZES: Final = {"words": {"line", "sentence", "paragraph", "bullet point"}, "se
 _MARK: Final = re.compile(rf"\b(?:{'|'.join(MARKS)})\b", re.IGNORECASE)
 _ENDS: Final = frozenset(".!?")
 """Of sentences."""
-_JOINTS: Final = frozenset(",;:")
+JOINTS: Final = frozenset(",;:")
 """What may stand within a sentence."""
 
 
@@ -105,7 +105,7 @@ def _read_marked(match: re.Match[str] | None, text: str) -> Marked | None:
         place = Place.START if verb in {"start", "begin"} else Place.END
     if place is Place.END and unit == "sentence" and text[-1] not in _ENDS:
         return None
-    if place is Place.INSIDE and not text[-1].isalnum() and text not in _JOINTS:
+    if place is Place.INSIDE and not text[-1].isalnum() and text not in JOINTS:
         return None
     return Marked(text, place, unit, _NTH.get(said.get("nth", "").lower(), 0), bool(said.get("never")))
 

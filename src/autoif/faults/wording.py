@@ -84,9 +84,10 @@ _PLAIN: Final = frozenset(
 )
 _NEGATION: Final = re.compile(r"\b(?:not|never|no|without|n't|avoid|refrain|omit|exclude)\b|n't\b", re.IGNORECASE)
 _WITHIN: Final = re.compile(
-    r"\b(?:include|mention)s? (?:an? |some )?(?:answer|message|output|reply|response|text)\b", re.IGNORECASE
+    r"\b(?:include|mention)s? (?:an? |some )?(?:answer|message|output|reply|response|text)\b|\bin (?:full|long)\b",
+    re.IGNORECASE,
 )
-"""A text within the answer, of which more may be said than of the whole."""
+"""A text within the answer, of which more may be said than of the whole, or one that isn't written as it is named."""
 ANSWER: Final = r"(?:your|the) (?:(?:entire|whole) )?(?:response|answer|reply|text)"
 NOT: Final = rf"(?:do not|don't|never|(?:(?:you|{ANSWER}) )?(?:must|should|may|can) not|(?:you )?(?:cannot|can't))"
 LEAD: Final = (
@@ -97,11 +98,12 @@ LEAD: Final = (
 OF_ANSWER: Final = rf"(?: (?:of|in) {ANSWER})?"
 MUST: Final = "(?:must|should)"
 NONE_OF: Final = (
-    rf"(?:(?:{NOT}|{ANSWER} {MUST} never) (?:use|include|write|contain|have|be|ask|put|leave)"
+    rf"(?:(?:{NOT}|{ANSWER} {MUST} never) (?:use|include|write|contain|have|ask|put|leave(?!(?: any| the)? questions?))"
     r"|(?:avoid|refrain from)(?: using| including| writing| asking| the use of)?(?: all)?|(?:use|include|write"
     r"|ask|contain|have) no"
     rf"|{ANSWER} {MUST} (?:(?:contain|have|include|use) no|be (?:free of|without))"
-    rf"|(?:write|answer|respond|reply)(?: {ANSWER})? (?:without|with no)(?: using)?)(?: any| the| an?| a single)?"
+    rf"|(?:write|answer|respond|reply)(?: {ANSWER})? (?:without|with no)(?: using)?)"
+    r"(?: any| the| an?| a single(?! (?:quot|line|new)))?"
 )
 """How an instruction begins that forbids something."""
 END: Final = rf"(?:{OF_ANSWER}(?: at all| anywhere)?|(?: at all| anywhere){OF_ANSWER})(?=[.!]?$)"
