@@ -219,7 +219,7 @@ def test_the_command_filters_the_released_codes_own_sample(
 def test_a_threshold_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "verified.jsonl"
     path = write(tmp_path / "g.jsonl", {"instruction": "Be odd.", "generations": BAD})
-    assert run(monkeypatch, path, "-o", output, "--set", "cross_validation.case_agreement=>= 0.5") == 0
+    assert run(monkeypatch, path, "-o", output, "--set", "cross_validation.case_agreement=>= 0.5") == 2  # none is kept
     assert len(output.read_text().splitlines()) == 0
     settings = ("cross_validation.case_agreement=>= 0.5", "cross_validation.function_agreement=>= 0.5")
     assert run(monkeypatch, path, "-o", output, "--set", settings[0], "--set", settings[1]) == 0

@@ -10,12 +10,11 @@ from autoif.vocabulary import get_bullets, get_first_word, get_lines, get_paragr
 from support.edges import check_sides
 
 UNREAD = {
-    "Start each line of the response with a capital letter.",
     'List at least three points, each on its own line and each beginning with the symbol ">".',
 }
 
 
-def test_each_packaged_seed_is_read_but_for_two() -> None:
+def test_each_packaged_seed_is_read_but_for_one() -> None:
     assert {seed.text for seed in load_seeds(None).kept if not make_edges(seed.text)} == UNREAD
 
 
