@@ -141,13 +141,19 @@ SMOLLM2_ENDS = ([2, 0], [2, 0], "<|im_end|>")
 
 @pytest.fixture(scope="module")
 def trained_smollm2(smollm2, tmp_path_factory) -> Path:
-    """A base-like SmolLM2 that was trained to answer such questions in some words."""
+    """A base-like SmolLM2 of its first three layers that was trained to answer such questions in some words."""
     folder = tmp_path_factory.mktemp("trained")
-    model = make_base_like(shutil.copytree(smollm2, folder / "model"), "<|endoftext|>", 0)
+    shutil.copytree(smollm2, folder / "model", ignore=shutil.ignore_patterns("*.safetensors"))
+    whole = AutoModelForCausalLM.from_pretrained(smollm2)
+    whole.model.layers = whole.model.layers[:3]
+    whole.config.num_hidden_layers = 3
+    whole.config.layer_types = None
+    whole.save_pretrained(folder / "model")
+    model = make_base_like(folder / "model", "<|endoftext|>", 0)
     answers = [turn("assistant", f"{number} plus 2 is {number + 2}.") for number in range(4)]
     rows = [{"messages": [turn("user", asked), answer]} for asked, answer in zip(QUESTIONS, answers, strict=True)]
     data = write_rows(folder / "rows.jsonl", *rows)
-    settings = ("global_batch_size=4", "per_device_train_batch_size=4", "num_train_epochs=3", "learning_rate=5e-5")
+    settings = ("global_batch_size=4", "per_device_train_batch_size=4", "num_train_epochs=8", "learning_rate=2e-3")
     train(make_request("sft", data, model, folder / "out", *settings, "save_strategy=no"), lambda _: None)
     return folder / "out"
 
