@@ -22,8 +22,9 @@ demo: setup
 	@$(BIN)/autoif report runs/quickstart-recorded
 
 # Two processes more than the machine has processors, as tests wait as well, and four at most, as each loads what trains
-# models, and of two processors a fifth took more time than it saved. `make test PROCESSES=2` where memory is short: a process takes a gigabyte or two. Each takes a whole module when
-# it is done with one, in the order of tests/conftest.py, so that what a module shares is made once.
+# models, and on two processors a fifth took more time than it saved. `make test PROCESSES=2` where memory is short: a
+# process takes one to three gigabytes. Each takes a whole module when it is done with one, in the order of
+# tests/conftest.py, so that what a module shares is made once.
 PROCESSES ?= $(shell echo $$(($$(nproc 2> /dev/null || echo 2) + 2)))
 # Compiled code is kept, also where an image says PYTHONDONTWRITEBYTECODE: each of some hundred processes would compile it anew.
 TESTS := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
