@@ -128,6 +128,7 @@ def test_a_thought_that_never_ends_leaves_no_answer(text: str) -> None:
         "  An answer with spaces around.  ",
         "<thinking hard> That is a stage direction.",
         "## Thinking\nIt is hard work.",
+        "## Thought Process\nHm.\n\n## Answer\nYes.",  # headings that a prompt may ask for
         "[thinking] Hm, says the keeper.",
         "<details><summary>Reasons to go</summary>None.</details> That is all.",
         "Thinking... is what I do.",

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from transformers import TrainerCallback
 
 from autoif.errors import ConfigError, StoreError
 from autoif.training.train import train
+from support.interruptions import At, interrupt
 from support.tiny_model import write_tiny_model
 from support.training_data import make_request, sft_rows, turn, write_rows
 
@@ -22,21 +22,6 @@ def place(tmp_path_factory) -> Path:
     write_tiny_model(folder / "model")
     write_rows(folder / "sft.jsonl", *sft_rows())
     return folder
-
-
-class At(TrainerCallback):
-    """Does something at the beginning of a step."""
-
-    def __init__(self, step: int, act) -> None:
-        self.step, self.act = step, act
-
-    def on_step_begin(self, args, state, control, **_):
-        if state.global_step == self.step:
-            self.act()
-
-
-def interrupt():
-    raise KeyboardInterrupt
 
 
 def ask(place: Path, output: Path, *settings: str, **more):

@@ -9,10 +9,11 @@ import pandas
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autoif.errors import ConfigError, ModelError, SandboxError, StoreError
 from autoif.training.train import train
+from support.interruptions import At, interrupt
 from support.tiny_model import write_tiny_model
 from support.training_data import judged_by, make_grpo_request, make_request, reward_rows, sft_rows, turn, write_rows
 
@@ -34,21 +35,6 @@ def place(tmp_path_factory) -> Path:
 def trained(place) -> Path:
     train(make_grpo_request(place, place / "sft", place / "trained"), lambda _: None)
     return place / "trained"
-
-
-class At(TrainerCallback):
-    """Does something at the beginning of a step."""
-
-    def __init__(self, step: int, act) -> None:
-        self.step, self.act = step, act
-
-    def on_step_begin(self, args, state, control, **_):
-        if state.global_step == self.step:
-            self.act()
-
-
-def interrupt():
-    raise KeyboardInterrupt
 
 
 def metrics_of(folder: Path) -> list[dict]:

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Traine
 
 from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.training.train import train
+from support.interruptions import At, interrupt
 from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
 from support.training_data import make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
 
@@ -36,25 +37,6 @@ def place(tmp_path_factory) -> Path:
 def trained(place) -> Path:
     train(make_request("sft", place, place / "model", place / "trained"), say=lambda line: None)
     return place / "trained"
-
-
-class At(TrainerCallback):
-    """Does something at the beginning of a step, or once a checkpoint was written."""
-
-    def __init__(self, step: int, act, *, saved: bool = False) -> None:
-        self.step, self.act, self.saved = step, act, saved
-
-    def on_step_begin(self, args, state, control, **_):
-        if not self.saved and state.global_step == self.step:
-            self.act()
-
-    def on_save(self, args, state, control, **_):
-        if self.saved and state.global_step == self.step:
-            self.act()
-
-
-def interrupt():
-    raise KeyboardInterrupt
 
 
 def metrics_of(folder: Path) -> list[dict]:

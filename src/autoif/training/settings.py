@@ -123,18 +123,7 @@ _SHARES = {"top_p", "min_p", "label_smoothing", "label_smoothing_factor", "adam_
 """Of 1 at most."""
 
 S = TypeVar("S", bound=SandboxSettings)
-_TRACKERS = {
-    "clearml",
-    "codecarbon",
-    "comet_ml",
-    "dvclive",
-    "mlflow",
-    "neptune",
-    "swanlab",
-    "tensorboard",
-    "trackio",
-    "wandb",
-}
+_TRACKERS = set("clearml codecarbon comet_ml dvclive mlflow neptune swanlab tensorboard trackio wandb".split())
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 TEMPLATE = "chat_template_kwargs"
 _EVALUATION = {"eval_strategy": "epoch", "eval_on_start": True}
