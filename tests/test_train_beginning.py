@@ -53,6 +53,16 @@ def test_what_the_trainer_refuses_late_is_one_line_and_the_corrected_command_run
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("error", [ConfigError("a function can't be run"), ValueError("a batch of no rows")])
+def test_what_fails_later_is_not_laid_to_the_settings_and_costs_no_checkpoint(place, tmp_path, error):
+    def fail():
+        raise error
+
+    with pytest.raises(type(error), match=f"^{error}$"):
+        train(ask(place, tmp_path / "out", callbacks=[At(2, fail)]), lambda _: None)
+    assert (tmp_path / "out" / "checkpoint-2").is_dir()
+
+
 def test_a_training_of_no_step_is_no_training(place, tmp_path):
     rows = write_rows(tmp_path / "rows.jsonl", *sft_rows()[:2])
     request = make_request("sft", rows, place / "model", tmp_path / "out", "max_steps=1", "dataloader_drop_last=true")
