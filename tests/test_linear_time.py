@@ -194,7 +194,7 @@ READERS: dict[str, Reader] = {
 }  # fmt: skip
 
 LENIENT = [name for name in READERS if name.startswith(("answers", "json"))]
-"""Those that ask the lenient JSON parser, whose work is counted: each gets other shapes, and all together half of them."""
+"""Those that ask the lenient JSON parser, whose work is counted: each gets other shapes, all together half of them."""
 
 NOT_OF_MODELS = {
     "api.py": "paths of the user",
