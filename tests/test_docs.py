@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,12 +22,13 @@ COMMANDS = (
     "eval general", "compare", "plot", "contamination", "export", "push", "serve", "models", "doctor", "show",
     "decisions", "view", "status",
 )  # fmt: skip
+make_page = cache(lambda name: PAGES[name]())
 PROSE = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_the_generated_pages_are_current(page):
-    assert (ROOT / "docs" / page).read_text(encoding="utf-8") == PAGES[page](), "run `make docs`"
+    assert (ROOT / "docs" / page).read_text(encoding="utf-8") == make_page(page), "run `make docs`"
 
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
@@ -50,7 +52,7 @@ def test_nothing_is_glued_to_the_end_of_a_table(path):
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
 def test_every_setting_and_command_that_the_prose_names_exists(path):
     text = path.read_text(encoding="utf-8")
-    settings, commands = PAGES["configuration.md"](), PAGES["cli.md"]()
+    settings, commands = make_page("configuration.md"), make_page("cli.md")
     for key in re.findall(r"--set ([a-z_]+\.[a-z_.]+)=", text):
         shown = re.sub(r"^models\.(writer|responder|judge|all)\.", "models.ROLE.", key)
         assert f"`{shown}`" in settings, key
