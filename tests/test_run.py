@@ -1,4 +1,4 @@
-"""Whole runs as processes, against a model server that counts: engines, shards, kills, resumption, budgets."""
+"""Whole runs as processes, against a model server that counts: shards, kills, resumption, budgets."""
 
 import json
 import os
@@ -121,15 +121,12 @@ def test_a_row_that_was_tampered_with_is_reported(undisturbed, tmp_path):
     [
         (("--workers", "1", "--set", "execution.shard_size=5"), "2"),
         (("--workers", "7", "--set", "execution.shard_size=1", "--set", "execution.records_in_flight=1"), "3"),
-        (("--engine", "ray", "--workers", "2"), "4"),
     ],
-    ids=["one worker", "shards of one", "ray"],
+    ids=["one worker", "shards of one"],
 )
-def test_engine_workers_shards_and_hash_seed_do_not_change_a_byte(undisturbed, server, tmp_path, more, hash_seed):
+def test_workers_shards_and_hash_seed_do_not_change_a_byte(undisturbed, server, tmp_path, more, hash_seed):
     run, _ = undisturbed
-    # Without --ray-address Ray is started here, whatever cluster the machine belongs to.
-    around = {"PYTHONHASHSEED": hash_seed, "RAY_ADDRESS": "127.0.0.1:1"}
-    done = autoif(*run_arguments(server, "other", *more), cwd=tmp_path, **around)
+    done = autoif(*run_arguments(server, "other", *more), cwd=tmp_path, PYTHONHASHSEED=hash_seed)
     assert done.returncode == 0, done.stderr
     assert data_of(tmp_path / "other") == data_of(run)
 
