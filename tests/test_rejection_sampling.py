@@ -185,7 +185,7 @@ async def test_a_response_is_named_by_its_prompt_its_place_and_its_text(make_too
 
 
 async def test_a_function_that_hangs_costs_its_own_verdicts_only(make_tools: MakeTools) -> None:
-    hangs = "def evaluate(response):\n    while response == 'tea':\n        pass\n    return True"
+    hangs = "import time\ndef evaluate(response):\n    return response != 'tea' or time.sleep(60)"
     [tea, milk] = await sample(make_tools, prompt([ACCEPT, hangs, f"{ACCEPT}  # 2"]), "tea", "milk")
     assert isinstance(tea, Response)
     assert isinstance(milk, Response)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 HAS_A = "def evaluate(response):\n    return 'a' in response"
 LONG = "def evaluate(response):\n    return len(response) > 3"
 RAISES = "def evaluate(response):\n    raise ValueError"
-HANGS = "def evaluate(response):\n    while response == 'hang': pass\n    return True"
+HANGS = "import time\ndef evaluate(response):\n    return response != 'hang' or time.sleep(60)"
 COPIED = "Name a small animal that lives in a tree."
 COUNTS = "count = 0\ndef evaluate(response):\n    global count\n    count += 1\n    return str(count) == response"
 

@@ -58,7 +58,7 @@ def test_grpo_from_a_run_folder_with_prompts_to_evaluate_on(place, tmp_path, cap
 
 
 def test_a_training_that_is_stopped_while_functions_run_ends_at_once(place, tmp_path):
-    endless = [{**row, **judged_by("def evaluate(response):\n    while True: pass")} for row in reward_rows()]
+    endless = [{**row, **judged_by("import time\ndef evaluate(response): time.sleep(600)")} for row in reward_rows()]
     data = write_rows(tmp_path / "endless.jsonl", *endless)
     settings = (
         "bf16=false", "global_batch_size=4", "num_generations=4", "per_device_train_batch_size=4",

@@ -21,7 +21,7 @@ MADE_UP = [
     [accepts("tea"), accepts("one"), accepts("e")],
     ["def evaluate(response):\n    return response != response.strip()"],
     ["import os\ndef evaluate(response):\n    os._exit(0)", "def evaluate(response):\n    return 1"],
-    [ACCEPT, "def evaluate(response):\n    while response == 'tea':\n        pass\n    return True"],
+    [ACCEPT, "import time\ndef evaluate(response):\n    return response != 'tea' or time.sleep(60)"],
 ]
 
 
