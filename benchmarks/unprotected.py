@@ -2,9 +2,9 @@
 
     python unprotected.py WAY WORK
 
-WORK holds, one after the other, (source, texts) as `marshal` writes them. The process gives up all files, prints
-"ready", begins when its input is closed, and prints "done". It imports no more than a fork server would: what a fork
-costs depends on how large the process is.
+WORK holds, one after the other, (sources, texts) as `marshal` writes them: each source runs on all of the texts. The
+process gives up all files, prints "ready", begins when its input is closed, and prints "done". It imports no more than
+a fork server would: what a fork costs depends on how large the process is.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../src/autoif/sandbo
 from inside import kernel, landlock
 
 
-def read_jobs(descriptor: int) -> Iterator[tuple[str, list[str]]]:
+def read_jobs(descriptor: int) -> Iterator[tuple[list[str], list[str]]]:
     """Read one job at a time: what lies in memory is copied, page table by page table, with every fork."""
     with open(descriptor, "rb") as file:
         while True:
@@ -111,8 +111,9 @@ def main() -> None:
     landlock.restrict([folder for folder in sys.path if "python" in folder and os.path.isdir(folder)])
     os.write(answer, b"ready\n")
     os.read(0, 1)
-    for source, texts in read_jobs(work):
-        way(source, texts)
+    for sources, texts in read_jobs(work):
+        for source in sources:
+            way(source, texts)
     os.write(answer, b"done\n")
 
 

@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -49,7 +50,7 @@ from autoif.sandbox import Limits, Outcome, Sandbox
 from autoif.tools import NoModel, Tools
 from recordings import find_recordings
 
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 SLOW_S: Final = 0.0005
 """A single slow function would be most of what is measured (one of 250 took 39 % of the time): those whose median call
 is slower are left out, which is to our disadvantage, as what isolation costs weighs more on the quick ones."""
@@ -69,31 +70,39 @@ class Size(NamedTuple):
     of_bare: float | None
 
 
-SIZES: Final = (Size(8, 1000, None, None), Size(128, 250, 1.0, 0.55), Size(2048, 60, None, 0.75))
+SIZES: Final = (Size(8, 1000, None, None), Size(128, 1000, 1.0, 0.55), Size(2048, 60, None, 0.75))
 INSTRUCTIONS: Final = 60
 """How many the pipeline's stage verifies the responses of: 16 prompts each, 8 responses a prompt (§3.3)."""
 PROMPTS: Final = 16
 STAGE_GAIN: Final = 5.0
 LOCK_IN_MS: Final = 0.7
+AT_ONCE: Final = 256
+"""How many functions wait for the sandbox at the same time, as in `run_many`."""
+WAITS: Final = "import time\ndef evaluate(response): return time.sleep(0.2) is None\n"
+"""One call for each worker at the same time has them all started."""
 BASE_MB, WORKER_MB = 40, 25
 
 Work = list[tuple[str, list[str]]]
-"""Functions, each with the responses it is called on."""
+"""Functions, each with the responses it is called on: one list for all functions of an instruction, as in a run."""
 Clock = Callable[[Work], float]
 
 
 def read_work(path: Path, responses: int, functions: int) -> Work:
-    """Return functions of distinct source from all over the file, each with responses to its prompt and the next."""
+    """Return about so many functions of distinct source, those of instructions from all over the file.
+
+    Those of an instruction have the same responses: the ones to its prompt and to the next prompts in the file.
+    """
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     texts = [text for row in rows for text in row["completions"]]
+    starts = accumulate((len(row["completions"]) for row in rows), initial=0)
+    of_each = sum(len(row["verifiers"]) for row in rows) / len(rows)
     work: dict[str, list[str]] = {}
-    at = 0
-    for row in rows:
+    for row, start in list(zip(rows, starts, strict=False))[:: max(1, int(of_each * len(rows) / functions))]:
+        given = [texts[(start + offset) % len(texts)] for offset in range(responses)]
         for source in row["verifiers"]:
-            work.setdefault(source, [texts[(at + offset) % len(texts)] for offset in range(responses)])
-        at += len(row["completions"])
-    return list(work.items())[:: len(work) // functions][:functions]
+            work.setdefault(source, given)
+    return list(work.items())[:functions]
 
 
 def keep_harmless(work: Work) -> Work:
@@ -105,26 +114,44 @@ def keep_harmless(work: Work) -> Work:
             return False
         return statistics.median(outcome.seconds for outcome in outcomes) <= SLOW_S
 
-    outcomes = asyncio.run(run_all(work, Sandbox(Limits(timeout_s=1.0), backend="cpython")))[1]
+    outcomes = asyncio.run(run_all(work, Sandbox(Limits(timeout_s=1.0), backend="cpython")))
     return [job for job, of_job in zip(work, outcomes, strict=True) if ends_well(of_job)]
 
 
-async def run_all(work: Work, sandbox: Sandbox) -> tuple[float, list[list[Outcome]]]:
-    """Return the seconds that the sandbox, already started, takes for the work, and what came of it."""
+async def run_all(work: Work, sandbox: Sandbox) -> list[list[Outcome]]:
     async with sandbox:
+        return await asyncio.gather(*(sandbox.run(source, texts) for source, texts in work))
+
+
+def time_sandbox(work: Work, workers: int | None = None) -> float:
+    return asyncio.run(judge_all(work, Sandbox(backend="cpython", workers=workers)))
+
+
+async def judge_all(work: Work, sandbox: Sandbox) -> float:
+    """Return the seconds that the sandbox, with all its workers started, takes for the verdicts."""
+
+    rest = iter(work)
+
+    async def judge_the_rest() -> list[list[Verdict]]:
+        return [[outcome.verdict for outcome in await sandbox.run(source, texts)] for source, texts in rest]
+
+    async with sandbox:
+        await asyncio.gather(*(sandbox.run(f"{WAITS}# {worker}", [""]) for worker in range(PROCESSORS)))
         started = time.perf_counter()
-        outcomes = await asyncio.gather(*(sandbox.run(source, texts) for source, texts in work))
-        return time.perf_counter() - started, outcomes
-
-
-def time_sandbox(work: Work) -> float:
-    return asyncio.run(run_all(work, Sandbox(backend="cpython")))[0]
+        await asyncio.gather(*(judge_the_rest() for _ in range(AT_ONCE)))
+        return time.perf_counter() - started
 
 
 def time_processes(work: Work) -> float:
     """Return the seconds for all of the work, judged by a part of it."""
-    part = [(source, texts[:8]) for source, texts in work[: FORKED_CALLS // 8]]
+    part = [(source, texts[:8]) for source, texts in work[: FORKED_CALLS // 8]]  # one by one: their texts are copies
     return count_calls(work) / count_calls(part) * time_unprotected("processes", part)
+
+
+def group_by_texts(work: Work) -> list[tuple[list[str], list[str]]]:
+    """Return (sources, texts): those that have the same."""
+    return [([source for source, _ in jobs], jobs[0][1]) for _, each in groupby(work, lambda job: id(job[1]))
+            for jobs in [list(each)]]  # fmt: skip
 
 
 def count_calls(work: Work) -> int:
@@ -137,7 +164,7 @@ def time_unprotected(way: str, work: Work, processors: int = PROCESSORS) -> floa
         processes = []
         for hand in range(processors):
             jobs = Path(folder, str(hand))
-            jobs.write_bytes(b"".join(map(marshal.dumps, work[hand::processors])))
+            jobs.write_bytes(b"".join(map(marshal.dumps, group_by_texts(work)[hand::processors])))
             command = [sys.executable, "-S", "-s", "-P", "-B", str(UNPROTECTED), way, str(jobs)]
             started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             processes.append(stack.enter_context(started))
@@ -159,10 +186,11 @@ def wait_for(processes: list["subprocess.Popen[bytes]"], word: bytes) -> None:
 
 def time_lock_in() -> tuple[float, float]:
     """Return milliseconds for a function that does nothing, on one processor: in the sandbox, and in a bare fork."""
-    work: Work = [(f"def evaluate(response):\n    return response == '{n}'", [""]) for n in range(LOCKED_FUNCTIONS)]
+    text = [""]
+    work: Work = [(f"def evaluate(response):\n    return response == '{n}'", text) for n in range(LOCKED_FUNCTIONS)]
     locked, plain = [], []
     for _ in range(ROUNDS):
-        locked.append(asyncio.run(run_all(work, Sandbox(workers=1, backend="cpython")))[0])
+        locked.append(time_sandbox(work, workers=1))
         plain.append(time_unprotected("forked", work, 1))
     return min(locked) / len(work) * 1000, min(plain) / len(work) * 1000
 

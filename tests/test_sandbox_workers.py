@@ -95,6 +95,25 @@ def descendants(pid: int) -> list[int]:
     return [each for child in children for each in (child, *descendants(child))]
 
 
+async def test_who_waits_for_a_worker_has_a_turn_before_those_that_come_again_and_again() -> None:
+    source = "def evaluate(response): return len(response) > 3"
+    async with Sandbox(backend="cpython", workers=1) as sandbox:
+
+        async def ask_again_and_again() -> None:
+            while True:
+                await sandbox.run(source, ["long"])
+
+        busy = [asyncio.create_task(ask_again_and_again()) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        try:
+            (outcome,) = await asyncio.wait_for(sandbox.run_until_timeout(source, ["long"]), 10)
+        finally:
+            for each in busy:
+                each.cancel()
+            await asyncio.gather(*busy, return_exceptions=True)
+    assert outcome.verdict is Verdict.PASS
+
+
 async def test_time_in_which_everything_stands_still_is_not_the_functions() -> None:
     source = "import time\ndef evaluate(response):\n    time.sleep(0.5)\n    return True"
     async with Sandbox(Limits(timeout_s=2), backend="cpython", workers=1) as sandbox:

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from autoif.cli.main import main
 from autoif.errors import ModelError
@@ -140,32 +139,21 @@ PARITY = "def evaluate(response): return sum(map(ord, response)) % 2 == 0"
 SMOLLM2_ENDS = ([2, 0], [2, 0], "<|im_end|>")
 
 
-def write_small_smollm2(folder: Path, whole: Path) -> Path:
-    """Write random weights of a small model with SmolLM2's template and the first tokens of its tokenizer."""
-    tokens = 512
-    shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("*.safetensors"))
-    tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
-    vocabulary = {token: number for token, number in tokenizer["model"]["vocab"].items() if number < tokens}
-    merges = [merge for merge in tokenizer["model"]["merges"] if "".join(merge) in vocabulary]
-    tokenizer["model"] |= {"vocab": vocabulary, "merges": merges}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
-    config = AutoConfig.from_pretrained(whole)
-    config.vocab_size, config.hidden_size, config.intermediate_size, config.num_hidden_layers = tokens, 64, 128, 2
-    config.num_attention_heads, config.num_key_value_heads, config.head_dim, config.layer_types = 2, 1, 32, None
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def trained_smollm2(smollm2, tmp_path_factory) -> Path:
-    """A small base-like SmolLM2 that was trained to answer such questions in some words."""
+    """A base-like SmolLM2 of its first three layers that was trained to answer such questions in some words."""
     folder = tmp_path_factory.mktemp("trained")
-    model = make_base_like(write_small_smollm2(folder / "model", smollm2), "<|endoftext|>", 0)
+    shutil.copytree(smollm2, folder / "model", ignore=shutil.ignore_patterns("*.safetensors"))
+    whole = AutoModelForCausalLM.from_pretrained(smollm2)
+    whole.model.layers = whole.model.layers[:3]
+    whole.config.num_hidden_layers = 3
+    whole.config.layer_types = None
+    whole.save_pretrained(folder / "model")
+    model = make_base_like(folder / "model", "<|endoftext|>", 0)
     answers = [turn("assistant", f"{number} plus 2 is {number + 2}.") for number in range(4)]
     rows = [{"messages": [turn("user", asked), answer]} for asked, answer in zip(QUESTIONS, answers, strict=True)]
     data = write_rows(folder / "rows.jsonl", *rows)
-    settings = ("global_batch_size=4", "per_device_train_batch_size=4", "num_train_epochs=80", "learning_rate=5e-3")
+    settings = ("global_batch_size=4", "per_device_train_batch_size=4", "num_train_epochs=8", "learning_rate=2e-3")
     train(make_request("sft", data, model, folder / "out", *settings, "save_strategy=no"), lambda _: None)
     return folder / "out"
 
@@ -209,7 +197,7 @@ def test_the_pass_rate_of_a_smollm2_made_base_like_is_that_of_answers_that_end(t
 def test_online_dpo_of_a_smollm2_made_base_like_trains_on_answers_that_end(base_smollm2, tmp_path):
     write_rows(tmp_path / "rewards.jsonl", *questions_to_judge())
     (tmp_path / "model").symlink_to(base_smollm2)
-    given = ("online.rounds=1", "online.responses_per_prompt=4", "online.temperature=1.0", "learning_rate=1e-6")
+    given = ("online.rounds=1", "online.responses_per_prompt=4", "online.temperature=0.5", "learning_rate=1e-6")
     record = train_online(make_online_request(tmp_path, tmp_path / "out", *given), lambda _: None)
     (only,) = record["rounds"]
     assert only["truncated"] < only["responses"] / 2

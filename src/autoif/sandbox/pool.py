@@ -118,6 +118,8 @@ class WorkerPool(Generic[W]):
             self._idle.put_nowait(None)
             raise
         self._idle.put_nowait(worker)
+        # Who waits for it has its turn first: a caller with one function after the other would take it back at once.
+        await asyncio.sleep(0)
         return outcomes
 
     async def _get_worker(self) -> W:
