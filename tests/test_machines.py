@@ -13,7 +13,10 @@ from rich.console import Console
 
 import autoif
 from autoif.api import place_run
+from autoif.errors import StoreError
 from autoif.report.terminal import make_table
+from autoif.runs import run_folder
+from autoif.runs.run_folder import RunFolder
 from support.command import autoif_here, fails_here, run_here
 from support.habit_runs import ROWS, Runner
 from support.habit_server import Answer, Asked, HabitServer, honest
@@ -223,6 +226,21 @@ def test_what_other_programs_leave_in_a_run_is_nothing_and_stays(recorded, tmp_p
 def test_settings_of_another_form_are_refused_with_the_forms_there_are(given):
     with pytest.raises(autoif.ConfigError, match="set takes settings as in"):
         autoif.plan("quickstart", set=given)
+
+
+def test_a_folder_that_is_moved_just_as_a_file_is_begun_gets_nothing_in_its_place(tmp_path, monkeypatch):
+    folder, begin = tmp_path / "run", run_folder.new_file
+
+    def move_and_begin(*args, **options):
+        folder.rename(tmp_path / "moved")
+        folder.mkdir()
+        return begin(*args, **options)
+
+    with RunFolder(folder) as run:
+        monkeypatch.setattr(run_folder, "new_file", move_and_begin)
+        with pytest.raises(StoreError, match="was moved, deleted or replaced"):
+            run.write_rows("02_verification/shard-0000.jsonl", [])
+    assert [*folder.iterdir()] == []
 
 
 def test_a_run_whose_folder_is_moved_stops_and_writes_nothing_in_its_place(tmp_path):

@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
@@ -238,7 +238,8 @@ class RunFolder:
     ) -> Iterator[Callable[[BaseModel | Mapping[str, JsonValue]], None]]:
         self.check_place()
         count = FileCount(file=name, made_of=made_of)
-        with new_file(self.path / name, pack=pack, before=self._set_aside) as file:
+        with self._staying(self.path / name), new_file(self.path / name, pack=pack, before=self._set_aside) as file:
+            self.check_place()
 
             def add(row: BaseModel | Mapping[str, JsonValue]) -> None:
                 file.add(to_line(row))
@@ -246,6 +247,17 @@ class RunFolder:
 
             yield add
         self._note(count.of(str(file.path.relative_to(self.path)), file.digest))
+
+    @contextmanager
+    def _staying(self, path: Path) -> Iterator[None]:
+        """If the folder is moved just as a file is begun, leave no empty folder of a stage in its place."""
+        try:
+            yield
+        except StoreError:
+            if self.is_moved and path.parent != self.path:
+                with suppress(OSError):
+                    path.parent.rmdir()
+            raise
 
     def _note(self, count: FileCount) -> None:
         self.check_place()
