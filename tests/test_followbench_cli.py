@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from autoif.evaluation.followbench import benchmark
 from support.command import autoif_here, fails_here
 from support.followbench_data import ask, instruct, judge, respond, write_data, write_judgements
 from support.stub_server import StubServer, says
@@ -24,8 +23,7 @@ def read(folder: Path) -> dict:
     return json.loads((folder / "scores.json").read_text("utf-8"))
 
 
-def test_an_embedded_model_answers_and_judges_itself(one_core, tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmark, "write_question", lambda item, response: response)  # 400 tokens take two seconds
+def test_an_embedded_model_answers_and_judges_itself(one_core, tmp_path):
     data, out = write_data(tmp_path / "data", {"style": 1}), tmp_path / "out"
     options = ["smollm2-135m", "--data", data, "-o", out, "--max-tokens", 8, "--batch-size", 2]
     autoif_here("eval", "followbench", *options, "--judge-model", "smollm2-135m", "--judge-max-tokens", 8, "--quiet")

@@ -71,7 +71,7 @@ from autoif.vocabulary.carrying import carry
 Reader = Callable[[str], object]
 
 LONGEST = 100_000
-SIZES = [16, 24, 32, 40, 64, 400, 1_600, 6_400, 25_000, 50_000, LONGEST]
+SIZES = [16, 24, 32, 40, 64, 400, 1_600, 6_400, 12_500, 25_000, 50_000, LONGEST]
 """Small steps first: what doubles with each character is caught while it takes a second."""
 SLOW_S = 12.0
 """CPU time for 100,000 characters, on a slow machine that counts branches, too."""
@@ -283,9 +283,9 @@ def write_text(shape: tuple[str, str, str], size: int) -> str:
 def climb(read: Reader, shape: tuple[str, str, str], limit_s: float) -> tuple[int, float]:
     """Return the length at which a text of a shape took too long, and the seconds; (0, the last) if none did.
 
-    From 400 characters on the climb ends early where not even what of the time may be quadratic can reach the limit:
-    all of it, or, where the time grew little more than the length did since the step before, the share that a growth
-    misread by 15 % would hide.
+    From 400 characters on the climb ends early where not even what of the time may grow with the third power of the
+    length can reach the limit: all of it, or, where the time grew little more than the length did since the step
+    before, the share that a growth misread by 15 % would hide.
     """
     fixed = taken = 0.0
     for previous, size in itertools.pairwise([1, *SIZES]):
@@ -300,10 +300,27 @@ def climb(read: Reader, shape: tuple[str, str, str], limit_s: float) -> tuple[in
             continue
         longer, left = size / previous, LONGEST / size
         grown = max(1.0, (taken - fixed) / ((before - fixed) * longer)) if before > fixed else float("inf")
-        share = min(1.0, (1 - 1 / (1.15 * grown)) * longer / (longer - 1))
-        if taken * (share * left**2 + (1 - share) * left) < limit_s:
+        share = min(1.0, (1 - 1 / (1.15 * grown)) * longer**2 / (longer**2 - 1))
+        if taken * (share * left**3 + (1 - share) * left) < limit_s:
             break
     return 0, taken
+
+
+def work(steps: float) -> int:
+    return sum(1 for _ in range(int(steps)))
+
+
+def test_the_climb_finds_what_grows_faster_than_the_length_and_lets_pass_what_does_not() -> None:
+    begin = time.process_time()
+    work(10**7)
+    limit_s, shape = (time.process_time() - begin) / 10, ("", "a", "")
+
+    def takes_too_long(power: int, times_the_limit: float) -> bool:
+        steps = times_the_limit * 10**6
+        return climb(lambda text: work(steps * (len(text) / LONGEST) ** power), shape, limit_s)[0] > 0
+
+    assert all(takes_too_long(power, times) for power, times in ((2, 2), (2, 20), (3, 4), (3, 20)))
+    assert not takes_too_long(1, 0.5)
 
 
 @pytest.mark.parametrize("name", READERS)

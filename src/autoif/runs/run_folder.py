@@ -36,7 +36,7 @@ from autoif.runs.store import (
     reading_errors,
     shard_number,
 )
-from autoif.runs.whole_files import PACKED, digest_file, new_file, replace_file, storage_errors, to_line
+from autoif.runs.whole_files import PACKED, NewFile, digest_file, new_file, replace_file, storage_errors, to_line
 
 Row = TypeVar("Row", bound=BaseModel)
 Rows = Iterable[BaseModel | Mapping[str, JsonValue]]
@@ -236,10 +236,8 @@ class RunFolder:
     def _open_new(
         self, name: str, made_of: str, *, pack: bool = False
     ) -> Iterator[Callable[[BaseModel | Mapping[str, JsonValue]], None]]:
-        self.check_place()
         count = FileCount(file=name, made_of=made_of)
-        with self._staying(self.path / name), new_file(self.path / name, pack=pack, before=self._set_aside) as file:
-            self.check_place()
+        with self._begin_file(name, pack=pack) as file:
 
             def add(row: BaseModel | Mapping[str, JsonValue]) -> None:
                 file.add(to_line(row))
@@ -249,13 +247,20 @@ class RunFolder:
         self._note(count.of(str(file.path.relative_to(self.path)), file.digest))
 
     @contextmanager
-    def _staying(self, path: Path) -> Iterator[None]:
-        """If the folder is moved just as a file is begun, leave no empty folder of a stage in its place."""
+    def _begin_file(self, name: str, *, pack: bool = False) -> Iterator[NewFile]:
+        """Yield a file to write to. Raises StoreError: the run's folder was moved, and nothing is left in its place.
+
+        It may be moved between the look at its place and the making of a stage's folder, so there is another look.
+        """
+        self.check_place()
+        path = self.path / name
         try:
-            yield
+            with new_file(path, pack=pack, before=self._set_aside) as file:
+                self.check_place()
+                yield file
         except StoreError:
             if self.is_moved and path.parent != self.path:
-                with suppress(OSError):
+                with suppress(OSError):  # it goes only if it is empty
                     path.parent.rmdir()
             raise
 
@@ -278,11 +283,10 @@ class RunFolder:
         """Take a file of another run folder over, unless it is here already, or is not as it was noted there."""
         if self.has(count.file):
             return
-        self.check_place()
         with reading_errors(source):
             content = source.read_bytes()
         if hashlib.sha256(content).hexdigest() == count.sha256:
-            with new_file(self.path / count.file, before=self._set_aside) as file:
+            with self._begin_file(count.file) as file:
                 file.add(content)
             self._note(count)
 
