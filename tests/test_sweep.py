@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,15 @@ import pytest
 from autoif.config import Config, flatten, load_config
 from autoif.decisions import Decision, add_decisions
 from autoif.errors import ConfigError, StoreError
+from autoif.figures.sweep import plot_sweep
+from autoif.page.charts import draw_panel
 from autoif.page.sweeps import show_sweeps
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import FOLDERS
 from autoif.sandbox import SandboxSettings
 from autoif.sweep.applying import apply_sweep
-from autoif.sweep.points import Sweep, sweep_run, sweep_usual
+from autoif.sweep.panels import arrange_sweep
+from autoif.sweep.points import Precision, Sweep, SweepPoint, sweep_run, sweep_usual
 from autoif.sweep.settings import SWEEPABLE, make_points
 from support.command import autoif_here, fails_here
 from support.habit_runs import Ended, Runner
@@ -222,6 +226,34 @@ def test_precision_and_score_are_those_of_the_functions_that_are_left(made: Any,
     (run / "audit.json").write_text("{")
     with pytest.raises(StoreError, match="damaged"):
         sweep_run(run, [f"{AGREEMENT}=0.5"])
+
+
+def test_a_file_and_a_page_show_the_same_values_intervals_and_titles_of_a_sweep(tmp_path: Path) -> None:
+    counts = {"functions": 4, "accepted": 9, "rewards": 1, "unasked": {}, "unknown_instructions": 0}
+    own = SweepPoint(
+        settings={}, instructions=20, sft=12_345, preferences=7, unknown_responses=0, changed=0, **counts,
+        precision=Precision(value=100 / 3, low=10, high=60, instructions=2),
+    )  # fmt: skip
+    tighter = {"instructions": 10, "sft": 11_000, "preferences": 6, "precision": None}
+    points = [own.model_copy(update={"settings": {"scoring.mean": name}, **change}) for name, change in [
+        (">= 8", {}), (">= 9", tighter),
+    ]]  # fmt: skip
+    swept = Sweep(
+        run="run", status="complete", keys=("scoring.mean",), sampled=True, own=own, points=tuple(points), notes=()
+    )
+    plot_sweep(swept, tmp_path / "sweep.svg")
+    figure = ET.fromstring((tmp_path / "sweep.svg").read_text("utf-8"))
+    page = [draw_panel(panel) for panel in arrange_sweep(swept)]
+    in_file = [text.text for text in figure.iter("{http://www.w3.org/2000/svg}text")]
+    for panel in page:
+        said = [*panel.itertext()]
+        assert {*said} <= {*in_file}
+    assert [panel.findtext("figcaption") for panel in page] == [
+        "instructions", "SFT rows", "preference pairs", "right functions, %",
+    ]  # fmt: skip
+    assert "12,345" in in_file
+    assert [len(panel.findall("svg/circle")) for panel in page] == [2, 2, 2, 1]
+    assert [len(panel.findall("svg/line")) for panel in page] == [2, 2, 2, 3]
 
 
 def make_audit(verified: list[dict[str, Any]]) -> dict[str, Any]:

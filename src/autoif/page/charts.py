@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element
 
 from autoif.page.elements import make, make_table
+from autoif.sweep.panels import SweepPanel
 
 _WIDTH, _TOP, _FULL = 480, 16, 124
 """Of a chart of bars; the room below and on the left depends on its labels, which are slanted."""
@@ -27,34 +28,38 @@ def draw_bar(kept: int, dropped: int, most: int) -> Element:
     )  # fmt: skip
 
 
-def draw_line(title: str, labels: Sequence[str], values: Sequence[float | None], own: float | None) -> Element:
-    """Return a small chart of values from 0 up, a point each with its number above; `own` is a dashed line across."""
-    known = [(place, value) for place, value in enumerate(values) if value is not None]
-    most = max((value for value in (*(value for _, value in known), own) if value is not None), default=0) or 1
+def draw_panel(panel: SweepPanel) -> Element:
+    """Return a small chart of a sweep's panel, which is of one setting: a point each with its number above."""
+    [points] = panel.lines.values()
     width, height, foot = 260, 130, 104
-    step = width / max(len(values), 1)
+    step = width / max(len(panel.labels), 1)
 
     def at(place: int, value: float) -> tuple[str, str]:
-        return f"{(place + 0.5) * step:.1f}", f"{foot - 78 * value / most:.1f}"
+        return f"{(place + 0.5) * step:.1f}", f"{foot - 78 * value / panel.top:.1f}"
 
-    spots = [at(place, value) for place, value in known]
-    parts = [make("line", class_="axis", x1="0", y1=str(foot), x2=str(width), y2=str(foot))]
-    if own is not None:
-        _, level = at(0, own)
+    spots = [at(each.place, each.value) for each in points]
+    parts = [
+        make("line", class_="axis", x1="0", y1=str(foot), x2=str(width), y2=str(foot)),
+        make("polyline", class_="curve", points=" ".join(f"{x},{y}" for x, y in spots)),
+    ]
+    if panel.own is not None:
+        _, level = at(0, panel.own)
         parts.append(make("line", class_="own", x1="0", y1=level, x2=str(width), y2=level))
-    parts.append(make("polyline", class_="curve", points=" ".join(f"{x},{y}" for x, y in spots)))
-    for (x, y), (_, value) in zip(spots, known, strict=True):
+    for each, (x, y) in zip(points, spots, strict=True):
+        if each.ends:
+            low, high = (at(0, end)[1] for end in each.ends)
+            parts.append(make("line", class_="axis", x1=x, y1=low, x2=x, y2=high))
+        above = f"{float(y) - 7:.1f}"
         parts.append(make("circle", class_="bar", cx=x, cy=y, r="3"))
-        parts.append(make("text", f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}", class_="value", x=x,
-                          y=f"{float(y) - 7:.1f}", text_anchor="middle"))  # fmt: skip
-    for place, label in enumerate(labels):
+        parts.append(make("text", panel.write(each.value), class_="value", x=x, y=above, text_anchor="middle"))
+    for place, label in enumerate(panel.labels):
         parts.append(make("text", label, class_="label", x=at(place, 0)[0], y=str(foot + 16), text_anchor="middle"))
-    told = ", ".join(f"{label} {value:,.4g}" for label, value in zip(labels, values, strict=True) if value is not None)
+    told = ", ".join(f"{panel.labels[each.place]} {panel.write(each.value)}" for each in points)
     svg = make(
         "svg", *parts, class_="chart", viewBox=f"0 0 {width} {height}", role="img",
-        aria_label=f"{title}: {told}" + ("" if own is None else f"; as run {own:,.4g}"),
+        aria_label=f"{panel.title}: {told}" + ("" if panel.own is None else f"; as run {panel.write(panel.own)}"),
     )  # fmt: skip
-    return make("figure", make("figcaption", title), svg)
+    return make("figure", make("figcaption", panel.title), svg)
 
 
 def draw_histogram(title: str, values: Sequence[float], most: float) -> list[Element]:

@@ -11,8 +11,9 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from autoif.errors import AutoIFError
-from autoif.page.charts import draw_line
+from autoif.page.charts import draw_panel
 from autoif.page.elements import NOTHING, make, make_table
+from autoif.sweep.panels import PRECISION, arrange_sweep, name_counts
 from autoif.sweep.points import Sweep, sweep_usual
 
 MOST_RESPONSES: Final = 5_000
@@ -48,24 +49,17 @@ def _name_command(run: Path, sweep: str) -> Element:
 def _show_sweep(sweep: Sweep) -> list[Element]:
     [key] = sweep.keys
     name = key.replace("_", " ").replace(".", ": ")
-    points = (sweep.own, *sweep.points)
-    columns: dict[str, list[float | None]] = {"instructions": [point.instructions for point in points]}
-    if sweep.sampled:
-        columns |= {"SFT rows": [point.sft for point in points], "pairs": [point.preferences for point in points]}
-    right = [point.precision.value if point.precision else None for point in points]
-    drawn = {**columns, **({"right functions, %": right} if any(each is not None for each in right) else {})}
-    labels = [str(point.settings[key]) for point in sweep.points]
-    charts = [draw_line(title, labels, values[1:], values[0]) for title, values in drawn.items()]
-    heads = ["threshold", *columns, "answers never asked for", "right functions, %"]
+    counts = name_counts(sweep)
+    heads = ["threshold", *counts, "answers never asked for", PRECISION]
     rows = [
         [
-            label, *(f"{count:,}" for count in counts), f"{sum(point.unasked.values()):,}",
+            label, *(f"{getattr(point, field):,}" for field in counts.values()), f"{sum(point.unasked.values()):,}",
             point.precision.describe() if point.precision else NOTHING,
         ]
-        for label, point, *counts in zip(["as run", *labels], points, *columns.values(), strict=True)
+        for label, point in [("as run", sweep.own), *((str(point.settings[key]), point) for point in sweep.points)]
     ]  # fmt: skip
     return [
         make("h3", name),
-        make("div", *charts, class_="panels"),
+        make("div", *map(draw_panel, arrange_sweep(sweep)), class_="panels"),
         make_table(f"What {name} leaves", heads, rows, numbers=len(heads) - 1),
     ]
