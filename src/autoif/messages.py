@@ -34,6 +34,18 @@ def list_differences(there: Mapping[str, object], now: Mapping[str, object]) -> 
     return list_some([f"{key} ({there.get(key)!r} there, {now.get(key)!r} now)" for key in keys], _DIFFERENCES)
 
 
+def count_tenths(say: Say, total: int, what: str, done: int = 0) -> Callable[[int], None]:
+    """Return what takes how many more are done, and says at each tenth of the whole how many are."""
+
+    def add(more: int) -> None:
+        nonlocal done
+        before, done = done, done + more
+        if done == total or done * 10 // total > before * 10 // total:
+            say(f"{done:,} of {total:,} {what}")
+
+    return add
+
+
 def list_counts(counts: Counter[Any]) -> str:
     """Return what there is how often, the most first, as in "too long 12, empty 3"; "none" for nothing."""
     return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.most_common()) or "none"

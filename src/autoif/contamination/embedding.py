@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from transformers.utils import logging as notes
 
 from autoif.contamination.nearest import Nearest, Vectors, find_closest
 from autoif.errors import ModelError, first_line
 from autoif.messages import Say
 from autoif.runs.whole_files import storage_errors
 from autoif.sampling.policy import check_model
+from autoif.sampling.quiet import keep_quiet
 from autoif.training.identity import identify_model
 
 VECTORS = "embeddings.sqlite"
@@ -80,16 +80,12 @@ def _open_store(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _load(model: str) -> SentenceTransformer:
-    before = notes.get_verbosity()
-    notes.set_verbosity_error()  # weights of a head that predicts words are of no use here, and no mistake
-    notes.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)  # it warns that it takes the mean
     try:
-        encoder = SentenceTransformer(model, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
+        with keep_quiet():  # weights of a head that predicts words are of no use here, and no mistake
+            encoder = SentenceTransformer(model, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
     except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
         raise ModelError(f"the model {model} can't be loaded: {first_line(error)}") from None
-    finally:
-        notes.set_verbosity(before)
     tokenizer = encoder.tokenizer
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -6,7 +6,7 @@ before and after  the prompts whose first answers differ most, with what each mo
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 
 from autoif.evaluation.comparison import Evaluated
@@ -19,6 +19,8 @@ from autoif.sampling import Sample
 _BY_TYPE = "instruction_strict"
 """The score that has a value for each instruction of a prompt."""
 _NAMED_CHARS = 160
+_ByPrompt = dict[str, list[float]]
+"""The values of one instruction in the answers of one model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,6 @@ class AnswersBeforeAfter:
     """The last model's mean less the first's."""
 
 
-@dataclass(slots=True)
-class _Group:
-    """The values of one instruction, of each model by prompt."""
-
-    name: str
-    by_model: list[dict[str, list[float]]] = field(default_factory=list)
-
-
 def choose_column(models: Sequence[Evaluated]) -> Column:
     """Return the score whose changes are shown: that of single instructions, or else the first."""
     columns = models[0].columns
@@ -74,13 +68,14 @@ def choose_column(models: Sequence[Evaluated]) -> Column:
 
 def list_changes(models: Sequence[Evaluated], column: Column) -> list[InstructionChange]:
     """Return each instruction's values and differences: largest gain first, largest loss last."""
-    groups: dict[str, _Group] = {}
+    names: dict[str, str] = {}
+    groups: dict[str, list[_ByPrompt]] = {}
     for place, model in enumerate(models):
         for row in model.rows.values():
             for key, name, value in _split(row, column):
-                group = groups.setdefault(key, _Group(name, [{} for _ in models]))
-                group.by_model[place].setdefault(row.id, []).append(value)
-    found = [_measure_change(group) for group in groups.values()]
+                names.setdefault(key, name)
+                groups.setdefault(key, [{} for _ in models])[place].setdefault(row.id, []).append(value)
+    found = [_measure_change(names[key], group) for key, group in groups.items()]
     return sorted(found, key=lambda change: (-change.size, change.instruction))
 
 
@@ -124,17 +119,17 @@ def _split(row: PromptResult, column: Column) -> Iterator[tuple[str, str, float]
         yield row.cluster, cut_text(name, _NAMED_CHARS), value
 
 
-def _measure_change(group: _Group) -> InstructionChange:
-    first = group.by_model[0]
-    values = tuple(fmean([v for some in model.values() for v in some]) if model else None for model in group.by_model)
+def _measure_change(instruction: str, group: Sequence[_ByPrompt]) -> InstructionChange:
+    first = group[0]
+    values = tuple(fmean([v for some in model.values() for v in some]) if model else None for model in group)
     differences = tuple(
         _difference(first, model) if place and first.keys() == model.keys() and first else None
-        for place, model in enumerate(group.by_model)
+        for place, model in enumerate(group)
     )
-    return InstructionChange(group.name, len(first), values, differences)
+    return InstructionChange(instruction, len(first), values, differences)
 
 
-def _difference(first: Mapping[str, Sequence[float]], second: Mapping[str, Sequence[float]]) -> Interval:
+def _difference(first: _ByPrompt, second: _ByPrompt) -> Interval:
     """Return the difference of the means of prompts; prompts are drawn again."""
     ids = list(first)
     before, after = ([fmean(some[id]) for id in ids] for some in (first, second))

@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoif.messages import Say
+from autoif.messages import Say, count_tenths
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
-from autoif.models.requests import Chat, Completion, Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.models.stored_answers import StoredAnswers
 from autoif.runs.store import COMPLETIONS
 from autoif.runs.whole_files import storage_errors
+from autoif.together import run_together
 
 _QUESTION_TOKENS = 6_144
 """Room for a question to an embedded judge: FollowBench's longest prompts with a response, or with their neighbours."""
@@ -61,7 +62,14 @@ def consult(judge: Judge, folder: Path, requests: Sequence[Request], say: Say, w
             StoredAnswers(folder / COMPLETIONS) as answers,
             ChatClient({"judge": endpoint}, answers, budget=judge.budget) as chat,
         ):
-            return await _ask_all(chat, requests, say, what)
+            add = count_tenths(say, len(requests), f"{what} judged")
+
+            async def ask(request: Request) -> Completion:
+                [answer] = await chat.sample(request)
+                add(1)
+                return answer
+
+            return await run_together(map(ask, requests))
 
     with _serve(judge) as endpoint:
         return asyncio.run(open_and_ask(endpoint))
@@ -72,25 +80,6 @@ def explain_unread(answer: Completion, problem: str | None) -> str | None:
     if answer.finish_reason == "refused":
         return f"the judge's server refused: {answer.fault_detail}"
     return answer.fault_detail if problem and answer.fault else problem
-
-
-async def _ask_all(chat: Chat, requests: Sequence[Request], say: Say, what: str) -> list[Completion]:
-    done, total = 0, len(requests)
-
-    async def ask(request: Request) -> Completion:
-        nonlocal done
-        [answer] = await chat.sample(request)
-        done += 1
-        if done == total or done * 10 // total > (done - 1) * 10 // total:
-            say(f"{done:,} of {total:,} {what} judged")
-        return answer
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(ask(request)) for request in requests]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [each.result() for each in asked]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autoif.datasets.split import Source, find_overlap, read_sources
-from autoif.errors import ConfigError, StoreError
+from autoif.errors import ConfigError, StoreError, needing_extra
 from autoif.models.catalog import find_weights
 from autoif.models.endpoint import Endpoint
 from autoif.records import Record
@@ -83,11 +83,9 @@ def identify_policy(model: str, backend: Backend) -> str:
         return f"{chosen.identity}, endpoint"
     if chosen == "llama":
         return f"{find_weights(model).revision}, llama"
-    try:
+    with needing_extra("train", "a model that no endpoint serves"):
         from autoif.sampling.policy import check_model
         from autoif.training.identity import identify_model
-    except ImportError as error:
-        raise ConfigError(f"a model needs {error.name}: pip install 'autoif[train]', or name an endpoint") from None
     check_model(model)
     return f"{identify_model(model, None, None).content}, {chosen}"
 

@@ -98,10 +98,8 @@ def draw_ends(summed: Sequence[Summed], resamples: int = RESAMPLES, seed: int = 
 
 def _find_students(summed: Sequence[Summed], value: float, freedom: int, bounds: tuple[float, float]) -> Interval:
     """Return Student's interval from how much the means of clusters vary."""
-    variance, clusters = 0.0, sum(len(sums) for sums, _ in summed)
-    for sums, counts in summed:
-        variance += _find_variance(sums, counts)
-    half = find_student(freedom) * math.sqrt(variance) / len(summed)
+    clusters = sum(len(sums) for sums, _ in summed)
+    half = find_student(freedom) * math.sqrt(sum(_find_variance(*each) for each in summed)) / len(summed)
     if half == 0 and value:
         return Interval(value=value, low=None, high=None, clusters=clusters, caution=f"{clusters} clusters, all alike")
     low, high = max(value - half, bounds[0]), min(value + half, bounds[1])

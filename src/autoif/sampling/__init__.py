@@ -5,6 +5,7 @@
     backends.py        which backend samples
     policy.py          tokenizer, weights and context; prompts as tokens, tokens as answers; what ends a turn
     tokens.py          tokens without weights, and special tokens in texts
+    quiet.py           silence around libraries
     precision.py       bfloat16 where the machine computes in it, else 32 bits
     transformers.py    batched generation in this process
     vllm.py            vLLM in this process, if installed

@@ -19,6 +19,7 @@ from autoif.models.requests import Completion, Request
 from autoif.models.stored_answers import StoredAnswers
 from autoif.runs.store import COMPLETIONS
 from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
+from autoif.together import run_together
 
 _BATCH = 512
 """Enough for every server to be busy; little enough to lose when the machine goes down."""
@@ -44,15 +45,7 @@ class EndpointSampler:
         Raises:
             ModelError: the endpoint can't be used.
         """
-        return self._runner.run(self._ask_all(rows))
-
-    async def _ask_all(self, rows: Sequence[Draw]) -> list[Completion]:
-        try:
-            async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(self._ask(row)) for row in rows]
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return [each.result() for each in asked]
+        return self._runner.run(run_together(map(self._ask, rows)))
 
     async def _ask(self, row: Draw) -> Completion:
         settings = self._settings

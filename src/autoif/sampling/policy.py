@@ -61,7 +61,7 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
     Raises ModelError: none there, or one without a chat template.
     """
     size = read_vocabulary(model, revision)  # the tokenizer reads the config, too: what is wrong there is told of it
-    tokenizer = _load(
+    tokenizer = load_named(
         model, "tokenizer", lambda: AutoTokenizer.from_pretrained(model, trust_remote_code=False, **_at(revision))
     )
     if not tokenizer.chat_template:
@@ -104,7 +104,7 @@ def find_folder(model: str, revision: str | None = None) -> Path:
     """
     if Path(model).is_dir():
         return Path(model)
-    return Path(_load(model, "config", lambda: cached_file(model, CONFIG_NAME, **_at(revision)))).parent
+    return Path(load_named(model, "config", lambda: cached_file(model, CONFIG_NAME, **_at(revision)))).parent
 
 
 def load_weights(model: str, **options: Any) -> Any:
@@ -113,7 +113,7 @@ def load_weights(model: str, **options: Any) -> Any:
     Raises:
         ModelError: the weights are missing or damaged, or some of them are: transformers would draw these at random.
     """
-    weights, found = _load(
+    weights, found = load_named(
         model,
         "model",
         lambda: AutoModelForCausalLM.from_pretrained(
@@ -127,6 +127,20 @@ def load_weights(model: str, **options: Any) -> Any:
         )
     _mend_generation_config(weights)
     return weights
+
+
+def load_to_answer(model: str, dtype: Any) -> Any:
+    """Return the model with its weights on the GPU, if there is one; `dtype` is as `load_weights` takes it.
+
+    Raises ModelError: as there, or the memory is too small.
+    """
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    try:
+        return load_weights(model, dtype=dtype).to(device).eval()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(f"out of memory: {model} doesn't fit on {device}; use vLLM or an endpoint") from None
 
 
 def _mend_generation_config(model: Any) -> None:
@@ -311,7 +325,9 @@ def name_turn_end(model: Any, end: TurnEnd) -> None:
 
 
 def _read_config(model: str, revision: str | None) -> Any:
-    return _load(model, "config", lambda: AutoConfig.from_pretrained(model, trust_remote_code=False, **_at(revision)))
+    return load_named(
+        model, "config", lambda: AutoConfig.from_pretrained(model, trust_remote_code=False, **_at(revision))
+    )
 
 
 def _list_tensors(folder: Path) -> dict[str, Path]:
@@ -326,7 +342,7 @@ def _at(revision: str | None) -> dict[str, str]:
     return {"revision": revision} if revision else {}
 
 
-def _load(model: str, what: str, load: Any) -> Any:
+def load_named(model: str, what: str, load: Any) -> Any:
     """Call a loader of transformers; what it says of a folder or a name becomes one line."""
     try:
         return load()

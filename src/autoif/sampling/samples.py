@@ -14,15 +14,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autoif.errors import ConfigError, StoreError
-from autoif.messages import Say, list_differences
+from autoif.messages import Say, count_tenths, list_differences
 from autoif.models.requests import Completion
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, content_id
 from autoif.runs.whole_files import held, storage_errors, write_jsonl
 from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings
-
-_LINES = 10
-"""Lines of progress that one sampling says."""
 
 
 class Plan(Record):
@@ -77,14 +74,13 @@ def sample_all(
             say(f"going on after {whole:,} of {len(rows):,} responses")
         with storage_errors(file), file.open("ab") as out:
             out.truncate(ends[whole])
+        add = count_tenths(say, len(rows), "responses sampled", whole)
         for start in range(whole, len(rows), size):
             drawn = rows[start : start + size]
             batch = [_keep(row, answer) for row, answer in zip(drawn, sampler.sample(drawn), strict=True)]
             _append(file, batch)
             samples += batch
-            done, total = len(samples), len(rows)
-            if done == total or done * _LINES // total > (done - len(batch)) * _LINES // total:
-                say(f"{done:,} of {total:,} responses sampled")
+            add(len(batch))
     return samples
 
 

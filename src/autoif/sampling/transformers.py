@@ -17,8 +17,8 @@ from autoif.sampling.policy import (
     find_turn_end,
     free_memory,
     is_out_of_memory,
+    load_to_answer,
     load_tokenizer,
-    load_weights,
     measure_room,
     read_context,
     read_ends,
@@ -128,13 +128,7 @@ def open_transformers(model: str, settings: SamplingSettings, say: Say) -> Itera
     """
     check_model(model)
     tokenizer, context = load_tokenizer(model), read_context(model)
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
-    try:
-        weights = load_weights(model, dtype=settings.dtype).to(device).eval()
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        raise ModelError(f"out of memory: {model} doesn't fit on {device}; use vLLM or an endpoint") from None
+    weights = load_to_answer(model, settings.dtype)
     if slow := describe_slow(weights.dtype, "choose float32 (--dtype, or online.dtype)"):
         say(slow)
     sampler = TransformersSampler(weights, tokenizer, context, settings, say)

@@ -9,7 +9,6 @@
 A bad function is data; a sandbox that can't be built or enforced raises `SandboxError`. See SECURITY.md.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from math import inf
@@ -22,6 +21,7 @@ from autoif.sandbox.monty import open_monty
 from autoif.sandbox.outcomes import Limits, Outcome
 from autoif.sandbox.owner_loop import LoopThread, OwnerLoop
 from autoif.sandbox.pool import MAX_WORKERS
+from autoif.together import run_together
 
 
 class Backend(Protocol):
@@ -237,12 +237,7 @@ class Sandbox:
             for place, (source, inputs) in rest:
                 outcomes[place] = await judge(source, inputs)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(len(jobs), _JOBS_AT_ONCE)):
-                    group.create_task(run_the_rest())
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        await run_together(run_the_rest() for _ in range(min(len(jobs), _JOBS_AT_ONCE)))
         return [outcomes[place] for place in range(len(jobs))]
 
     def describe(self) -> str:

@@ -22,6 +22,7 @@ from typing import Final
 from autoif.records import Verdict
 from autoif.sandbox import TEXTS_AT_ONCE, Outcome, Sandbox
 from autoif.service.bodies import FunctionAnswer, Judged, Work
+from autoif.together import run_together
 
 _FIRST_LEVEL_S: Final = 0.1
 _REMEMBERED: Final = 10_000
@@ -143,11 +144,7 @@ class Verifier:
 
         self._live[share] = work
         try:
-            async with asyncio.TaskGroup() as runners:
-                for _ in range(min(self._turns.width, len(work))):
-                    runners.create_task(run_the_rest())
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            await run_together(run_the_rest() for _ in range(min(self._turns.width, len(work))))
         finally:
             del self._live[share]
             self.begun -= share.begun

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from autoif.errors import ConfigError, ModelError, first_line
+from autoif.errors import ConfigError, ModelError
 from autoif.evaluation.general.data import GeneralSettings
-from autoif.evaluation.general.definitions import Requests, keep_quiet
+from autoif.evaluation.general.definitions import Requests
 from autoif.messages import Say
 from autoif.models.requests import Completion, FinishReason
 from autoif.models.wire import read_text
 from autoif.sampling import Backend, Draw, Sampler, SamplingSettings, open_sampler
+from autoif.sampling.quiet import keep_quiet
 from autoif.sampling.settings import seed_rows
 from autoif.sampling.tokens import check_tokens
 
@@ -38,22 +39,16 @@ class FolderModel:
     @cached_property
     def lm(self) -> Any:
         """lm-eval's model. Raises ModelError for one that can't be loaded whole, or whose tokenizer names no end."""
-        import torch
         from lm_eval.models.huggingface import HFLM
 
-        from autoif.sampling.policy import load_weights
+        from autoif.sampling.policy import load_named, load_to_answer
 
-        try:
-            with keep_quiet():  # lm-eval itself would draw weights that are missing at random
-                weights = load_weights(self.name, dtype=self._settings.dtype)
-                loaded = HFLM(
-                    pretrained=weights.to(torch.accelerator.current_accelerator() or "cpu").eval(),
-                    batch_size=self._settings.batch_size, chat_template_args=self._settings.chat_template_kwargs,
-                )  # fmt: skip
-        except ModelError:
-            raise
-        except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
-            raise ModelError(f"the model {self.name} can't be loaded: {first_line(error)}") from None
+        size, arguments = self._settings.batch_size, self._settings.chat_template_kwargs
+        with keep_quiet():
+            model = load_to_answer(self.name, self._settings.dtype)  # lm-eval would draw missing weights at random
+            loaded = load_named(
+                self.name, "tokenizer", lambda: HFLM(pretrained=model, batch_size=size, chat_template_args=arguments)
+            )
         if loaded.tokenizer.eos_token_id is None:
             raise ModelError(f"the tokenizer of {self.name} names no end: set eos_token in its tokenizer_config.json")
         return loaded

@@ -123,11 +123,7 @@ def evaluate_all(
         asked = {name: read_task(name, path, settings) for name, path in tasks.items()}
         for name, task in asked.items():
             others = [
-                text
-                for other in asked.values()
-                if other is not task and isinstance(who, Path)
-                for each in other.questions.rows
-                if (text := other.read_text(each))
+                other.read_text(each) for other in asked.values() if other is not task for each in other.questions.rows
             ]
             benchmark, subject = prepare(task, model, sandbox, others)
             tell = partial(_tell, say, name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue
 
 from autoif.evaluation.general.definitions import Definition
-from autoif.evaluation.general.files import Rows, TaskName, check_row, read_files
+from autoif.evaluation.general.files import PUBLISHED, Rows, TaskName, read_files
 from autoif.evaluation.hub import fetch_rows
 from autoif.records import Record, content_id
 from autoif.sampling.precision import Precision
@@ -103,12 +103,8 @@ def choose_questions(questions: GeneralQuestions, limit: int | None, seed: int) 
 
 def _fetch(task: TaskName, definition: Definition) -> tuple[Rows, Rows]:
     name, part = definition.config["dataset_path"], definition.config.get("dataset_name")
-
-    def read(row: object) -> dict[str, JsonValue]:
-        return check_row(task, row, f"{name}, {definition.name}")
-
     rows, examples = (
-        fetch_rows(name, f"files by --data {task}=PATH", read, part=part, split=split) if split else []
+        fetch_rows(name, f"files by --data {task}=PATH", PUBLISHED[task].read, part=part, split=split) if split else []
         for split in (definition.split, definition.example_split)
     )
     return rows, examples

@@ -5,15 +5,13 @@ file and no network is touched; and HumanEval's metric, which would fetch a prog
 """
 
 import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from io import StringIO
 from typing import Any
 
 from autoif.evaluation.general.files import Rows, TaskName
+from autoif.sampling.quiet import keep_quiet
 
 _PLACES: dict[TaskName, str] = {"gsm8k": "gsm8k", "mmlu": "mmlu/default", "humaneval": "humaneval", "ceval": "ceval"}
 _EXAMPLES_SEED = 1234
@@ -65,13 +63,10 @@ def load_definitions(task: TaskName, *, chat: bool) -> tuple[Definition, ...]:
     place = str(files("lm_eval") / "tasks" / _PLACES[task])
     with keep_quiet():
         index = TaskManager(include_path=place, include_defaults=False).task_index
-    match task:
-        case "mmlu" | "ceval":
-            names = sorted(name for name, entry in index.items() if entry.cfg and "dataset_name" in entry.cfg)
-        case "humaneval":
-            names = ["humaneval_instruct" if chat else "humaneval"]
-        case "gsm8k":
-            names = ["gsm8k"]
+    if task in ("mmlu", "ceval"):
+        names = sorted(name for name, entry in index.items() if entry.cfg and "dataset_name" in entry.cfg)
+    else:
+        names = ["humaneval_instruct" if chat and task == "humaneval" else task]
     return tuple(Definition(name, {**index[name].cfg}) for name in names)
 
 
@@ -137,30 +132,6 @@ class LmTask:
                 metric if name == "none" else f"{metric}, {name}": bool(value == 1) for metric, value in results.items()
             }
         return found
-
-
-@contextmanager
-def keep_quiet() -> Iterator[None]:
-    """Swallow the bars and notes of lm-eval and of what it calls; errors are still raised."""
-    import datasets
-
-    shown = not datasets.are_progress_bars_disabled()
-    notes = sys.modules.get("transformers.utils.logging")  # an endpoint does without
-    before = (notes.get_verbosity(), notes.is_progress_bar_enabled()) if notes else None
-    datasets.disable_progress_bars()
-    if notes:
-        notes.set_verbosity_error()
-        notes.disable_progress_bar()
-    try:
-        with redirect_stderr(StringIO()):
-            yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
-        if notes and before:
-            notes.set_verbosity(before[0])
-            if before[1]:
-                notes.enable_progress_bar()
 
 
 _UNJUDGED = {"metric": "unjudged", "aggregation": "mean", "higher_is_better": True}

@@ -83,6 +83,10 @@ class Published:
     """The column by which a recorded answer finds its question; "" where choices are compared by likelihood, which no
     recorded answer and no server of chat completions tells."""
 
+    def read(self, row: object) -> dict[str, JsonValue]:
+        """Return the columns of a row that its question needs. Raises ValidationError: they aren't there."""
+        return self.row.model_validate(row).model_dump()
+
 
 PUBLISHED: Mapping[TaskName, Published] = {
     "gsm8k": Published(
@@ -110,18 +114,6 @@ def read_files(task: TaskName, path: Path, subjects: Sequence[str]) -> dict[str,
             return {"": (_read_lines(task, _find_programs(path)), [])}
         case _:
             return _read_subjects(task, path, subjects)
-
-
-def check_row(task: TaskName, row: object, where: str) -> dict[str, JsonValue]:
-    """Return the columns of a row that its question needs.
-
-    Raises:
-        StoreError: they are not there, or hold something else.
-    """
-    try:
-        return PUBLISHED[task].row.model_validate(row).model_dump()
-    except ValidationError as error:
-        raise StoreError(f"{where}: no {PUBLISHED[task].row.__name__} row ({name_problem(error)})") from None
 
 
 def _read_lines(task: TaskName, path: Path) -> Rows:
@@ -184,5 +176,9 @@ def _read_table(task: TaskName, content: bytes, where: str) -> Rows:
         cells: dict[str, object] = dict(zip(columns, line, strict=False))
         if task == "mmlu" and len(line) == len(_COLUMNS):
             cells = {"question": line[0], "choices": line[1:5], "answer": _LETTERS.find(line[5])}
-        rows.append(check_row(task, cells, f"{where}, row {number}"))
+        try:
+            rows.append(PUBLISHED[task].read(cells))
+        except ValidationError as error:
+            name = PUBLISHED[task].row.__name__
+            raise StoreError(f"{where}, row {number}: no {name} row ({name_problem(error)})") from None
     return rows

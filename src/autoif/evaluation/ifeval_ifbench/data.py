@@ -1,10 +1,11 @@
 """The prompts of IFEval and IFBench: of a file in the benchmarks' own form, or the official data set from the hub."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from autoif.benchmark_wordings import TITLES, Suite, load_wordings
 from autoif.errors import ConfigError
@@ -26,29 +27,19 @@ _VERSIONS = {
 """Official data sets by their content."""
 
 
+_Arguments = Annotated[
+    dict[str, JsonValue], AfterValidator(lambda given: {key: each for key, each in given.items() if each is not None})
+]
+
+
 class Question(ForeignRow):
     """A prompt with its instructions, as in both benchmarks' files."""
 
-    key: str
+    key: Annotated[str, Field(coerce_numbers_to_str=True)]
     prompt: str
     instruction_id_list: tuple[str, ...]
-    kwargs: tuple[dict[str, JsonValue], ...]
+    kwargs: tuple[_Arguments, ...]
     """The arguments of each instruction; those of None are left out."""
-
-    @field_validator("key", mode="before")
-    @classmethod
-    def _write_key(cls, key: object) -> object:
-        return str(key) if isinstance(key, int) else key
-
-    @field_validator("kwargs", mode="before")
-    @classmethod
-    def _drop_nones(cls, kwargs: object) -> object:
-        if not isinstance(kwargs, Iterable):
-            return kwargs
-        return [
-            {key: value for key, value in each.items() if value is not None} if isinstance(each, dict) else each
-            for each in kwargs
-        ]
 
     @model_validator(mode="after")
     def _check_length(self) -> "Question":

