@@ -160,10 +160,15 @@ def load_config(preset_or_file: str, settings: str | Mapping[str, object] | Sequ
                 "a setting can't choose the preset, whose values it goes over: name it first, or in a file"
             )
         merge_layer(merged, _spread_model(table))
+    return make_config(merged)
+
+
+def make_config(settings: Mapping[str, Any]) -> Config:
+    """Return the config of nested tables of settings. Raises ConfigError: a value that it can't have; each is named."""
     try:
-        return Config.model_validate(merged)
+        return Config.model_validate(settings)
     except ValidationError as error:
-        raise ConfigError(list_problems(error)) from None
+        raise ConfigError(_list_problems(error)) from None
 
 
 def write_settings(settings: str | Mapping[str, object] | Sequence[str] | None) -> list[str]:
@@ -309,7 +314,7 @@ _WANTED = {
 """What pydantic says in words of Python, in those of a file of settings."""
 
 
-def list_problems(error: ValidationError) -> str:
+def _list_problems(error: ValidationError) -> str:
     """Return what is wrong; what is wrong with all roles' models is said once, of `models.all`."""
     problems: dict[str, list[str]] = {}
     for item in error.errors():

@@ -151,6 +151,11 @@ class DecisionFile:
         lines = f"line{'s' * (len(self.damaged) > 1)} {list_some(self.damaged, _SHOWN_NUMBERS)}"
         return f"{self.path}, {lines}: no decision can be read there; mend or delete them"
 
+    def refuse_damage(self) -> None:
+        """Raise StoreError if there are such lines."""
+        if said := self.describe_damage():
+            raise StoreError(said)
+
 
 def find_pair_id(prompt: str, chosen: str, rejected: str) -> str:
     """Return the content id of a pair: its prompt's last turn and its two answers."""
@@ -181,8 +186,7 @@ def read_review(run: Path) -> Review:
     """Return what counts of the decisions beside a run.
     Raises StoreError: a line is damaged: it may be a rejection, and no data is made without it; or it can't be read."""
     file = read_decisions(run)
-    if said := file.describe_damage():
-        raise StoreError(said)
+    file.refuse_damage()
     return settle_decisions(file.decisions)
 
 
@@ -229,8 +233,7 @@ def merge_decisions(run: Path, others: Sequence[Path]) -> int:
     given: dict[Decision, None] = {}
     for other in others:
         found = read_decisions(other)
-        if said := found.describe_damage():
-            raise StoreError(said)
+        found.refuse_damage()
         if not found.decisions:
             raise ConfigError(f"{found.path} has no decisions: name a {DECISIONS}, or a run folder that has one")
         given |= dict.fromkeys(found.decisions)

@@ -18,7 +18,6 @@ from autoif.decisions import (
     read_decisions,
     settle_decisions,
 )
-from autoif.errors import StoreError
 from autoif.messages import list_some, show_in_line
 from autoif.runs.store import read_run
 
@@ -50,8 +49,7 @@ def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
     found = read_decisions(run)
     for line in describe_review(_settle(run, found)):
         click.echo(line)
-    if said := found.describe_damage():
-        raise StoreError(said)
+    found.refuse_damage()
     if apply_now:
         from autoif.runs.orchestration import remake_data  # loads all stages
 

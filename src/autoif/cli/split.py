@@ -7,7 +7,7 @@ import click
 from autoif.cli.options import OUTPUT, LocalPath, OutputPath
 from autoif.datasets.reviewing import iterate_instructions
 from autoif.datasets.rewards import reward_rows
-from autoif.datasets.split import find_overlap, read_sources, source_of, write_split
+from autoif.datasets.split import refuse_overlap, source_of, write_split
 from autoif.errors import ConfigError
 from autoif.queries.augmentation import join_queries
 from autoif.queries.pool import load_queries
@@ -79,9 +79,6 @@ def prompts(
         )
     joined = [prompt for each in verified for prompt in join_queries(each, pool, per_instruction, seed)]
     rows = list(reward_rows(joined))
-    asked = [source_of(row) for row in rows]
-    for data in unseen_by:
-        if overlap := find_overlap(read_sources(data), asked):
-            raise ConfigError(f"{data} was trained on and shares {overlap.describe()} with these prompts")
+    refuse_overlap(unseen_by, [source_of(row) for row in rows])
     write_jsonl(output, rows)
     click.echo(f"{len(rows):>7,} prompts of {len(verified)} instructions  {output}")

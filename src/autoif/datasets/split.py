@@ -147,6 +147,13 @@ def find_overlap(trained: Iterable[Source], measured: Iterable[Source]) -> Overl
     return Overlap(tuple(sorted(instructions)), tuple(sorted(queries)), len(functions))
 
 
+def refuse_overlap(unseen_by: Iterable[Path], asked: Sequence[Source]) -> None:
+    """Raise ConfigError if training data, files or run folders, has something in common with prompts to be asked."""
+    for data in unseen_by:
+        if overlap := find_overlap(read_sources(data), asked):
+            raise ConfigError(f"{data} was trained on and shares {overlap.describe()} with the prompts")
+
+
 def read_sources(path: Path) -> list[Source]:
     """Read where the rows of a data set come from: one file, or all data sets of a run folder.
 

@@ -7,7 +7,7 @@ All of this data is looked at, and what the user names beside it.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from autoif.datasets.split import Source, find_overlap, read_sources
+from autoif.datasets.split import Source, find_overlap, read_sources, refuse_overlap
 from autoif.errors import ConfigError, StoreError, needing_extra
 from autoif.models.catalog import find_weights
 from autoif.models.endpoint import Endpoint
@@ -52,9 +52,7 @@ def check_held_out(model: str, asked: Sequence[Source], unseen_by: Sequence[Path
 
     Raises ConfigError: they do share something.
     """
-    for data in unseen_by:
-        if overlap := find_overlap(read_sources(data), asked):
-            raise ConfigError(f"{data} was trained on and shares {overlap.describe()} with the prompts")
+    refuse_overlap(unseen_by, asked)
     checked, unknown, trained = [str(data) for data in unseen_by], list[str](), list[Source]()
     for folder in _trained_folders(Path(model)) if model else ():
         try:

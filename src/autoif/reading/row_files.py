@@ -24,7 +24,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from autoif.errors import ConfigError, in_one_line
+from autoif.errors import ConfigError, in_one_line, needing_extra
 from autoif.reading.json_lists import broken, cut_elements, unfold_rows
 from autoif.reading.json_text import load_json
 from autoif.reading.text_lines import MAX_LINE_BYTES, UnreadableText, cut_lines, limit_unpacked, naming, open_text
@@ -295,12 +295,8 @@ def is_parquet(path: Path) -> bool:
 
 
 def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
-    try:
+    with needing_extra("datasets", f"{what} file {path}: Parquet"):
         from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
-    except ImportError:
-        raise ConfigError(
-            f"{what} file {path}: Parquet needs the extra \"datasets\": pip install 'autoif[datasets]'"
-        ) from None
     try:
         with parquet.ParquetFile(path) as table:
             _refuse_twins(table.schema_arrow.names, path, what)

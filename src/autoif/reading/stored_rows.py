@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from autoif.errors import ConfigError, StoreError
+from autoif.errors import ConfigError, StoreError, needing_extra
 from autoif.reading.json_text import parse_json
 from autoif.reading.text_lines import expand_home
 from autoif.runs.store import MANIFEST, is_made, reading_errors
@@ -59,10 +59,8 @@ class Rows(Sequence[Row]):
             ConfigError: there are no rows, or the package is not installed.
             StoreError: the file is damaged.
         """
-        try:
+        with needing_extra("datasets", "a Dataset"):
             import datasets
-        except ImportError:
-            raise ConfigError("a Dataset needs the package: pip install 'autoif[datasets]'") from None
         if not self:
             raise ConfigError(f"{self.path} has no rows: a Dataset needs at least one")
         try:

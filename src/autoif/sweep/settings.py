@@ -14,9 +14,9 @@ from decimal import Decimal, InvalidOperation
 from itertools import product
 from types import MappingProxyType
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from autoif.config import Config, flatten, list_problems, merge_layer, parse_setting
+from autoif.config import Config, flatten, make_config, merge_layer, parse_setting
 from autoif.errors import ConfigError
 
 SWEEPABLE: Mapping[str, str] = MappingProxyType({
@@ -125,10 +125,7 @@ def apply_point(config: Config, point: Point) -> Config:
     for key, value in point.items():
         section, _, name = key.partition(".")
         merge_layer(merged, {section: {name: value}})
-    try:
-        return Config.model_validate(merged)
-    except ValidationError as error:
-        raise ConfigError(list_problems(error)) from None
+    return make_config(merged)
 
 
 def check_sweepable(config: Config, key: str) -> None:

@@ -25,11 +25,11 @@ from pydantic import JsonValue, ValidationError
 
 from autoif.datasets.reviewed_rows import read_row_review, review_columns
 from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, StoreError
 from autoif.models.wire import REASONING_FIELDS
-from autoif.reading.json_text import load_json, parse_json
+from autoif.reading.json_text import load_json
 from autoif.reading.jsonl import name_problem, read_json_lines
-from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT, find_rows
+from autoif.runs.store import PREFERENCES, REWARDS, SFT, find_rows, read_manifest
 from autoif.runs.whole_files import digest_file
 from autoif.settings import ROLES
 
@@ -213,10 +213,10 @@ def _answer(found: Mapping[str, Any], name: str, messages: Sequence[Message]) ->
 def _read_run(path: Path) -> dict[str, JsonValue] | None:
     """Return what a card says of the run that the file is from."""
     try:
-        manifest = parse_json((path.parent / MANIFEST).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        manifest: Mapping[str, Any] = read_manifest(path.parent)
+    except StoreError:
         return None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
+    if not manifest:
         return None
     identity = manifest["identity"]
     models = {key: value for key, value in identity.items() if key in {f"models.{role}" for role in ROLES}}

@@ -14,7 +14,7 @@ from autoif.datasets.exports.files import RowTable, TextFile, write_files
 from autoif.datasets.exports.parquet import export as export_tables
 from autoif.datasets.reviewed_rows import read_rows
 from autoif.datasets.rows import RowSets
-from autoif.errors import ConfigError, in_one_line
+from autoif.errors import ConfigError, in_one_line, needing_extra
 from autoif.markdown import escape_markdown, show_code, write_front_matter, write_table
 from autoif.report.funnel import read_funnel
 from autoif.runs.run_folder import RunFolder
@@ -69,10 +69,8 @@ def export_run(run: Path) -> list[RowTable | TextFile]:
 def upload(run: Path, repository: str, *, private: bool) -> str:
     """Make a data set of the hub of a run, or a new commit of one that is there, and return its address.
     Raises ConfigError: huggingface_hub isn't installed, or the hub refuses."""
-    try:
+    with needing_extra("datasets", "the hub"):
         from huggingface_hub import HfApi
-    except ImportError:
-        raise ConfigError('the hub needs the extra "datasets": pip install "autoif[datasets]"') from None
     files = export_run(run)
     hub = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     with tempfile.TemporaryDirectory(prefix="autoif-push-") as folder:
