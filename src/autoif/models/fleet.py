@@ -191,10 +191,7 @@ class Fleet:
             except Unanswered as failure:
                 if after is None:
                     raise
-                raise ModelError(
-                    f"{self._name_all()} failed {failure.failures} times in a row, last with: {failure}; "
-                    "run the same command again when it works"
-                ) from failure
+                raise self._give_up(failure.failures, str(failure)) from failure
         raise AssertionError("the last attempt raises")
 
     async def _try(self, place: Place, call: Call[Read], data: bytes) -> Read:
@@ -297,11 +294,15 @@ class Fleet:
             alone = isinstance(failure, Unfinished) or max(each.sent_at for each in self._paces) > failed_before
             raise Unanswered(failure, alone=alone, failures=tries.failures, since=tries.since) from failure
         if hopeless:
-            raise ModelError(
-                f"{self._name_all()} failed {tries.failures} times in a row, last with: {self._cut(failure)}; "
-                "run the same command again when it works"
-            ) from failure
+            raise self._give_up(tries.failures, self._cut(failure)) from failure
         return max(failure.wait_s, self._wait_s(tries.rounds))
+
+    def _give_up(self, failures: int, last: str) -> ModelError:
+        """Return the error of a request that failed so often in a row."""
+        return ModelError(
+            f"{self._name_all()} failed {failures} times in a row, last with: {last}; run the same command again when "
+            "it works"
+        )
 
     def _is_hopeless(self, failure: Passing, tries: _Tries, standstill_s: float, *, probe: bool) -> bool:
         """Tell whether another attempt is too many; of busy or gone servers, only if none has answered for long."""

@@ -19,7 +19,6 @@ from autoif.prompts import Prompts
 Label = Literal["entailment", "neutral", "contradiction"]
 LABELS: tuple[Label, ...] = get_args(Label)
 
-DEFAULT_MODEL = "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
 """The paper's model."""
 
 _ALTERNATIVES = 5
@@ -152,7 +151,7 @@ def _read_word(completion: Completion, source: str) -> NliJudgement | None:
 class TransformersNli:
     """A sequence classifier of `transformers`, loaded at the first pair and kept; it runs in a thread."""
 
-    def __init__(self, model: str = DEFAULT_MODEL, *, batch_size: int = 32) -> None:
+    def __init__(self, model: str, *, batch_size: int = 32) -> None:
         """`model` is a name on the Hugging Face hub or a local folder.
         Raises ConfigError: the `nli` extra is not installed."""
         if not _has_transformers():

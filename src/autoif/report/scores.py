@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autoif.evaluation.results import Counted, Scores
 from autoif.evaluation.statistics import Interval, describe
-from autoif.messages import show_in_line
+from autoif.messages import list_some, show_in_line
 
 _TOLD = {
     "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
@@ -75,5 +75,4 @@ def _list_scores(scores: Scores) -> Iterator[tuple[str, str]]:
 
 
 def _list_named(counted: Counted) -> str:
-    named = ", ".join(show_in_line(each)[:_NAMED_CHARS] for each in counted.named[:_NAMED])
-    return f"{counted.count:,}: {named}{', …' if len(counted.named) > _NAMED else ''}"
+    return f"{counted.count:,}: {list_some([show_in_line(each)[:_NAMED_CHARS] for each in counted.named], _NAMED)}"

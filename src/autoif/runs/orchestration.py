@@ -195,9 +195,7 @@ async def remake_data(path: Path) -> list[str]:
     try:
         config = Config.model_validate(found["config"])
     except (KeyError, ValidationError):
-        raise StoreError(
-            f"{path} was made by another version of autoif: run it again with the same command (model answers are kept)"
-        ) from None
+        raise store.name_other_version(path) from None
     with RunFolder(path) as folder, CompletionCache(folder.completions) as cache:
         queries = tuple(folder.read_rows(store.QUERIES, Query))
         notes = await write_data(folder, ToolSettings(config, folder.completions, queries, replay_only=True), anew=True)

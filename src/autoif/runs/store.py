@@ -100,10 +100,15 @@ def read_run(run: Path) -> dict[str, JsonValue]:
     if not manifest:
         raise StoreError(f"{run} is no run folder (it has no {MANIFEST}): name one that `autoif run` made")
     if manifest.get("format") != FORMAT:
-        raise StoreError(
-            f"{run} was made by another version of autoif: run it again with the same command (model answers are kept)"
-        )
+        raise name_other_version(run)
     return manifest
+
+
+def name_other_version(run: Path) -> StoreError:
+    """Return the error of a run whose settings or files are not as this version has them."""
+    return StoreError(
+        f"{run} was made by another version of autoif: run it again with the same command (model answers are kept)"
+    )
 
 
 def list_shards(run: Path, stage: str, kind: Literal["kept", "dropped"], index: int | None = None) -> list[Path]:

@@ -37,11 +37,11 @@ from autoif.runs.store import (
     BACK_TRANSLATION,
     CROSS_VALIDATION,
     INSTRUCTIONS,
-    MANIFEST,
     REJECTION_SAMPLING,
     SCORING,
     VERIFICATION,
     list_shards,
+    name_other_version,
     read_run,
     shard_number,
 )
@@ -137,7 +137,7 @@ def read_stored(path: Path) -> StoredRun:
     try:
         config = Config.model_validate(manifest.get("config"))
     except ValidationError:
-        raise StoreError(f"{path / MANIFEST} holds no settings of this version of autoif: restore it") from None
+        raise name_other_version(path) from None
     begun_verified = not (path / VERIFICATION).is_dir() and (path / INSTRUCTIONS).is_file()
     known: dict[str, dict[str, Outcome]] = defaultdict(dict)
     with naming_damage(path):

@@ -18,8 +18,8 @@ from statistics import NormalDist
 from typing import Final
 
 from autoif.records import Record
+from autoif.student import LEVEL
 
-LEVEL: Final = 0.95
 HALF_WIDTH: Final = 0.05
 """Of the interval that is narrow enough, unless another is asked for."""
 _Z: Final = NormalDist().inv_cdf((1 + LEVEL) / 2)

@@ -29,7 +29,7 @@ from autoif.evaluation.judge import Judge, consult
 from autoif.evaluation.responses import SubjectResponse, digest_files
 from autoif.evaluation.results import Column, PromptResult, score
 from autoif.evaluation.statistics import Interval, describe
-from autoif.messages import Say
+from autoif.messages import Say, list_some
 
 _TITLE = "FollowBench"
 _UNREAD = -1
@@ -138,7 +138,7 @@ def _sum_up(asked: _AskedItems, judgements: Judgements, judged_by: str | None) -
 
 def _describe_unread(unread: Sequence[str], of_read: Mapping[str, Interval | None]) -> str:
     """Return how many judgements can't be read, the first ones, and the scores without them."""
-    listed = f"{len(unread):,}: {', '.join(unread[:_NAMED])}{', …' if len(unread) > _NAMED else ''}"
+    listed = f"{len(unread):,}: {list_some(unread, _NAMED)}"
     alone = ", ".join(
         f"{name.upper()} {describe(found) if (found := of_read[f'{name}_average']) else '-'}" for name in ("hsr", "ssr")
     )
