@@ -22,6 +22,7 @@ from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, Usage
 from autoif.pipeline import STAGES
 from autoif.records import Dropped, Record, Response, VerifiedInstruction
+from autoif.report.terminal import print_line
 from autoif.vocabulary import fold
 
 _REDRAW_S = 0.5
@@ -108,7 +109,7 @@ class Progress:
     def say(self, line: str) -> None:
         """Print a line, unless the run is to be quiet."""
         if not self._quiet:
-            self._print(line)
+            print_line(line, self._console)
 
     def count(self, folder: str, kept: int, dropped: int, entered: int = 1) -> None:
         """Count what became of so many records that entered a stage, now or in an earlier session."""
@@ -124,7 +125,9 @@ class Progress:
             self._sample = sample
             if _MADE.get(folder) == "rows" and not self._has_row and not self._quiet:
                 self._has_row = True
-                self._print(f"first verified row after {describe_duration(time.monotonic() - self._started)}")
+                print_line(
+                    f"first verified row after {describe_duration(time.monotonic() - self._started)}", self._console
+                )
 
     @contextmanager
     def watching(
@@ -259,14 +262,11 @@ class Progress:
         """Print what is new since the last time; nothing if nothing is."""
         counts = "  ".join(f"{name} {c.kept}+{c.dropped}" for name, c in sorted(self._counts.items()))
         if counts and counts != self._printed[0]:
-            self._print(f"kept+dropped: {counts} · {summary}")
+            print_line(f"kept+dropped: {counts} · {summary}", self._console)
         if self._sample and self._sample != self._printed[1]:
             for line in self._sample.lines():
-                self._print(f"    {line}")
+                print_line(f"    {line}", self._console)
         self._printed = counts, self._sample
-
-    def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def _view(self, summary: str) -> Panel:
         """Return the counts of the stages, the summary, and what was made last."""
