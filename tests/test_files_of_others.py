@@ -41,7 +41,7 @@ OTHER_PARSERS = {
     "models/catalog.py": "ours",
     "planning/yields.py": "ours",
     "models/embedded.py": "what a process of ours says",
-    "models/llama_process.py": "what a process of ours says",
+    "models/model_process.py": "what a process of ours says",
     "datasets/exports/verifiers.py": "the file beside the module that it was written with",
     "contamination/constraint_trials.py": "ours",
     "evaluation/general/definitions.py": "log-likelihoods that the sampler wrote",

@@ -116,7 +116,7 @@ class Config(Settings):
         return self
 
 
-_LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}
+_LAYOUT = {"execution", "budget", "models.slots", "models.runtime", "sandbox.workers"}
 _TRANSPORT = {
     "base_url", "api_key_env", "concurrency", "slow_s", "ask_elsewhere_after_s", "timeout_s", "connect_timeout_s",
     "batch", "batch_wait_s", "batch_poll_s", "retries", "retry_wait_s",

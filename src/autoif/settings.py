@@ -29,6 +29,9 @@ class Models(Settings):
     """Quality scores, and NLI labels where no NLI model is used."""
     slots: int = Field(default=8, ge=1, le=64)
     """Answers that the embedded model writes at the same time."""
+    runtime: Literal["auto", "openvino", "llama.cpp"] = "auto"
+    """What the embedded model runs in. auto: OpenVINO where it is installed and surely quicker (a model of the catalog,
+    a processor with AVX-512 VNNI, memory enough), else llama.cpp. A run keeps what it began with."""
 
     def by_role(self) -> dict[Role, Endpoint]:
         return {"writer": self.writer, "responder": self.responder, "judge": self.judge}

@@ -1,24 +1,30 @@
-"""The embedded model: llama.cpp on this machine, behind the same HTTP interface as every other model.
+"""The embedded model: llama.cpp or OpenVINO on this machine, behind the same HTTP interface as every other model.
 
-It is one of the catalog, or any GGUF file. On two cores Qwen2.5-Coder-1.5B (Q4_K_M) reads 75 or writes 32 tokens a
-second, with 4 to 24 slots alike, which cost memory (2.3 GB with 8, 2.8 GB with 16). A cache that all slots share would
-cost a fifth of the speed. Prompts are read once for all samples of a request, their known beginnings not at all.
+It is one of the catalog, or any GGUF file. Prompts are read once for all samples of a request, their known beginnings
+not at all. In llama.cpp 4 to 24 slots are equally fast, and cost memory (with Qwen2.5-Coder-1.5B 2.3 GB with 8, 2.8 GB
+with 16); a cache that all slots share would cost a fifth of the speed.
 """
 
-import importlib.util
 import json
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
-from typing import IO, Self
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO, Literal, Self
 
 from autoif.errors import ModelError
+from autoif.messages import Say
 from autoif.models.catalog import GgufFile, find_weights
 from autoif.models.download import ensure_model
 from autoif.models.endpoint import Endpoint
+from autoif.models.runtimes import NAMES, REMEDIES, Runtime, choose_runtime, is_installed
 from autoif.processors import count_cores
 
+_PROCESSES: dict[Runtime, str] = {
+    "llama.cpp": "autoif.models.llama_process",
+    "openvino": "autoif.models.openvino_process",
+}
 _PROMPT_CACHE_MB = 256
 """For the beginnings of prompts whose slot has gone to another prompt."""
 _TIMEOUT_S = 3600.0
@@ -26,7 +32,7 @@ _TIMEOUT_S = 3600.0
 
 
 class EmbeddedServer:
-    """A llama.cpp server on a free port of the loopback interface, from `__enter__` to `__exit__`."""
+    """A server of the model on a free port of the loopback interface, from `__enter__` to `__exit__`."""
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class EmbeddedServer:
         context_tokens: int = 2048,
         threads: int | None = None,
         truncate_sampling: bool = True,
+        runtime: Runtime = "llama.cpp",
     ) -> None:
         """`model` is a name of the catalog, or the path of a file that ends in .gguf.
 
@@ -48,13 +55,14 @@ class EmbeddedServer:
         self._context_tokens = context_tokens
         self._threads = threads or count_cores()
         self._truncate_sampling = truncate_sampling
+        self.runtime: Runtime = runtime
         self._process: subprocess.Popen[str] | None = None
         self._url = ""
 
     def __enter__(self) -> Self:
         """Fetch the model if it isn't there, and start the server; raise `ModelError` if either fails."""
-        if importlib.util.find_spec("xllamacpp") is None:
-            raise ModelError("the embedded model needs llama.cpp: pip install 'autoif[embedded]', or set base_url")
+        if not is_installed(self.runtime):
+            raise ModelError(f"the embedded model needs {NAMES[self.runtime]}: {REMEDIES[self.runtime]}")
         model = self._model
         path = model.path if isinstance(model, GgufFile) else ensure_model(model.name)
         settings: dict[str, str | int] = {
@@ -95,7 +103,7 @@ class EmbeddedServer:
 
     def _start(self, settings: dict[str, str | int], log: IO[bytes]) -> str:
         self._process = process = subprocess.Popen(
-            [sys.executable, "-m", "autoif.models.llama_process"],
+            [sys.executable, "-m", _PROCESSES[self.runtime]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -114,7 +122,8 @@ class EmbeddedServer:
         said = log.read().decode("utf-8", "replace").strip().splitlines()
         reason = answer.get("error") or (said[-1] if said else "it ended without a word")
         raise ModelError(
-            f"llama.cpp can't load {settings['path']} ({reason}): free memory, or set fewer slots or context_tokens"
+            f"{NAMES[self.runtime]} can't load {settings['path']} ({reason}): free memory, or set fewer slots or "
+            "context_tokens"
         )
 
     def _stop(self) -> None:
@@ -123,3 +132,28 @@ class EmbeddedServer:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+
+@contextmanager
+def serve_model(
+    model: str, *, slots: int, runtime: Literal["auto"] | Runtime, asked: str, say: Say
+) -> Iterator[EmbeddedServer]:
+    """Start the embedded model, and say who is `asked` and in what it runs.
+
+    With "auto" that is the quickest runtime that this machine has for it, or llama.cpp if that fails.
+
+    Raises:
+        ModelError: there is no such model, it can't be fetched, or it can't be loaded.
+    """
+    chosen = choose_runtime(find_weights(model)) if runtime == "auto" else runtime
+    say(f"{asked}: {model} on this machine, by {NAMES[chosen]} (a server: --base-url and --model)")
+    with ExitStack() as stack:
+        server = EmbeddedServer(model, slots=slots, runtime=chosen)
+        try:
+            stack.enter_context(server)
+        except ModelError as error:
+            if runtime != "auto" or chosen == "llama.cpp" or not is_installed("llama.cpp"):
+                raise
+            say(f"{error}; llama.cpp takes its place")
+            server = stack.enter_context(EmbeddedServer(model, slots=slots))
+        yield server

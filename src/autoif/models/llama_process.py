@@ -1,21 +1,14 @@
-"""The process in which llama.cpp serves the embedded model, started by `embedded`.
+"""The process in which llama.cpp serves the embedded model over the OpenAI API."""
 
-It reads its settings as one line of JSON, answers with one line (`{"url": …}` or `{"error": …}`), and lives until its
-standard input ends or its parent is gone. It is a process of its own because llama.cpp within ours would take it along
-when it crashes, and would freeze it for ever when it is stopped while a request is open.
-"""
-
-import json
-import os
-import select
-import sys
 from typing import Any
 
+import xllamacpp
 
-def make_params(settings: dict[str, Any]) -> Any:
+from autoif.models.model_process import serve_while_wanted
+
+
+def make_params(settings: dict[str, Any]) -> xllamacpp.CommonParams:
     """Return llama.cpp's parameters for the settings that `embedded` sends."""
-    import xllamacpp
-
     params = xllamacpp.CommonParams()
     params.model.path = settings["path"]
     params.model_alias = {settings["name"]}
@@ -34,27 +27,11 @@ def make_params(settings: dict[str, Any]) -> Any:
     return params
 
 
-def main() -> None:
-    import xllamacpp
-
-    # What llama.cpp prints goes to standard error, so that standard output is one line of ours.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    parent = os.getppid()
-    settings = json.loads(sys.stdin.readline())
-    try:
-        server = xllamacpp.Server(make_params(settings))
-    except RuntimeError as error:
-        answers.write(json.dumps({"error": str(error)}) + "\n")
-        answers.flush()
-        os._exit(1)
-    answers.write(json.dumps({"url": server.listening_address}) + "\n")
-    answers.flush()
-    # A process forked from the parent may keep the input open, so its end alone is no sign of life.
-    while os.getppid() == parent and not select.select([sys.stdin], [], [], 1.0)[0]:
-        pass
-    os._exit(0)  # without the server's destructor, which waits for open requests
+def serve(settings: dict[str, Any]) -> tuple[str, xllamacpp.Server]:
+    """Start the server for the settings that `embedded` sends. Raises RuntimeError: the model can't be loaded."""
+    server = xllamacpp.Server(make_params(settings))
+    return str(server.listening_address), server
 
 
 if __name__ == "__main__":
-    main()
+    serve_while_wanted(serve)

@@ -20,7 +20,9 @@ from autoif.runs.store import FORMAT
 _OF_MACHINES = {"sandbox.backend", "back_translation.nli"}
 """Settings that the machine decides where they are left to it."""
 _QUERIES = "inputs.queries"
-_PACKAGES = ("autoif", "aiohttp", "pydantic", "xllamacpp", "transformers", "torch", "ray", "datasets")
+_PACKAGES = (
+    "autoif", "aiohttp", "pydantic", "xllamacpp", "openvino-genai", "transformers", "torch", "ray", "datasets",
+)  # fmt: skip
 
 
 def run_identity(config: Config, inputs: Mapping[str, str]) -> dict[str, JsonValue]:
@@ -44,7 +46,10 @@ def settle(config: Config, earlier: Mapping[str, JsonValue]) -> Config:
     if translation.nli == "auto":
         nli = recorded.get("back_translation.nli", choose_nli())
         translation = translation.model_copy(update={"nli": nli})
-    return config.model_copy(update={"sandbox": sandbox, "back_translation": translation})
+    models, runtime = config.models, earlier.get("runtime")
+    if models.runtime == "auto" and runtime:
+        models = models.model_copy(update={"runtime": runtime})
+    return config.model_copy(update={"sandbox": sandbox, "back_translation": translation, "models": models})
 
 
 def settle_backend(config: Config, backend: str) -> Config:

@@ -28,7 +28,7 @@ from autoif.instructions.seeds import Seeds
 from autoif.instructions.self_instruct import self_instruct
 from autoif.messages import Say
 from autoif.models.cache import CompletionCache
-from autoif.models.embedded import EmbeddedServer
+from autoif.models.embedded import serve_model
 from autoif.models.endpoint import EMBEDDED
 from autoif.models.journal import export_answers, open_answers
 from autoif.models.recording import import_recording
@@ -125,6 +125,9 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         stack.enter_context(_accounting(folder, completions, record, times, options))
         engine = open_engine(config.execution)
         served = stack.enter_context(_serve(config, options.replay, progress.say))
+        if served.models.runtime != record["runtime"]:
+            folder.write_manifest(record | {"runtime": served.models.runtime})
+        record["runtime"] = served.models.runtime
         telemetry = stack.enter_context(open_telemetry(config.execution.otlp_endpoint, progress.say))
         stack.enter_context(telemetry.run(config.preset))
         stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
@@ -294,7 +297,7 @@ def _claim(
     if options.resume_with_changes or of_others or earlier.get("format") != store.FORMAT:
         folder.discard_results()
     record: dict[str, JsonValue] = {**manifest.new_manifest(config, wanted), "seconds": earlier.get("seconds", 0.0)}
-    record["times"] = earlier.get("times", {})
+    record |= {"times": earlier.get("times", {}), "runtime": config.models.runtime}
     record["batches"] = manifest.mark_batches({**folder.read_manifest(), **earlier}, wanted, lost=lost)
     if options.slice and options.slice.number:
         record["slice"] = {"number": options.slice.number, "total": options.slice.total, "until": options.until}
@@ -340,7 +343,7 @@ def name_keys(config: Config, progress: Progress) -> None:
 
 @contextmanager
 def _serve(config: Config, replay: bool, say: Say) -> Iterator[Config]:
-    """Start the embedded model if a role is left to it, and say so; yield the config with its address filled in."""
+    """Start the embedded model if a role is left to it; yield the config with its address and runtime filled in."""
     embedded = {role: endpoint for role, endpoint in config.models.by_role().items() if endpoint.is_embedded}
     if replay or not embedded:
         yield config
@@ -348,8 +351,7 @@ def _serve(config: Config, replay: bool, say: Say) -> Iterator[Config]:
     names = {endpoint.model for endpoint in embedded.values()}
     if len(names) > 1:
         raise ConfigError(f"one embedded model at a time: models.*.model names {', '.join(sorted(names))}")
-    [name] = names
-    say(f"{', '.join(embedded)}: {name} on this machine (a server: --base-url and --model)")
-    with EmbeddedServer(name, slots=config.models.slots) as server:
-        served = {role: server.endpoint(endpoint) for role, endpoint in embedded.items()}
-        yield config.model_copy(update={"models": config.models.with_endpoints(served)})
+    [name], models = names, config.models
+    with serve_model(name, slots=models.slots, runtime=models.runtime, asked=", ".join(embedded), say=say) as server:
+        served = models.with_endpoints({role: server.endpoint(endpoint) for role, endpoint in embedded.items()})
+        yield config.model_copy(update={"models": served.model_copy(update={"runtime": server.runtime})})

@@ -1,0 +1,190 @@
+"""The embedded model in OpenVINO: what its server answers, beside llama.cpp's, and when it is chosen."""
+
+import json
+import math
+import sys
+import urllib.error
+import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from autoif.errors import ModelError
+from autoif.models import embedded, runtimes
+from autoif.models.catalog import GgufFile, find_model
+from autoif.models.dialect import is_too_long
+from autoif.models.embedded import EmbeddedServer, serve_model
+from autoif.models.endpoint import Endpoint
+from autoif.models.runtimes import choose_runtime
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not runtimes.is_installed("openvino"), reason="OpenVINO has no wheel for this machine"
+)
+MODEL = "smollm2-135m"
+HELLO = {"messages": [{"role": "user", "content": "Say hello."}], "seed": 1, "max_tokens": 12}
+CONTEXT = 160
+
+
+@pytest.fixture(scope="module")
+def url():
+    with EmbeddedServer(MODEL, slots=4, context_tokens=CONTEXT, threads=1, runtime="openvino") as server:
+        yield server.endpoint(Endpoint()).base_url
+
+
+@pytest.fixture(scope="module")
+def llama_url():
+    with EmbeddedServer(MODEL, slots=1, context_tokens=CONTEXT, threads=1, truncate_sampling=False) as server:
+        yield server.endpoint(Endpoint()).base_url
+
+
+def ask(url: str, path: str = "/chat/completions", **fields: Any) -> dict[str, Any]:
+    body = ({} if "prompt" in fields else HELLO) | fields
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)
+
+
+def refuse(url: str, **fields: Any) -> str:
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        ask(url, **fields)
+    with raised.value as answer:
+        assert answer.code == 400
+        return json.load(answer)["error"]["message"]
+
+
+def texts(answer: dict[str, Any]) -> list[str]:
+    return [choice["message"]["content"] for choice in answer["choices"]]
+
+
+def test_a_greedy_answer_begins_as_that_of_llama_cpp_and_is_counted_alike(url, llama_url):
+    ours, theirs = (ask(each, temperature=0, top_p=1.0) for each in (url, llama_url))
+    assert texts(ours)[0][:10] == texts(theirs)[0][:10] == "Hello! I'm"
+    assert ours["usage"]["prompt_tokens"] == theirs["usage"]["prompt_tokens"]
+    assert ours["usage"]["completion_tokens"] == 12
+    assert ours["choices"][0]["finish_reason"] == "length"
+    assert ours["model"] == MODEL
+
+
+def test_samples_of_a_request_differ_and_follow_from_its_seed(url):
+    first, again, other = (texts(ask(url, temperature=1.0, n=3, seed=seed)) for seed in (5, 5, 6))
+    assert first == again != other
+    assert len(set(first)) == 3
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_every_sample_keeps_to_a_schema(url, samples):
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 12}, "size": {"type": "integer", "maximum": 99}},
+        "required": ["name", "size"],
+        "additionalProperties": False,
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+    found = texts(ask(url, temperature=1.5, n=samples, max_tokens=80, response_format=form))
+    assert len(found) == samples
+    for text in found:
+        assert {*json.loads(text)} == {"name", "size"}
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_alternatives_to_the_first_token_have_the_models_own_probabilities(url, llama_url, chat):
+    question = "Is the sky blue? Answer yes or no."
+    prompt = {"messages": [{"role": "user", "content": question}]} if chat else {"prompt": f"{question}\nAnswer:"}
+    path = "/chat/completions" if chat else "/completions"
+
+    def read(server: str) -> dict[str, float]:
+        [choice] = ask(server, path, **prompt, temperature=0, max_tokens=1, seed=3, logprobs=5)["choices"]
+        [first] = choice["logprobs"]["content"]
+        return {each["token"]: math.exp(each["logprob"]) for each in first["top_logprobs"] if each["token"]}
+
+    ours = read(url)
+    drawn = ask(url, path, **prompt, temperature=1.0, max_tokens=1, seed=4, n=60)["choices"]
+    counts = Counter(each["message"]["content"] if chat else each["text"] for each in drawn)
+    assert 0.8 < sum(ours.values()) <= 1.001 or len(ours) > 10
+    for token, share in ours.items():
+        if share > 0.1 and not token.startswith("<|"):  # a special one has no text; three standard deviations; top-k and min-p leave it a little more
+            assert counts[token] / 60 == pytest.approx(share, abs=0.2)
+    theirs = read(llama_url)
+    likeliest = max(theirs, key=theirs.__getitem__)
+    assert ours[likeliest] > theirs[likeliest] / 3  # a model of 135M parameters feels each runtime's rounding
+
+
+def test_an_answer_ends_at_a_stop_text(url):
+    whole = texts(ask(url, temperature=0, max_tokens=40))[0]
+    stop = whole.split()[1]
+    [choice] = ask(url, temperature=0, max_tokens=40, stop=[stop])["choices"]
+    assert choice["message"]["content"].strip() == whole.partition(stop)[0].strip()
+    assert choice["finish_reason"] == "stop"
+
+
+def test_what_is_asked_at_the_same_time_is_answered_as_if_alone(url):
+    questions = [[{"role": "user", "content": f"Name {number} animals."}] for number in range(2, 8)]
+    alone = [texts(ask(url, messages=each, temperature=0)) for each in questions]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda each: texts(ask(url, messages=each, temperature=0)), questions))
+    assert (
+        sum(one == other for one, other in zip(alone, together, strict=True)) >= 5
+    )  # sums in another order may tip one
+    assert {len(each) for each in together} == {1}
+
+
+def test_what_cannot_be_answered_is_refused_with_its_reason(url):
+    long = [{"role": "user", "content": "word " * CONTEXT}]
+    assert is_too_long(refuse(url, messages=long))
+    assert refuse(url, top_k=3) == "unknown field: top_k"
+    assert "temperature" in refuse(url, temperature=0.5, top_p=7.0) or "top_p" in refuse(url, top_p=7.0)
+    assert texts(ask(url, temperature=0))  # and it still answers
+
+
+def test_an_answer_stays_within_the_context(url):
+    answer = ask(url, temperature=1.0, max_tokens=5000)
+    assert answer["usage"]["total_tokens"] <= CONTEXT
+
+
+def describe_machine(monkeypatch, tmp_path, *, flags: str = "avx2 avx512_vnni", free_gb: float = 8, limit: str = "max"):
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags}\n")
+    (tmp_path / "meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable: {round(free_gb * 1e6)} kB\n")
+    (tmp_path / "memory.max").write_text(limit)
+    (tmp_path / "memory.current").write_text("1000000000")
+    for name, path in {"_CPU": "cpuinfo", "_MEMORY": "meminfo", "_GROUP": "."}.items():
+        monkeypatch.setattr(runtimes, name, tmp_path / path)
+
+
+def test_openvino_is_chosen_where_it_is_known_to_be_quicker(monkeypatch, tmp_path):
+    model = find_model("qwen2.5-coder-1.5b")
+    describe_machine(monkeypatch, tmp_path)
+    assert choose_runtime(model) == "openvino"
+    assert choose_runtime(GgufFile(name="m", path=tmp_path / "m.gguf", revision="x")) == "llama.cpp"
+    monkeypatch.setitem(sys.modules, "openvino_genai", None)
+    assert choose_runtime(model) == "llama.cpp"
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [{"flags": "avx2"}, {"free_gb": 4}, {"limit": "6000000000"}],
+    ids=["an older processor", "little memory", "a container with little memory"],
+)
+def test_llama_cpp_is_chosen_on_other_machines(monkeypatch, tmp_path, machine):
+    describe_machine(monkeypatch, tmp_path, **machine)
+    assert choose_runtime(find_model("qwen2.5-coder-1.5b")) == "llama.cpp"
+
+
+def test_llama_cpp_takes_the_place_of_an_openvino_that_fails_unless_that_was_asked_for(monkeypatch, tmp_path):
+    describe_machine(monkeypatch, tmp_path)
+    broken = tmp_path / "autoif_broken_process.py"
+    broken.write_text("raise SystemExit('out of luck')")
+    monkeypatch.setitem(embedded._PROCESSES, "openvino", "autoif_broken_process")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    said: list[str] = []
+    with serve_model(MODEL, slots=1, runtime="auto", asked="judge", say=said.append) as server:
+        assert server.runtime == "llama.cpp"
+    assert said[0] == "judge: smollm2-135m on this machine, by OpenVINO (a server: --base-url and --model)"
+    assert "(out of luck)" in said[1]
+    assert said[1].endswith("; llama.cpp takes its place")
+    with (
+        pytest.raises(ModelError, match=r"OpenVINO can't load .*out of luck"),
+        serve_model(MODEL, slots=1, runtime="openvino", asked="judge", say=said.append),
+    ):
+        pass
