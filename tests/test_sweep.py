@@ -1,5 +1,6 @@
 """Sweeps: figures from stored verdicts are those of runs that were made with the settings."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -198,6 +199,14 @@ def test_responses_that_were_never_asked_for_are_counted(made: Any) -> None:
         "back_translation": 12,
         "rejection_sampling": 16,
     }
+
+
+def test_a_sweep_is_the_same_inside_a_running_event_loop(made: Any) -> None:
+    async def sweep() -> Sweep:
+        return sweep_run(run, [f"{AGREEMENT}=0.8"])
+
+    run = made()
+    assert asyncio.run(sweep()) == sweep_run(run, [f"{AGREEMENT}=0.8"])
 
 
 def test_instructions_with_other_functions_are_named_as_they_would_get_other_responses(made: Any) -> None:

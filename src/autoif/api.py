@@ -4,11 +4,8 @@ run = autoif.run("quickstart", output="runs/first", base_url="http://127.0.0.1:8
 run.sft[0]["messages"]
 """
 
-import asyncio
 import re
-import threading
-from collections.abc import Collection, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -43,6 +40,7 @@ from autoif.runs.store import (
     refuse_run_file,
 )
 from autoif.sandbox import SandboxSettings
+from autoif.together import run_to_end
 
 if TYPE_CHECKING:
     from autoif.audit.run import Audit
@@ -210,7 +208,7 @@ def run(
     options = cast(Options, _take_options(options, Options.__optional_keys__))
     resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
     console, shown = Console(stderr=True), options.get("progress", True)
-    _run_to_end(make_run(resolved, arranged, Progress(console, quiet=not shown)))
+    run_to_end(make_run(resolved, arranged, Progress(console, quiet=not shown)))
     made = Run(arranged.output)
     if arranged.slice and made.manifest.get("status") != "complete":
         return made
@@ -248,7 +246,7 @@ def plan(
     resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
     source = options.get("yields")
     named = None if source is None else str(source)
-    return _run_to_end(plan_data(resolved, arranged, named, options.get("tokens_per_second")))
+    return run_to_end(plan_data(resolved, arranged, named, options.get("tokens_per_second")))
 
 
 def _take_options(options: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
@@ -366,29 +364,3 @@ def _packaged_recording(config: str) -> Path:
     if not path.is_file():
         raise ConfigError(f'there is no recording of "{config}": it goes with the preset quickstart')
     return Path(str(path))
-
-
-def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run on an event loop: this thread's own, or, where one is running already, that of another thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(work)
-
-    def run_loop() -> None:
-        with suppress(BaseException):  # `result` raises it, in the caller's thread
-            loop.run_until_complete(task)
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-
-    thread = threading.Thread(target=run_loop, name="autoif-run")
-    thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    return task.result()

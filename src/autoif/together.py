@@ -1,7 +1,9 @@
-"""Work that goes on at the same time on one event loop."""
+"""Work on an event loop: several things at the same time, or one from where no event loop waits for it."""
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,3 +17,29 @@ async def run_together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run on an event loop: this thread's own, or, where one is running already, that of another thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+
+    def run_loop() -> None:
+        with suppress(BaseException):  # `result` raises it, in the caller's thread
+            loop.run_until_complete(task)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    thread = threading.Thread(target=run_loop, name="autoif-run")
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    return task.result()

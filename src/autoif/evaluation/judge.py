@@ -1,6 +1,5 @@
 """A judge model: where it is asked and what may be spent on it. Its answers are kept: none is asked for twice."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.models.stored_answers import StoredAnswers
 from autoif.runs.store import COMPLETIONS
 from autoif.runs.whole_files import storage_errors
-from autoif.together import run_together
+from autoif.together import run_to_end, run_together
 
 _QUESTION_TOKENS = 6_144
 """Room for a question to an embedded judge: FollowBench's longest prompts with a response, or with their neighbours."""
@@ -72,7 +71,7 @@ def consult(judge: Judge, folder: Path, requests: Sequence[Request], say: Say, w
             return await run_together(map(ask, requests))
 
     with _serve(judge) as endpoint:
-        return asyncio.run(open_and_ask(endpoint))
+        return run_to_end(open_and_ask(endpoint))
 
 
 def explain_unread(answer: Completion, problem: str | None) -> str | None:

@@ -5,7 +5,6 @@ run the page names the command that does it.
 """
 
 import shlex
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -28,8 +27,7 @@ def show_sweeps(run: Path, responses: int, status: str) -> list[Element]:
         said = f"With more than {MOST_RESPONSES:,} responses this takes some minutes, so the page leaves it out: "
         return [make("p", said, _name_command(run, "scoring.mean=5:10:1"), " makes it.", class_="note")]
     try:
-        with ThreadPoolExecutor(1) as pool:  # a notebook has an event loop of its own
-            usual = pool.submit(sweep_usual, run).result()
+        usual = sweep_usual(run)
     except AutoIFError as error:
         return [make("p", f"What other thresholds would leave is not known: {error}", class_="note")]
     said = "What the run would have kept with other thresholds, judged again from what it stored, without a model."

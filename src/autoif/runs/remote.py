@@ -85,13 +85,10 @@ class Remote:
         return self._shown
 
     def _find(self, address: str) -> tuple[Any, str]:
-        try:
-            import fsspec
-        except ImportError:
-            package = _INSTALL.get(self._protocol, "fsspec")
-            raise ConfigError(f"{self} needs a package that is not installed: pip install {package}") from None
         options = {"auto_mkdir": True} if self._protocol in {"file", "local"} else {"use_listings_cache": False}
         try:
+            import fsspec
+
             if "::" in address:
                 raise ValueError("one address, without ::")
             fs, root = fsspec.core.url_to_fs(address, **options)

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import packages_distributions
@@ -30,6 +29,7 @@ from autoif.sandbox.inside import result_buffer, wire
 from autoif.sandbox.inside.wire import pack_texts
 from autoif.sandbox.outcomes import DetailCleaner, Limits, Outcome
 from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks
+from autoif.together import run_to_end
 
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from inside.start import main; del sys.path[0]; main()"
@@ -80,9 +80,7 @@ def inspect_layers() -> "list[Layer]":
     """Start a worker, let it try each forbidden act, and return what held. Never raises SandboxError."""
     if not sys.platform.startswith("linux"):
         return [Layer("linux", False, True, f"the cpython sandbox needs Linux, this is {sys.platform}")]
-    # A thread of its own, so that it can be called with or without a running event loop.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, _inspect_layers()).result()
+    return run_to_end(_inspect_layers())
 
 
 async def _inspect_layers() -> "list[Layer]":

@@ -12,7 +12,6 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from math import inf
@@ -26,6 +25,7 @@ from autoif.sandbox.cpython import Layer
 from autoif.sandbox.monty_inside.wire import LENGTH, Result, Settings, pack_message
 from autoif.sandbox.outcomes import DetailCleaner, Limits, Outcome
 from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks
+from autoif.together import run_to_end
 
 INSTALL: Final = "the monty sandbox is not installed: pip install 'autoif[monty]'"
 
@@ -52,8 +52,7 @@ def open_monty(limits: Limits, workers: int | None) -> WorkerPool["MontyWorker"]
 
 def inspect_monty() -> Layer:
     """Start monty, let it try what it must refuse, and return what held. Never raises SandboxError."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, _inspect_monty()).result()
+    return run_to_end(_inspect_monty())
 
 
 async def _inspect_monty() -> Layer:

@@ -4,7 +4,6 @@ It holds the stages' files, judged again, the data sets and the reviewers' decis
 what was never asked, make a run with these settings. The folder must be new.
 """
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from autoif.sweep.points import check_points
 from autoif.sweep.replay import JudgedRun, Replay, StoredVerdicts
 from autoif.sweep.settings import Point, apply_point
 from autoif.sweep.stored import StoredRun, read_stored
+from autoif.together import run_to_end
 
 
 def apply_sweep(run: Path, sweeps: Sequence[str], output: Path) -> list[str]:
@@ -47,7 +47,7 @@ def apply_sweep(run: Path, sweeps: Sequence[str], output: Path) -> list[str]:
     with storage_errors(output):
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise StoreError(f"{output} is there already, and is left as it is: name a new folder")
-    return asyncio.run(_apply(stored, points[0], output))
+    return run_to_end(_apply(stored, points[0], output))
 
 
 async def _apply(run: StoredRun, point: Point, output: Path) -> list[str]:

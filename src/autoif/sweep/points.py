@@ -7,7 +7,6 @@ The stages' own rules judge (`replay.py`), so the figures are those of a run wit
 Answers that a point needs and the run never asked for are counted and left out.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from autoif.runs.store import DATA_SETS, PREFERENCES, REJECTION_SAMPLING, REWARD
 from autoif.sweep.replay import JudgedRun, Replay, StoredVerdicts
 from autoif.sweep.settings import Point, apply_point, find_idle, make_points
 from autoif.sweep.stored import StoredRun, read_stored
+from autoif.together import run_to_end
 
 FIRST_STEP = ("cross_validation", "contrast", "back_translation")
 """Sections that say nothing where a run began with verified instructions."""
@@ -94,12 +94,10 @@ class Sweep(Record):
 def sweep_run(run: Path, sweeps: Sequence[str]) -> Sweep:
     """Return what is left of a run at each point that `KEY=VALUES` make; no model is asked.
 
-    Call it in a thread where an event loop is running.
-
     Raises ConfigError: a setting can't be swept, or has no such value.
     """
     stored = read_stored(run)
-    return asyncio.run(_sweep(stored, check_points(stored, sweeps)))
+    return run_to_end(_sweep(stored, check_points(stored, sweeps)))
 
 
 _SWEEPS: Final[Mapping[str, str]] = {
@@ -136,7 +134,7 @@ def sweep_usual(run: Path) -> UsualSweeps:
         quick += ["scoring.mean=5:10:1"] if config.scoring.enabled else []
     if config.deduplication.behaviour or config.rewards.balanced or config.rewards.reliability:
         quick, slow = [], [*slow, *quick]
-    sweeps = tuple(asyncio.run(_sweep(stored, check_points(stored, [each]))) for each in quick)
+    sweeps = tuple(run_to_end(_sweep(stored, check_points(stored, [each]))) for each in quick)
     return UsualSweeps(sweeps, tuple(slow))
 
 
