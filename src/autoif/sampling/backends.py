@@ -51,7 +51,7 @@ def _open(chosen: Chosen, model: str, settings: SamplingSettings, say: Say) -> A
     if isinstance(chosen, Endpoint):
         from autoif.sampling.endpoint import open_endpoint
 
-        return open_endpoint(chosen, settings, say)
+        return open_endpoint(chosen, settings)
     if chosen == "llama":
         from autoif.sampling.endpoint import open_llama
 
@@ -59,7 +59,7 @@ def _open(chosen: Chosen, model: str, settings: SamplingSettings, say: Say) -> A
     if chosen == "vllm":
         from autoif.sampling.vllm import open_vllm
 
-        return open_vllm(model, settings, say)
+        return open_vllm(model, settings)
     from autoif.sampling.transformers import open_transformers
 
     return open_transformers(model, settings, say)

@@ -65,7 +65,7 @@ class EndpointSampler:
 
 
 @contextmanager
-def open_endpoint(endpoint: Endpoint, settings: SamplingSettings, say: Say) -> Iterator[EndpointSampler]:
+def open_endpoint(endpoint: Endpoint, settings: SamplingSettings) -> Iterator[EndpointSampler]:
     """Connect to an endpoint.
 
     The client's own store is temporary: sampling resumes from the file of samples.
@@ -102,5 +102,5 @@ def open_llama(model: str, settings: SamplingSettings, say: Say) -> Iterator[End
         truncate_sampling=False,
     )
     say(f"{model}: llama.cpp starts")
-    with server, open_endpoint(server.endpoint(Endpoint()), settings, say) as sampler:
+    with server, open_endpoint(server.endpoint(Endpoint()), settings) as sampler:
         yield sampler

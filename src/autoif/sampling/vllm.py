@@ -11,7 +11,6 @@ from typing import Any
 import vllm  # type: ignore[import-not-found]
 
 from autoif.errors import ModelError, first_line
-from autoif.messages import Say
 from autoif.models.requests import Completion
 from autoif.sampling.policy import check_model, encode_prompt, find_turn_end, load_tokenizer, measure_room, read_tokens
 from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
@@ -71,7 +70,7 @@ class VllmSampler:
 
 
 @contextmanager
-def open_vllm(model: str, settings: SamplingSettings, say: Say) -> Iterator[VllmSampler]:
+def open_vllm(model: str, settings: SamplingSettings) -> Iterator[VllmSampler]:
     """Start vLLM on a model folder, or a name on the hub; it is ended, and its memory free, at the end.
 
     Raises:
