@@ -22,6 +22,11 @@ def count_non_text(text: str) -> int:
     return len(_NO_TEXT.findall(text))
 
 
+def is_garbled(text: str) -> bool:
+    """Tell whether more than a tenth of a text is no text."""
+    return count_non_text(text) * 10 > len(text)
+
+
 LATIN = frozenset({"LATIN"})
 WITHOUT_SPACES = frozenset({"CJK", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"})
 """Scripts whose words are not told apart by spaces."""

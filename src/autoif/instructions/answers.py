@@ -16,7 +16,7 @@ from typing import Any
 
 from autoif.instructions.json_reading import FENCE, Effort, FormatRepair, find_json
 from autoif.instructions.source_repair import mend_source
-from autoif.language import count_non_text
+from autoif.language import is_garbled
 from autoif.records import Case, Function
 from autoif.vocabulary import carry
 
@@ -95,7 +95,7 @@ def _unreadable(text: str, complete: bool) -> FormatLoss | None:
         return FormatLoss.EMPTY if complete else FormatLoss.TRUNCATED
     if len(text) > MAX_ANSWER_CHARS:
         return FormatLoss.TOO_LONG
-    return FormatLoss.NOT_TEXT if count_non_text(text) * 10 > len(text) else None
+    return FormatLoss.NOT_TEXT if is_garbled(text) else None
 
 
 def _names_function(value: object) -> bool:

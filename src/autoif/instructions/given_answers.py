@@ -14,7 +14,7 @@ from math import gcd
 from pathlib import Path
 
 from autoif.errors import ConfigError
-from autoif.language import count_non_text
+from autoif.language import is_garbled
 from autoif.models.requests import sampling_seed
 from autoif.reading.lines import make_key
 from autoif.reading.row_files import SourceRow, read_rows
@@ -77,7 +77,7 @@ def read_given_answers(path: Path, max_chars: int) -> GivenAnswers:
     left_out = 0
     for row in read_rows(path, "answers"):
         answer = _read_row(path, row)
-        if _is_answer(answer.response, max_chars):
+        if 0 < len(answer.response) <= max_chars and not is_garbled(answer.response):
             rows[answer] = None
         else:
             left_out += 1
@@ -96,10 +96,6 @@ def _read_row(path: Path, row: SourceRow) -> GivenAnswer:
         f'answers file {path}, {row.place}: no row {{"instruction", "response"}} of texts, there is '
         f"{there[:_SHOWN_CHARS]}"
     )
-
-
-def _is_answer(text: str, max_chars: int) -> bool:
-    return bool(text) and len(text) <= max_chars and count_non_text(text) * 10 <= len(text)
 
 
 def _each_once(texts: Iterable[str]) -> Iterator[str]:

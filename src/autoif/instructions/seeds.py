@@ -17,9 +17,8 @@ from pathlib import Path
 from autoif.decisions import Review, read_review
 from autoif.errors import ConfigError
 from autoif.instructions.deduplication import STAGE
-from autoif.language import count_non_text
 from autoif.messages import list_counts
-from autoif.models.text import holds_token
+from autoif.models.text import is_sound_text
 from autoif.reading.lines import clean_line, is_layout
 from autoif.reading.row_files import SourceRow, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_line
@@ -131,5 +130,5 @@ def _is_blank(row: Mapping[str, object], column: str | None) -> bool:
 def _check(text: str, where: str) -> None:
     if len(text) > MAX_CHARS:
         raise ConfigError(f"{where}: {len(text):,} characters; an instruction has at most {MAX_CHARS}")
-    if count_non_text(text) or "\ufffd" in text or holds_token(text):
+    if not is_sound_text(text):
         raise ConfigError(f"{where}: control or broken characters, or tokens of a chat template; a seed is plain text")

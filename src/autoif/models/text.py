@@ -17,6 +17,8 @@ trainers read it as the end of the turn.
 
 import re
 
+from autoif.language import count_non_text
+
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]{0,100}[ -/]{0,100}[@-~]"
@@ -131,3 +133,8 @@ def _strip_tokens(text: str) -> str:
 def holds_token(text: str) -> bool:
     """Tell whether a text holds a chat template's token, which trainers read as the end or beginning of a turn."""
     return _TOKEN.search(text) is not None
+
+
+def is_sound_text(text: str) -> bool:
+    """Tell whether a text has no such token, and no control or broken character; U+FFFD stands for lost ones."""
+    return not (count_non_text(text) or "\ufffd" in text or holds_token(text))

@@ -20,9 +20,8 @@ from typing import Any
 
 from autoif.benchmark_wordings import is_prompt
 from autoif.errors import ConfigError
-from autoif.language import count_non_text
 from autoif.messages import list_counts
-from autoif.models.text import holds_token
+from autoif.models.text import is_sound_text
 from autoif.queries.sources import read_queries
 from autoif.reading.row_texts import RowText
 from autoif.records import Dropped, Query, Reason
@@ -99,7 +98,7 @@ def _fault(text: str, chars: tuple[int, int], language: str, kept: dict[str, Que
         return Reason.TOO_SHORT
     if len(text) >= chars[1]:
         return Reason.TOO_LONG
-    if count_non_text(text) or "\ufffd" in text or holds_token(text):  # U+FFFD stands for characters that were lost
+    if not is_sound_text(text):
         return Reason.NOT_TEXT
     if text in kept:
         return Reason.DUPLICATE_EXACT

@@ -25,7 +25,7 @@ from typing import Protocol
 from autoif.config import Config
 from autoif.gate import find_fault
 from autoif.judging import compute_pass_rate, judge_async
-from autoif.language import LATIN, count_non_text, count_scripts, has_foreign_script
+from autoif.language import LATIN, count_scripts, has_foreign_script, is_garbled
 from autoif.messages import list_counts
 from autoif.models.requests import Completion, Request, Role, sampling_seed
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict, content_id
@@ -205,7 +205,7 @@ def _fault(completion: Completion, text: str, prompt: Prompt, max_chars: int) ->
         return completion.fault
     if len(text) > max_chars:
         return Reason.TOO_LONG
-    if count_non_text(text) * 10 > len(text):
+    if is_garbled(text):
         return Reason.NOT_TEXT
     if has_foreign_script(text, LATIN | count_scripts(prompt.text).keys()) and not _asks_for_script(prompt.text):
         return Reason.WRONG_LANGUAGE

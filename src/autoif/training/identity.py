@@ -81,16 +81,13 @@ def _identify(model: str, revision: str | None, before: Mapping[str, Any] | None
         return ModelIdentity(model, f"commit {find_folder(model, revision).name}", {})
     known = before.get("files", {}) if before and before.get("name") == model else {}
     try:
-        paths = sorted(path for path in folder.iterdir() if _is_of_model(path))
+        found = (path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.name not in _BESIDE)
+        paths = sorted(path for path in found if path.is_file())
         files = {path.name: _read_file(path, known.get(path.name)) for path in paths}
     except OSError as error:
         raise ModelError(f"{model} can't be read: {error}") from None
     listed = "".join(f"{name} {file.sha256}\n" for name, file in files.items())
     return ModelIdentity(model, f"SHA-256 {hashlib.sha256(listed.encode()).hexdigest()}", files)
-
-
-def _is_of_model(path: Path) -> bool:
-    return path.is_file() and path.suffix in _SUFFIXES and path.name not in _BESIDE
 
 
 def _read_file(path: Path, known: Mapping[str, Any] | None) -> ModelFile:
