@@ -397,4 +397,7 @@ def test_a_locale_without_a_sign_shows_it_escaped(finished, tmp_path):
 def test_a_run_without_a_server_says_which_model_answers(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "xllamacpp", None)  # else it would really run
     said = run_here("run", "recommended", "--set", "models.runtime=llama.cpp", cwd=tmp_path).stderr
-    assert "writer, responder, judge: qwen2.5-coder-1.5b on this machine, by llama.cpp (a server: --base-url and --model)" in said
+    assert (
+        "writer, responder, judge: qwen2.5-coder-1.5b on this machine, by llama.cpp (a server: --base-url and --model)"
+        in said
+    )

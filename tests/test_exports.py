@@ -282,7 +282,7 @@ def refused(*arguments: object) -> str:
 
 def test_it_says_what_it_wrote_and_which_forms_it_could_not(tmp_path):
     done = CliRunner().invoke(cli, ["export", str(GOLDEN / "sft.jsonl"), "--to", "verl", "-o", str(tmp_path)])
-    assert done.stdout == f"{tmp_path / 'sft.parquet'}: 113 rows, SFT\n"
+    assert done.stdout == f"{tmp_path / 'sft.parquet'}: 157 rows, SFT\n"
     assert done.stderr == "no preference form: there are no rows for it\nno RL form: there are no rows for it\n"
     done = CliRunner().invoke(cli, ["export", str(GOLDEN), "--to", "openai", "-o", str(tmp_path)])
     assert done.stderr == "no RL form: openai has none that autoif can write\n"
