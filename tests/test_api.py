@@ -258,7 +258,8 @@ def test_the_completions_say_how_much_was_estimated(recorded):
 
 
 def test_importing_autoif_runs_nothing_and_loads_no_extra():
-    code = "import sys, autoif; print(sorted({'torch', 'datasets', 'ray', 'xllamacpp', 'openvino', 'IPython'} & sys.modules.keys()))"
+    extras = {"torch", "datasets", "ray", "xllamacpp", "openvino", "IPython"}
+    code = f"import sys, autoif; print(sorted({extras} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -82,7 +82,7 @@ def test_every_sample_keeps_to_a_schema(url, samples):
         "additionalProperties": False,
     }
     form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
-    found = texts(ask(url, temperature=0.7, n=samples, max_tokens=80, response_format=form))
+    found = texts(ask(url, temperature=1.0, min_p=0.2, n=samples, max_tokens=80, response_format=form))
     assert len(found) == samples
     for text in found:
         assert {*json.loads(text)} == {"name", "size"}
@@ -135,9 +135,20 @@ def test_what_is_asked_at_the_same_time_is_answered_as_if_alone(url):
 def test_what_cannot_be_answered_is_refused_with_its_reason(url):
     long = [{"role": "user", "content": "word " * CONTEXT}]
     assert is_too_long(refuse(url, messages=long))
-    assert refuse(url, top_k=3) == "unknown field: top_k"
-    assert "temperature" in refuse(url, temperature=0.5, top_p=7.0) or "top_p" in refuse(url, top_p=7.0)
+    assert refuse(url, grammar="root") == "unknown field: grammar"
+    assert "top_p" in refuse(url, temperature=0.5, top_p=7.0)
+    assert "TypeError" in refuse(url, temperature=0.5, top_k="all")
     assert texts(ask(url, temperature=0))  # and it still answers
+
+
+def test_fields_of_sampling_and_of_the_chat_template_are_honoured(url):
+    greedy = texts(ask(url, temperature=0))
+    assert texts(ask(url, temperature=2.0, top_k=1)) == greedy
+    assert (
+        texts(ask(url, temperature=2.0, top_k=-1, min_p=0.99, chat_template_kwargs={"enable_thinking": False}))
+        == greedy
+    )
+    assert len({*texts(ask(url, temperature=2.0, top_k=-1, min_p=0.0, n=4))}) == 4
 
 
 def test_an_answer_stays_within_the_context(url):

@@ -18,7 +18,7 @@ from autoif.messages import Say
 from autoif.models.catalog import GgufFile, find_weights
 from autoif.models.download import ensure_model
 from autoif.models.endpoint import Endpoint
-from autoif.models.runtimes import NAMES, REMEDIES, Runtime, choose_runtime, is_installed
+from autoif.models.runtimes import ADVICE, NAMES, REMEDIES, Runtime, choose_runtime, is_installed
 from autoif.processors import count_cores
 
 _PROCESSES: dict[Runtime, str] = {
@@ -121,10 +121,7 @@ class EmbeddedServer:
         log.seek(0)
         said = log.read().decode("utf-8", "replace").strip().splitlines()
         reason = answer.get("error") or (said[-1] if said else "it ended without a word")
-        raise ModelError(
-            f"{NAMES[self.runtime]} can't load {settings['path']} ({reason}): free memory, or set fewer slots or "
-            "context_tokens"
-        )
+        raise ModelError(f"{NAMES[self.runtime]} can't load {settings['path']} ({reason}): {ADVICE[self.runtime]}")
 
     def _stop(self) -> None:
         if self._process is not None:

@@ -23,13 +23,15 @@ from autoif.models.model_process import serve_while_wanted
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import openvino_genai as ov  # noqa: E402
 
-_FIELDS = {
-    "model", "messages", "prompt", "temperature", "top_p", "seed", "max_tokens", "n", "stop", "response_format",
-    "logprobs", "top_logprobs",
+_SAMPLING = {"top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"}
+"""Fields of drawn samples that OpenVINO knows by the same names."""
+_FIELDS = _SAMPLING | {
+    "model", "messages", "prompt", "temperature", "seed", "max_tokens", "n", "stop", "response_format", "logprobs",
+    "top_logprobs", "chat_template_kwargs",
 }  # fmt: skip
-_DEFAULTS = {"temperature": 1.0, "top_p": 1.0, "seed": 0, "max_tokens": 1 << 30}
-_TOP_K, _MIN_P = 40, 0.05
-"""llama.cpp's, by which a small model errs less."""
+_DEFAULTS = {"temperature": 1.0, "seed": 0, "max_tokens": 1 << 30}
+_TRUNCATED = {"top_k": 40, "min_p": 0.05}
+"""As llama.cpp does it unless it is told otherwise: a small model errs less."""
 _DRAWS = 48
 """OpenVINO tells the probability of the tokens that it takes, and of no others. So the alternatives to a first token
 are found by drawing this many: one with a tenth of the probability is missed once in 150 times."""
@@ -115,7 +117,7 @@ class Server:
         """Load the model; raise RuntimeError if that fails."""
         self._name: str = settings["name"]
         self._most_tokens: int = settings["context_tokens"]
-        self._truncates: bool = settings["truncate_sampling"]
+        self._usual = _DEFAULTS | (_TRUNCATED if settings["truncate_sampling"] else {})
         self._pipeline = Pipeline(settings["path"], settings["threads"])
         self._tokenizer = self._pipeline.tokenizer
         self._pipeline.start()
@@ -131,6 +133,8 @@ class Server:
             return web.json_response(await self._answer(await request.json(), is_chat))
         except Refused as refusal:
             status, said = 400, str(refusal)
+        except (TypeError, ValueError, KeyError) as error:  # a field of another form, from `extra_body`
+            status, said = 400, f"{type(error).__name__}: {error}"
         except RuntimeError as error:
             status, said = 500, _last_line(error)
         return web.json_response({"error": {"message": said, "code": status}}, status=status)
@@ -138,9 +142,9 @@ class Server:
     async def _answer(self, body: dict[str, Any], is_chat: bool) -> dict[str, Any]:
         if unknown := body.keys() - _FIELDS:
             raise Refused(f"unknown field: {min(unknown)}")
-        body = _DEFAULTS | body
+        body = self._usual | body
         try:
-            text = self._tokenizer.apply_chat_template(body["messages"], True) if is_chat else body["prompt"]
+            text = self._write_prompt(body) if is_chat else body["prompt"]
         except RuntimeError as error:
             raise Refused(_last_line(error)) from error
         tokens = self._tokenizer.encode(text, add_special_tokens=not is_chat).input_ids
@@ -155,6 +159,10 @@ class Server:
             "choices": [self._write(number, each, first, is_chat) for number, each in enumerate(found)],
             "usage": {"prompt_tokens": length, "completion_tokens": written, "total_tokens": length + written},
         }
+
+    def _write_prompt(self, body: dict[str, Any]) -> str:
+        more = body.get("chat_template_kwargs", {})
+        return str(self._tokenizer.apply_chat_template(body["messages"], True, extra_context=more))
 
     async def _generate(self, tokens: Any, body: dict[str, Any], most_tokens: int) -> list[Any]:
         """Return as many samples as a request asks for.
@@ -177,10 +185,12 @@ class Server:
         config.rng_seed = body["seed"] + later
         config.do_sample = body["temperature"] > 0
         if config.do_sample:
-            config.temperature, config.top_p = body["temperature"], body["top_p"]
-            if self._truncates:
-                config.top_k, config.min_p = _TOP_K, _MIN_P
-        config.stop_strings = set(body.get("stop", ()))
+            config.temperature = body["temperature"]
+            for name, value in body.items():
+                if name in _SAMPLING and (name, value) != ("top_k", -1):
+                    setattr(config, name, value)
+        stop = body.get("stop", ())
+        config.stop_strings = {stop} if isinstance(stop, str) else {*stop}
         if form := body.get("response_format"):
             schema = json.dumps(form["json_schema"]["schema"])
             config.structured_output_config = ov.StructuredOutputConfig(json_schema=schema)

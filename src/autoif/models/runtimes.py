@@ -18,6 +18,12 @@ REMEDIES: dict[Runtime, str] = {
     "llama.cpp": "pip install 'autoif[embedded]', or set base_url",
     "openvino": "pip install openvino-genai, or --set models.runtime=llama.cpp",
 }
+"""For one that isn't installed …"""
+ADVICE: dict[Runtime, str] = {
+    "llama.cpp": "free memory, or set fewer slots or context_tokens",
+    "openvino": "free memory, or --set models.runtime=llama.cpp",
+}
+"""… and for one that can't load a model."""
 _INSTRUCTIONS = "avx512_vnni"
 """Without these OpenVINO wasn't measured."""
 _MEMORY_SHARE = 5
