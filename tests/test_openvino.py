@@ -82,7 +82,9 @@ def test_every_sample_keeps_to_a_schema(url, samples):
         "additionalProperties": False,
     }
     form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
-    found = texts(ask(url, temperature=1.0, min_p=0.2, n=samples, max_tokens=80, response_format=form))
+    question = 'Give an animal in one line of JSON, such as {"name": "cat", "size": 4}.'
+    fields = {"messages": [{"role": "user", "content": question}], "max_tokens": 80, "min_p": 0.2}
+    found = texts(ask(url, **fields, temperature=1.0, n=samples, response_format=form))
     assert len(found) == samples
     for text in found:
         assert {*json.loads(text)} == {"name", "size"}
