@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -308,6 +309,7 @@ def test_doctor_names_every_layer_and_says_that_it_holds():
     for layer in ("landlock", "seccomp", "rlimits"):
         assert layer in done.output
     assert "NOT ENFORCED" not in done.output
+    assert re.search(r"embedded model: qwen2\.5-coder-1\.5b, which runs in (llama\.cpp|OpenVINO) here", done.output)
 
 
 def test_doctor_knows_every_extra():

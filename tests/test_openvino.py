@@ -18,6 +18,7 @@ from autoif.models.dialect import is_too_long
 from autoif.models.embedded import EmbeddedServer, serve_model
 from autoif.models.endpoint import Endpoint
 from autoif.models.runtimes import choose_runtime
+from support.command import run_here
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not runtimes.is_installed("openvino"), reason="OpenVINO has no wheel for this machine"
@@ -203,3 +204,26 @@ def test_llama_cpp_takes_the_place_of_an_openvino_that_fails_unless_that_was_ask
         serve_model(MODEL, slots=1, runtime="openvino", asked="judge", say=said.append),
     ):
         pass
+
+
+def test_a_run_keeps_the_runtime_that_it_began_with_unless_another_is_named(monkeypatch, tmp_path):
+    few = {
+        "models.all.model": MODEL, "self_instruct.max_instructions": 1, "self_instruct.rewrites_per_seed": 0,
+        "prompts.verification": "quickstart", "verification.vocabulary": "false", "verification.max_tokens": 32,
+        "verification.functions_per_instruction": 1, "verification.max_functions": 1,
+    }  # fmt: skip
+    given = [f"{name}={value}" for name, value in few.items()]
+    (tmp_path / "seeds.txt").write_text("Use no commas.\n")
+
+    def run(*more: str) -> str:
+        sets = [part for each in (*given, *more) for part in ("--set", each)]
+        run_here(
+            "run", "quickstart", "--seeds", "seeds.txt", "--until", "instructions", "-o", "run", *sets, cwd=tmp_path
+        )
+        return json.loads((tmp_path / "run" / "run.json").read_text())["runtime"]
+
+    describe_machine(monkeypatch, tmp_path, flags="avx2")
+    assert run() == "llama.cpp"
+    describe_machine(monkeypatch, tmp_path)
+    assert run() == "llama.cpp"
+    assert run("models.runtime=openvino") == "openvino"

@@ -6,6 +6,9 @@ from importlib.util import find_spec
 from rich.console import Console
 from rich.markup import escape
 
+from autoif.models.catalog import find_model
+from autoif.models.endpoint import Endpoint
+from autoif.models.runtimes import NAMES, choose_runtime
 from autoif.processors import count_cores
 from autoif.report.terminal import make_table, print_line
 from autoif.sandbox import inspect_layers, inspect_monty
@@ -43,5 +46,7 @@ def show_machine(console: Console) -> bool:
     for extra, package in _EXTRAS.items():
         state = "installed" if find_spec(package) else f"not installed: pip install 'autoif[{extra}]'"
         print_line(f"extra {extra}: {state}", console)
+    model = find_model(Endpoint().model)
+    print_line(f"embedded model: {model.name}, which runs in {NAMES[choose_runtime(model)]} here", console)
     print_line(f"cores: {count_cores()}, python {sys.version.split()[0]}", console)
     return contained
