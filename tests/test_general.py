@@ -219,7 +219,9 @@ def evaluate_by_lm_eval(small: Path, place: Path, config: dict, parts: dict[str,
     files = {name: str(place / f"{name}.jsonl") for name in parts}
     local = {"dataset_path": "json", "dataset_name": None, "tag": None}
     local |= {"dataset_kwargs": {"data_files": files, "cache_dir": str(place / "cache")}}
-    with redirect_stderr(StringIO()):
+    # lm-eval adds a report of the machine, for which it asks pip what is installed: most of a second.
+    with redirect_stderr(StringIO()), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
         lm = HFLM(pretrained=str(small / "model"), device="cpu", dtype="float32", batch_size=4)
         results = simple_evaluate(
             lm,

@@ -1,6 +1,5 @@
 """Random programs and random bytes at the real sandbox: one legal outcome a text, and the worker lives on."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -30,7 +29,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture(scope="module")
 def workers(sandbox: Sandbox) -> set[Path]:
     """The processes that must be there after each example as they were before it."""
-    return {Path(f"/proc/{pid}") for pid in list_children(os.getpid())}
+    return {Path(f"/proc/{pid}") for pid in list_children()}
 
 
 async def check(sandbox: Sandbox, workers: set[Path], source: str, inputs: list[str]) -> list[Outcome]:
