@@ -1,20 +1,24 @@
 """The embedded model in OpenVINO: what its server answers, beside llama.cpp's, and when it is chosen."""
 
+import http.client
 import json
 import math
+import os
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from autoif.errors import ModelError
 from autoif.models import embedded, runtimes
 from autoif.models.catalog import GgufFile, find_model
-from autoif.models.dialect import is_too_long
+from autoif.models.dialect import Dialect, is_too_long, narrow
 from autoif.models.embedded import EmbeddedServer, serve_model
 from autoif.models.endpoint import Endpoint
 from autoif.models.runtimes import choose_runtime
@@ -140,8 +144,109 @@ def test_what_cannot_be_answered_is_refused_with_its_reason(url):
     assert is_too_long(refuse(url, messages=long))
     assert refuse(url, grammar="root") == "unknown field: grammar"
     assert "top_p" in refuse(url, temperature=0.5, top_p=7.0)
-    assert "TypeError" in refuse(url, temperature=0.5, top_k="all")
     assert texts(ask(url, temperature=0))  # and it still answers
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"top_k": "all"}, {"seed": -1}, {"seed": 1 << 64}, {"seed": "1"}, {"temperature": "hot"}, {"max_tokens": "12"},
+        {"max_tokens": -1}, {"n": "2"}, {"n": -1}, {"stop": 5}, {"stop": [5]}, {"messages": "hello"}, {"messages": []},
+        {"messages": [{"role": "user"}]}, {"messages": [{"role": "user", "content": "\ud800"}]}, {"prompt": ["a", "b"]},
+        {"prompt": ""}, {"prompt": "\ud800"}, {"response_format": "json"}, {"response_format": {"type": "regex"}},
+        {"chat_template_kwargs": "none"},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_field_of_another_form_is_refused_by_its_name(url, field):
+    [name] = field
+    path = "/completions" if name == "prompt" else "/chat/completions"
+    assert refuse(url, path=path, **{"temperature": 0.5} | field).startswith(name)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"5", b"hello", b"[" * 100_000], ids=lambda body: repr(body[:5]))
+def test_a_body_that_is_no_object_is_refused(url, body):
+    request = urllib.request.Request(f"{url}/chat/completions", body, {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(request, timeout=60)
+    with raised.value as answer:
+        assert answer.code == 400
+        assert "JSON" in json.load(answer)["error"]["message"]
+
+
+def test_a_field_that_is_null_is_none(url):
+    assert texts(ask(url, temperature=0, n=None, stop=None, top_p=None, response_format=None, seed=None)) == texts(
+        ask(url, temperature=0)
+    )
+
+
+def test_json_of_any_form_can_be_asked_for(url):
+    [text] = texts(ask(url, temperature=0, max_tokens=5, response_format={"type": "json_object"}))
+    assert text.startswith("{")
+    assert texts(ask(url, temperature=0, response_format={"type": "text"})) == texts(ask(url, temperature=0))
+
+
+def test_a_request_that_makes_openvino_fail_harms_no_other(url):
+    def read(schema: dict[str, Any] | None) -> str:
+        if schema is None:
+            return texts(ask(url, temperature=0, max_tokens=40))[0][:10]  # what runs beside it may tip later words
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        return refuse(url, response_format=form)
+
+    alone = read(None)
+    with ThreadPoolExecutor(3) as pool:
+        first, refusal, second = pool.map(read, [None, {"type": "nonsense"}, None])
+    assert refusal.startswith("the JSON schema can't be kept to (Unsupported type")
+    assert first == second == alone == read(None)
+
+
+def test_more_samples_than_openvino_writes_together_are_asked_for_in_several_requests(url):
+    complaint = refuse(url, n=300)
+    assert complaint == "n must be at most 256"
+    narrowed = narrow(Dialect(), {"n": 300}, complaint)
+    assert narrowed is not None
+    assert narrowed.dialect.samples_per_request == 150
+    assert len(texts(ask(url, n=150, temperature=1.0, max_tokens=2))) == 150
+
+
+def test_samples_that_do_not_fit_into_the_memory_are_refused_not_cut(monkeypatch, tmp_path):
+    (tmp_path / "autoif_small_cache.py").write_text(
+        "import autoif.models.openvino_process as process\n"
+        "class Scheduler(process.ov.SchedulerConfig):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.num_kv_blocks = 16  # of 32 tokens\n"
+        "process.ov.SchedulerConfig = Scheduler\n"
+        "process.serve_while_wanted(process.serve)\n"
+    )
+    monkeypatch.setitem(embedded._PROCESSES, "openvino", "autoif_small_cache")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    long = {"prompt": "word " * 600, "path": "/completions"}
+    with EmbeddedServer(MODEL, slots=4, context_tokens=1000, threads=1, runtime="openvino") as server:
+        small = server.endpoint(Endpoint()).base_url
+        story = [{"role": "user", "content": "Tell a long story."}]
+        complaint = refuse(small, messages=story, n=8, max_tokens=150, min_p=0.0, top_k=-1, temperature=1.0)
+        assert complaint.startswith("n must be less than 8")
+        narrowed = narrow(Dialect(), {"n": 8}, complaint)
+        assert narrowed is not None
+        assert narrowed.dialect.samples_per_request == 4
+        assert is_too_long(refuse(small, **long))
+        assert len(texts(ask(small, n=2, temperature=1.0))) == 2
+
+
+def test_nothing_is_written_for_one_who_has_gone_away(url):
+    long = HELLO | {"n": 50, "max_tokens": 40, "temperature": 2.0, "top_k": -1, "min_p": 0.0}
+    start = time.monotonic()
+    ask(url, **long)
+    whole = time.monotonic() - start
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port)
+    connection.request("POST", f"{address.path}/chat/completions", json.dumps(long))
+    time.sleep(whole / 10)
+    connection.close()
+    start = time.monotonic()
+    ask(url)
+    assert time.monotonic() - start < whole / 2
 
 
 def test_fields_of_sampling_and_of_the_chat_template_are_honoured(url):

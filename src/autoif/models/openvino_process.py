@@ -9,9 +9,11 @@ import asyncio
 import json
 import os
 import queue
+import re
 import sys
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,25 +31,65 @@ _FIELDS = _SAMPLING | {
     "model", "messages", "prompt", "temperature", "seed", "max_tokens", "n", "stop", "response_format", "logprobs",
     "top_logprobs", "chat_template_kwargs",
 }  # fmt: skip
+_FORMS: dict[str, type | tuple[type, ...]] = {
+    "messages": list, "prompt": str, "temperature": (int, float), "seed": int, "max_tokens": int, "n": int,
+    "stop": (str, list), "response_format": dict, "chat_template_kwargs": dict,
+}  # fmt: skip
+"""What is looked into here; OpenVINO looks into the others itself."""
 _DEFAULTS = {"temperature": 1.0, "seed": 0, "max_tokens": 1 << 30}
 _TRUNCATED = {"top_k": 40, "min_p": 0.05}
 """As llama.cpp does it unless it is told otherwise: a small model errs less."""
 _DRAWS = 48
 """OpenVINO tells the probability of the tokens that it takes, and of no others. So the alternatives to a first token
 are found by drawing this many: one with a tenth of the probability is missed once in 150 times."""
+_MOST_SAMPLES = 256
+"""Of a request: OpenVINO would end more than this after their first token, and say nothing."""
 _CACHE_GB = 1
 """Of what was read and written: 70,000 tokens of a model of 1.5B. Beginnings of earlier prompts stay while there is
 room."""
 _MAX_BODY_BYTES = 1 << 24
 
 
+_PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
+_FAILURES = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, MemoryError)
+"""As which OpenVINO's exceptions come."""
+
+
 class Refused(Exception):
     """A request that can't be answered as it is; the text says why."""
 
 
-def _last_line(error: RuntimeError) -> str:
+class Ignored(Exception):
+    """A prompt whose samples are more than OpenVINO writes together, or don't fit into its memory together."""
+
+
+def _last_line(error: Exception) -> str:
     """Return what OpenVINO says after the places in its source."""
-    return str(error).strip().splitlines()[-1]
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return _PLACE.sub("", said[-1])
+
+
+def _read_body(text: str) -> dict[str, Any]:
+    """Return the fields of a request that have a value. Raises Refused: names what is of another form."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"no JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Refused("the body is no JSON object")
+    if unknown := body.keys() - _FIELDS:
+        raise Refused(f"unknown field: {min(unknown)}")
+    for name, value in body.items():
+        if value is not None and not isinstance(value, _FORMS.get(name, object)):
+            raise Refused(f"{name}: {json.dumps(value)[:80]} is of another form than it takes")
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _set(config: ov.GenerationConfig, name: str, value: Any, asked_as: str = "") -> None:
+    try:
+        setattr(config, name, value)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"{asked_as or name}: {str(value)[:80]} is of another form than it takes") from error
 
 
 @dataclass
@@ -61,6 +103,13 @@ class Job:
     """Becomes the samples; OpenVINO's package doesn't name their type."""
     handle: Any = None
 
+    def end(self, result: list[Any] | Exception) -> None:
+        with suppress(InvalidStateError):  # whoever asked has gone away
+            if isinstance(result, Exception):
+                self.done.set_exception(result)
+            else:
+                self.done.set_result(result)
+
 
 class Pipeline(threading.Thread):
     """OpenVINO's pipeline in a thread of its own, which lives as long as the process."""
@@ -68,15 +117,21 @@ class Pipeline(threading.Thread):
     def __init__(self, path: str, threads: int) -> None:
         """Load the model; raise RuntimeError if that fails."""
         super().__init__(daemon=True)
-        scheduler = ov.SchedulerConfig()
-        scheduler.cache_size = _CACHE_GB
-        scheduler.enable_prefix_caching = True
-        self._pipeline = ov.ContinuousBatchingPipeline(path, scheduler, "CPU", {"INFERENCE_NUM_THREADS": threads})
+        self._path, self._threads = path, threads
         self._jobs = queue.SimpleQueue[Job]()
+        self._suspects = list[Job]()
+        """Those that were in a step that failed: each goes alone, so that it fails for none but itself."""
+        self._count = 0
+        self._pipeline = self._load()
         self.tokenizer = self._pipeline.get_tokenizer()
 
     async def generate(self, tokens: Any, config: ov.GenerationConfig) -> list[Any]:
-        """Return the samples of a prompt. Raises RuntimeError: OpenVINO can't make them."""
+        """Return the samples of a prompt.
+
+        Raises:
+            RuntimeError: OpenVINO can't make them.
+            Ignored: it can't make as many.
+        """
         job = Job(tokens, config)
         self._jobs.put(job)
         return await asyncio.wrap_future(job.done)
@@ -87,27 +142,57 @@ class Pipeline(threading.Thread):
         finally:
             os._exit(1)  # nobody would be answered any more
 
+    def _load(self) -> ov.ContinuousBatchingPipeline:
+        scheduler = ov.SchedulerConfig()
+        scheduler.cache_size = _CACHE_GB
+        scheduler.enable_prefix_caching = True
+        return ov.ContinuousBatchingPipeline(self._path, scheduler, "CPU", {"INFERENCE_NUM_THREADS": self._threads})
+
     def _work(self) -> None:
-        running, count = list[Job](), 0
+        running = list[Job]()
         while True:
-            while not running or not self._jobs.empty():
-                job, count = self._jobs.get(), count + 1
-                try:
-                    job.handle = self._pipeline.add_request(count, job.tokens, job.config)
-                    running.append(job)
-                except RuntimeError as error:
-                    job.done.set_exception(error)
+            running += self._take(not running)
             try:
                 self._pipeline.step()
-            except RuntimeError as error:
-                for job in running:
+            except _FAILURES as error:
+                self._recover(running, error)
+                running = []
+            for job in running:
+                if job.done.cancelled():
                     job.handle.cancel()
-                    job.done.set_exception(error)
-                running.clear()
-            ended = [job for job in running if job.handle.get_status() != ov.GenerationStatus.RUNNING]
-            for job in ended:
-                job.done.set_result(job.handle.read_all())
-                running.remove(job)
+                elif (status := job.handle.get_status()) != ov.GenerationStatus.RUNNING:
+                    job.end(Ignored() if status == ov.GenerationStatus.IGNORED else job.handle.read_all())
+            running = [job for job in running if not job.done.done()]
+
+    def _take(self, is_idle: bool) -> list[Job]:
+        """Begin, and return, the jobs that may join those that run; with nothing to do wait for one."""
+        if self._suspects:
+            return [job for job in [self._suspects.pop(0)] if self._add(job)] if is_idle else []
+        taken = list[Job]()
+        while (is_idle and not taken) or not self._jobs.empty():
+            if self._add(job := self._jobs.get()):
+                taken.append(job)
+        return taken
+
+    def _add(self, job: Job) -> bool:
+        self._count += 1
+        if not job.done.cancelled():
+            try:
+                job.handle = self._pipeline.add_request(self._count, job.tokens, job.config)
+            except _FAILURES as error:
+                job.end(error)
+        return not job.done.done()
+
+    def _recover(self, running: list[Job], error: Exception) -> None:
+        """Begin anew after a step that failed: the pipeline would fail at the same request in every later one."""
+        if len(running) == 1:
+            running[0].end(error)
+        else:
+            self._suspects += running
+        for job in running:
+            job.handle = None
+        del self._pipeline  # before another one takes as much memory
+        self._pipeline = self._load()
 
 
 class Server:
@@ -130,24 +215,24 @@ class Server:
 
     async def _respond(self, request: web.Request, *, is_chat: bool) -> web.Response:
         try:
-            return web.json_response(await self._answer(await request.json(), is_chat))
+            body = _read_body((await request.read()).decode("utf-8", "replace"))
+            return web.json_response(await self._answer(body, is_chat))
         except Refused as refusal:
             status, said = 400, str(refusal)
-        except (TypeError, ValueError, KeyError) as error:  # a field of another form, from `extra_body`
-            status, said = 400, f"{type(error).__name__}: {error}"
-        except RuntimeError as error:
+        except _FAILURES as error:
             status, said = 500, _last_line(error)
         return web.json_response({"error": {"message": said, "code": status}}, status=status)
 
     async def _answer(self, body: dict[str, Any], is_chat: bool) -> dict[str, Any]:
-        if unknown := body.keys() - _FIELDS:
-            raise Refused(f"unknown field: {min(unknown)}")
         body = self._usual | body
+        asked = "messages" if is_chat else "prompt"
+        if not body.get(asked):
+            raise Refused(f"{asked}: there is nothing to answer")
         try:
-            text = self._write_prompt(body) if is_chat else body["prompt"]
-        except RuntimeError as error:
-            raise Refused(_last_line(error)) from error
-        tokens = self._tokenizer.encode(text, add_special_tokens=not is_chat).input_ids
+            text = self._write_prompt(body) if is_chat else body[asked]
+            tokens = self._tokenizer.encode(text, add_special_tokens=not is_chat).input_ids
+        except (RuntimeError, TypeError, ValueError) as error:  # a template's own words, or text that is none
+            raise Refused(f"{asked} can't be read: {_last_line(error)}") from error
         length = tokens.shape[1]
         if length >= self._most_tokens:
             raise Refused(f"the prompt's {length} tokens exceed the context length of {self._most_tokens}")
@@ -161,6 +246,9 @@ class Server:
         }
 
     def _write_prompt(self, body: dict[str, Any]) -> str:
+        for turn in body["messages"]:
+            if not isinstance(turn, dict) or not all(isinstance(turn.get(name), str) for name in ("role", "content")):
+                raise Refused(f"messages: {json.dumps(turn)[:80]} is no role with a text")
         more = body.get("chat_template_kwargs", {})
         return str(self._tokenizer.apply_chat_template(body["messages"], True, extra_context=more))
 
@@ -171,34 +259,57 @@ class Server:
         its own, after one that reads the prompt for all of them.
         """
         samples = body.get("n", 1)
-        if samples == 1 or "response_format" not in body:
-            return await self._pipeline.generate(tokens, self._configure(body, most_tokens, samples))
-        await self._pipeline.generate(tokens, self._configure(body, 1))
-        configs = [self._configure(body, most_tokens, 1, later=number) for number in range(samples)]
-        return [found for [found] in await asyncio.gather(*(self._pipeline.generate(tokens, each) for each in configs))]
+        try:
+            if samples == 1 or not self._read_schema(body):
+                return await self._pipeline.generate(tokens, self._configure(body, most_tokens, samples))
+            await self._pipeline.generate(tokens, self._configure(body, 1))
+            configs = [self._configure(body, most_tokens, 1, later=number) for number in range(samples)]
+            found = await asyncio.gather(*(self._pipeline.generate(tokens, each) for each in configs))
+            return [sample for [sample] in found]
+        except Ignored:
+            if samples > 1:
+                raise Refused(f"n must be less than {samples}: so many don't fit into {_CACHE_GB} GB") from None
+            raise Refused(f"the prompt is too long: with its answer it exceeds {_CACHE_GB} GB") from None
+        except RuntimeError as error:
+            if schema := self._read_schema(body):
+                raise Refused(f"the JSON schema can't be kept to ({_last_line(error)}): {schema[:200]}") from error
+            raise
 
     def _configure(
         self, body: dict[str, Any], most_tokens: int, samples: int = 1, later: int = 0
     ) -> ov.GenerationConfig:
         config = ov.GenerationConfig()
-        config.max_new_tokens, config.num_return_sequences = most_tokens, samples
-        config.rng_seed = body["seed"] + later
+        if samples > _MOST_SAMPLES:
+            raise Refused(f"n must be at most {_MOST_SAMPLES}")
+        _set(config, "max_new_tokens", most_tokens, "max_tokens")
+        _set(config, "num_return_sequences", samples, "n")
+        _set(config, "rng_seed", body["seed"] + later, "seed")
         config.do_sample = body["temperature"] > 0
         if config.do_sample:
-            config.temperature = body["temperature"]
+            _set(config, "temperature", body["temperature"])
             for name, value in body.items():
                 if name in _SAMPLING and (name, value) != ("top_k", -1):
-                    setattr(config, name, value)
+                    _set(config, name, value)
         stop = body.get("stop", ())
-        config.stop_strings = {stop} if isinstance(stop, str) else {*stop}
-        if form := body.get("response_format"):
-            schema = json.dumps(form["json_schema"]["schema"])
+        _set(config, "stop_strings", {stop} if isinstance(stop, str) else {*stop}, "stop")
+        if schema := self._read_schema(body):
             config.structured_output_config = ov.StructuredOutputConfig(json_schema=schema)
         try:
             config.validate()
         except RuntimeError as error:
             raise Refused(_last_line(error)) from error
         return config
+
+    def _read_schema(self, body: dict[str, Any]) -> str:
+        """Return the JSON schema that an answer must keep to; "" if it may be any text."""
+        match form := body.get("response_format", {"type": "text"}):
+            case {"type": "text"}:
+                return ""
+            case {"type": "json_object"}:
+                return '{"type": "object"}'
+            case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
+                return json.dumps(schema)
+        raise Refused(f"response_format: {json.dumps(form)[:80]} is of another form than it takes")
 
     async def _draw(self, tokens: Any, seed: int) -> list[tuple[str, float]]:
         """Return the likeliest first tokens of an answer with the logarithms of their probabilities, best first."""
@@ -225,9 +336,13 @@ async def _listen(server: Server, url: "Future[str]") -> None:
     application = web.Application(client_max_size=_MAX_BODY_BYTES)
     application.router.add_post("/v1/chat/completions", server.chat)
     application.router.add_post("/v1/completions", server.complete)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True)  # nobody waits: nobody writes
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+    except OSError as error:
+        url.set_exception(RuntimeError(str(error)))
+        return
     url.set_result(f"http://127.0.0.1:{runner.addresses[0][1]}")
     await asyncio.Event().wait()
 
