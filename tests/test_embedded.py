@@ -1,5 +1,6 @@
 """The embedded server: what it becomes to the client, what it leaves behind, and what it says when it can't start."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -12,8 +13,11 @@ import pytest
 
 from autoif.errors import ModelError
 from autoif.models import embedded
+from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Request
+from autoif.models.stored_answers import StoredAnswers
 
 MODEL = "smollm2-135m"
 
@@ -104,3 +108,23 @@ def test_a_server_that_dies_on_the_way_is_named_with_its_last_words(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(ModelError, match=r"llama\.cpp can't load .* \(out of luck\)"), EmbeddedServer(MODEL):
         pass
+
+
+def test_a_model_whose_process_is_gone_is_not_waited_for(tmp_path: Path) -> None:
+    async def ask(server: EmbeddedServer) -> None:
+        endpoint = server.endpoint(Endpoint())
+        async with (
+            StoredAnswers(tmp_path / "answers.sqlite") as answers,
+            ChatClient({"writer": endpoint}, answers) as client,
+        ):
+            assert server._process is not None
+            server._process.kill()
+            await client.sample(Request(role="writer", stage="test", messages=(("user", "Hello"),), max_tokens=8))
+
+    start = time.monotonic()
+    with (
+        EmbeddedServer(MODEL, slots=1, context_tokens=256, threads=1) as server,
+        pytest.raises(ModelError, match=r"llama\.cpp ended while it served smollm2-135m \(SIGKILL\): free memory"),
+    ):
+        asyncio.run(ask(server))
+    assert time.monotonic() - start < 30

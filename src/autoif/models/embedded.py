@@ -6,6 +6,7 @@ with 16); a cache that all slots share would cost a fifth of the speed.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,17 @@ _PROMPT_CACHE_MB = 256
 """For the beginnings of prompts whose slot has gone to another prompt."""
 _TIMEOUT_S = 3600.0
 """A request may wait until all slots have got through those before it."""
+_END_S = 2.0
+"""How long a process that accepts no connection may take to be gone: a large one gives its memory back first."""
+_RUNNING: dict[str, "EmbeddedServer"] = {}
+"""Those that this process has started and not stopped, by their address."""
+
+
+def explain_end(base_url: str) -> str | None:
+    """Return why nobody listens any more at the address of an embedded model: then nobody ever will. None for any other
+    address, and for a model that runs."""
+    server = _RUNNING.get(base_url)
+    return server.explain_end() if server else None
 
 
 class EmbeddedServer:
@@ -57,6 +69,7 @@ class EmbeddedServer:
         self._truncate_sampling = truncate_sampling
         self.runtime: Runtime = runtime
         self._process: subprocess.Popen[str] | None = None
+        self._log: IO[bytes] | None = None
         self._url = ""
 
     def __enter__(self) -> Self:
@@ -74,12 +87,13 @@ class EmbeddedServer:
             "prompt_cache_mb": _PROMPT_CACHE_MB,
             "truncate_sampling": self._truncate_sampling,
         }
-        with tempfile.TemporaryFile() as log:
-            try:
-                self._url = self._start(settings, log)
-            except BaseException:
-                self._stop()
-                raise
+        self._log = tempfile.TemporaryFile()
+        try:
+            self._url = f"{self._start(settings, self._log)}/v1"
+        except BaseException:
+            self._stop()
+            raise
+        _RUNNING[self._url] = self
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,7 +105,7 @@ class EmbeddedServer:
             raise ModelError(f"the embedded model {self._model.name} is not running: start it before it is asked")
         return base.model_copy(
             update={
-                "base_url": f"{self._url}/v1",
+                "base_url": self._url,
                 "model": self._model.name,
                 "revision": self._model.revision,
                 "api_key_env": "",
@@ -118,17 +132,38 @@ class EmbeddedServer:
         answer = json.loads(process.stdout.readline() or "{}")
         if "url" in answer:
             return str(answer["url"])
-        log.seek(0)
-        said = log.read().decode("utf-8", "replace").strip().splitlines()
-        reason = answer.get("error") or (said[-1] if said else "it ended without a word")
+        reason = answer.get("error") or self._read_last_words() or "it ended without a word"
         raise ModelError(f"{NAMES[self.runtime]} can't load {settings['path']} ({reason}): {ADVICE[self.runtime]}")
 
+    def explain_end(self) -> str | None:
+        """Return how the process ended, and what to do; None if it runs."""
+        assert self._process is not None
+        try:
+            status = self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            return None
+        how = signal.Signals(-status).name if status < 0 else self._read_last_words() or f"status {status}"
+        return (
+            f"{NAMES[self.runtime]} ended while it served {self._model.name} ({how}): {ADVICE[self.runtime]}; then "
+            "run the same command again"
+        )
+
+    def _read_last_words(self) -> str:
+        assert self._log is not None
+        self._log.seek(0)
+        said = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        return said[-1] if said else ""
+
     def _stop(self) -> None:
+        _RUNNING.pop(self._url, None)
         if self._process is not None:
             # Nothing to save, and a gentler way would wait for open requests.
             self._process.kill()
             self._process.communicate()
             self._process = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from autoif.errors import ModelError
 from autoif.messages import Say
 from autoif.models.bodies import ENCODINGS, LARGE_BYTES, MAX_BODY_BYTES, UnreadableBody, read_body, read_content
 from autoif.models.complaints import ComplaintKind, guess_status, is_about_request, is_missing_model
+from autoif.models.embedded import explain_end
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
 from autoif.models.replies import (
@@ -178,6 +179,8 @@ class Transport:
             async with self._session.post(self._endpoint.url(path), data=data, allow_redirects=False) as response:
                 content = self._strike(await read_content(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if ended := await asyncio.to_thread(explain_end, self.url):
+                raise ModelError(ended) from error
             raise NoConnection(f"no connection ({self.shown(str(error))})", self._explain_connection(error)) from error
         except TimeoutError as error:
             what = f"no answer within timeout_s = {self._endpoint.timeout_s:g} s"
