@@ -12,8 +12,11 @@ import pytest
 
 import autoif
 from autoif.api import PlanOptions
+from autoif.config import Config
+from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache
 from autoif.report.ending import describe_ending
+from autoif.runs import manifest
 from support.processes import model_server
 
 ROOT = Path(__file__).parent.parent
@@ -296,3 +299,19 @@ def test_a_folder_of_another_version_that_is_refused_stays_as_it_is(recorded, tm
     with pytest.raises(autoif.StoreError, match="made with other settings"):
         autoif.run("quickstart", output=run, recorded=True, progress=False, set={"scoring.samples": 2})
     assert {path: path.read_bytes() for path in run.rglob("*.jsonl")} == before
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"runtime": "foo"},
+        {"runtime": ["openvino"]},
+        {"identity": {"sandbox.backend": "cpython", "back_translation.nli": 5}},
+    ],
+    ids=repr,
+)
+def test_what_a_run_folder_recorded_of_an_auto_is_read_as_the_setting_is(record):
+    with pytest.raises(
+        StoreError, match=r"run\.json says (runtime|nli) = .*: correct it there, or choose another --output"
+    ):
+        manifest.settle(Config(), record)

@@ -14,9 +14,11 @@ import pytest
 from autoif.errors import ModelError
 from autoif.models import embedded
 from autoif.models.client import ChatClient
+from autoif.models.download import ensure_model
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Request
+from autoif.models.runtimes import Runtime, is_installed
 from autoif.models.stored_answers import StoredAnswers
 
 MODEL = "smollm2-135m"
@@ -95,6 +97,21 @@ def test_a_file_that_llama_cpp_cannot_load_is_named(monkeypatch: pytest.MonkeyPa
     with (
         pytest.raises(ModelError, match=r"llama\.cpp can't load .*broken\.gguf .*: free memory"),
         EmbeddedServer(MODEL),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("runtime", ["llama.cpp", "openvino"])
+def test_a_file_of_ones_own_that_is_cut_is_named_with_what_to_look_at(tmp_path: Path, runtime: Runtime) -> None:
+    if not is_installed(runtime):
+        pytest.skip("OpenVINO has no wheel for this machine")
+    with ensure_model(MODEL).open("rb") as whole:
+        (tmp_path / "cut.gguf").write_bytes(whole.read(3_000_000))
+    with (
+        pytest.raises(
+            ModelError, match=r"can't load .*cut\.gguf \((?!None|it ended).+\): see that the file is whole, "
+        ),
+        EmbeddedServer(str(tmp_path / "cut.gguf"), runtime=runtime),
     ):
         pass
 

@@ -132,27 +132,34 @@ class EmbeddedServer:
         answer = json.loads(process.stdout.readline() or "{}")
         if "url" in answer:
             return str(answer["url"])
-        reason = answer.get("error") or self._read_last_words() or "it ended without a word"
-        raise ModelError(f"{NAMES[self.runtime]} can't load {settings['path']} ({reason}): {ADVICE[self.runtime]}")
+        said = str(answer.get("error", "")).splitlines()  # OpenVINO's begins with the places in its source
+        reason = said[-1] if said else self._read_end(process)
+        check = "see that the file is whole, " if isinstance(self._model, GgufFile) else ""
+        raise ModelError(
+            f"{NAMES[self.runtime]} can't load {settings['path']} ({reason}): {check}{ADVICE[self.runtime]}"
+        )
 
     def explain_end(self) -> str | None:
         """Return how the process ended, and what to do; None if it runs."""
         assert self._process is not None
-        try:
-            status = self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            return None
-        how = signal.Signals(-status).name if status < 0 else self._read_last_words() or f"status {status}"
-        return (
+        how = self._read_end(self._process)
+        return how and (
             f"{NAMES[self.runtime]} ended while it served {self._model.name} ({how}): {ADVICE[self.runtime]}; then "
             "run the same command again"
         )
 
-    def _read_last_words(self) -> str:
+    def _read_end(self, process: subprocess.Popen[str]) -> str | None:
+        """Return the signal that ended a process, or its last words; None if it runs."""
+        try:
+            status = process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            return None
+        if status < 0:
+            return signal.Signals(-status).name
         assert self._log is not None
         self._log.seek(0)
         said = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        return said[-1] if said else ""
+        return said[-1] if said else f"it ended with status {status}"
 
     def _stop(self) -> None:
         _RUNNING.pop(self._url, None)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from autoif.config import Config, identity
 from autoif.errors import StoreError
@@ -17,6 +17,7 @@ from autoif.messages import list_differences
 from autoif.models.nli import choose_nli
 from autoif.runs.store import FORMAT
 
+Kept = TypeVar("Kept", bound=BaseModel)
 _OF_MACHINES = {"sandbox.backend", "back_translation.nli"}
 """Settings that the machine decides where they are left to it."""
 _QUERIES = "inputs.queries"
@@ -38,18 +39,33 @@ def settle(config: Config, earlier: Mapping[str, JsonValue]) -> Config:
     """Return the config with each "auto" that shapes results settled: as the folder recorded it, else for this machine.
 
     A run keeps what it started with, on whatever machine it goes on.
+
+    Raises:
+        StoreError: what is recorded is no such value.
     """
     recorded = read_identity(earlier)
     sandbox, translation = config.sandbox, config.back_translation
     if sandbox.backend == "auto" and recorded:
-        sandbox = sandbox.model_copy(update={"backend": recorded.get("sandbox.backend", "auto")})
+        sandbox = _keep(sandbox, "backend", recorded.get("sandbox.backend", "auto"))
     if translation.nli == "auto":
         nli = recorded.get("back_translation.nli", choose_nli())
-        translation = translation.model_copy(update={"nli": nli})
+        translation = _keep(translation, "nli", nli)
     models, runtime = config.models, earlier.get("runtime")
     if models.runtime == "auto" and runtime:
-        models = models.model_copy(update={"runtime": runtime})
+        models = _keep(models, "runtime", runtime)
     return config.model_copy(update={"sandbox": sandbox, "back_translation": translation, "models": models})
+
+
+def _keep(settings: Kept, name: str, value: JsonValue) -> Kept:
+    """Return the settings with one that run.json names."""
+    form: Any = type(settings).model_fields[name].annotation
+    try:
+        return settings.model_copy(update={name: TypeAdapter(form).validate_python(value)})
+    except ValidationError as error:
+        what = error.errors()[0]["msg"]
+        raise StoreError(
+            f"run.json says {name} = {json.dumps(value)} ({what}): correct it there, or choose another --output"
+        ) from error
 
 
 def settle_backend(config: Config, backend: str) -> Config:
