@@ -311,7 +311,5 @@ def test_a_folder_of_another_version_that_is_refused_stays_as_it_is(recorded, tm
     ids=repr,
 )
 def test_what_a_run_folder_recorded_of_an_auto_is_read_as_the_setting_is(record):
-    with pytest.raises(
-        StoreError, match=r"run\.json says (runtime|nli) = .*: correct it there, or choose "
-    ):
+    with pytest.raises(StoreError, match=r"run\.json says (runtime|nli) = .*: correct it there, or choose "):
         manifest.settle(Config(), record)
