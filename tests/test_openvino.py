@@ -4,6 +4,8 @@ import http.client
 import json
 import math
 import os
+import shutil
+import subprocess
 import sys
 import time
 import urllib.error
@@ -346,3 +348,16 @@ def test_a_run_keeps_the_runtime_that_it_began_with_unless_another_is_named(monk
     describe_machine(monkeypatch, tmp_path)
     assert run() == "llama.cpp"
     assert run("models.runtime=openvino") == "openvino"
+
+
+def test_a_model_that_may_only_be_read_is_left_to_llama_cpp(monkeypatch, tmp_path):
+    path = tmp_path / "read_only.gguf"
+    shutil.copy(str(shutil.which("sleep")), path)
+    monkeypatch.setattr(embedded, "ensure_model", lambda name: path)
+    with subprocess.Popen([path, "60"]) as running:  # nobody may write a program that runs, not even root
+        with (
+            pytest.raises(ModelError, match=r"OpenVINO can't load .*, as it opens it for writing \(.*busy"),
+            EmbeddedServer(MODEL, runtime="openvino"),
+        ):
+            pass
+        running.kill()

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import IO, Literal, Self
 
 from autoif.errors import ModelError
@@ -78,6 +79,8 @@ class EmbeddedServer:
             raise ModelError(f"the embedded model needs {NAMES[self.runtime]}: {REMEDIES[self.runtime]}")
         model = self._model
         path = model.path if isinstance(model, GgufFile) else ensure_model(model.name)
+        if self.runtime == "openvino":
+            _check_that_it_can_be_written(path)
         settings: dict[str, str | int] = {
             "path": str(path),
             "name": self._model.name,
@@ -171,6 +174,17 @@ class EmbeddedServer:
         if self._log is not None:
             self._log.close()
             self._log = None
+
+
+def _check_that_it_can_be_written(path: Path) -> None:
+    """Raise `ModelError` for a file that OpenVINO can't open: it opens models for writing, and never writes."""
+    try:
+        path.open("r+b").close()
+    except OSError as error:
+        raise ModelError(
+            f"OpenVINO can't load {path}, as it opens it for writing ({error.strerror}): give yourself that right, or "
+            "--set models.runtime=llama.cpp"
+        ) from error
 
 
 @contextmanager
