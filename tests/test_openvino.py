@@ -217,18 +217,44 @@ def test_more_samples_than_openvino_writes_together_are_asked_for_in_several_req
     assert len(texts(ask(url, n=150, temperature=1.0, max_tokens=2))) == 150
 
 
+def change_process(monkeypatch, tmp_path, code: str) -> None:
+    """Have OpenVINO's process run this before it starts."""
+    ends = ("import autoif.models.openvino_process as process\n", "process.serve_while_wanted(process.serve)\n")
+    (tmp_path / "autoif_changed_process.py").write_text(code.join(ends))
+    monkeypatch.setitem(embedded._PROCESSES, "openvino", "autoif_changed_process")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+
+def test_a_process_that_cannot_go_on_says_why(monkeypatch, tmp_path):
+    change_process(
+        monkeypatch,
+        tmp_path,
+        "load, loaded = process.Pipeline._load, []\n"
+        "def load_once(self):\n"
+        "    if loaded:\n"
+        "        raise RuntimeError('no memory for another')\n"
+        "    loaded.append(self)\n"
+        "    return load(self)\n"
+        "process.Pipeline._load = load_once\n",
+    )
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "nonsense"}}}
+    with EmbeddedServer(MODEL, slots=1, context_tokens=CONTEXT, threads=1, runtime="openvino") as server:
+        assert server.explain_end() is None
+        with pytest.raises((OSError, http.client.HTTPException)):
+            ask(server.endpoint(Endpoint()).base_url, response_format=form)
+        assert "smollm2-135m (RuntimeError: no memory for another): free memory" in str(server.explain_end())
+
+
 def test_samples_that_do_not_fit_into_the_memory_are_refused_not_cut(monkeypatch, tmp_path):
-    (tmp_path / "autoif_small_cache.py").write_text(
-        "import autoif.models.openvino_process as process\n"
+    change_process(
+        monkeypatch,
+        tmp_path,
         "class Scheduler(process.ov.SchedulerConfig):\n"
         "    def __init__(self):\n"
         "        super().__init__()\n"
         "        self.num_kv_blocks = 16  # of 32 tokens\n"
-        "process.ov.SchedulerConfig = Scheduler\n"
-        "process.serve_while_wanted(process.serve)\n"
+        "process.ov.SchedulerConfig = Scheduler\n",
     )
-    monkeypatch.setitem(embedded._PROCESSES, "openvino", "autoif_small_cache")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     long = {"prompt": "word " * 600, "path": "/completions"}
     with EmbeddedServer(MODEL, slots=4, context_tokens=1000, threads=1, runtime="openvino") as server:
         small = server.endpoint(Endpoint()).base_url

@@ -12,6 +12,7 @@ import queue
 import re
 import sys
 import threading
+import traceback
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -140,6 +141,7 @@ class Pipeline(threading.Thread):
         try:
             self._work()
         finally:
+            traceback.print_exc()  # its last line is told to the user
             os._exit(1)  # nobody would be answered any more
 
     def _load(self) -> ov.ContinuousBatchingPipeline:
