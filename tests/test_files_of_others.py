@@ -42,6 +42,7 @@ OTHER_PARSERS = {
     "planning/yields.py": "ours",
     "models/embedded.py": "what a process of ours says",
     "models/model_process.py": "what a process of ours says",
+    "models/openvino_process.py": "requests of ours",
     "datasets/exports/verifiers.py": "the file beside the module that it was written with",
     "contamination/constraint_trials.py": "ours",
     "evaluation/general/definitions.py": "log-likelihoods that the sampler wrote",

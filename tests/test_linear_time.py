@@ -205,6 +205,7 @@ NOT_OF_MODELS = {
     "evaluation/followbench/recorded.py": "questions that the benchmark wrote",
     "models/catalog.py": "names of files",
     "models/endpoint.py": "addresses and names of variables",
+    "models/openvino_process.py": "a complaint of OpenVINO's",
     "models/recording.py": "a request's key",
     "page/build.py": "its own template",
     "page/elements.py": "a character",
