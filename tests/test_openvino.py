@@ -119,9 +119,8 @@ def test_alternatives_to_the_first_token_have_the_models_own_probabilities(url, 
     counts = Counter(each["message"]["content"] if chat else each["text"] for each in drawn)
     assert 0.8 < sum(ours.values()) <= 1.001 or len(ours) > 10
     for token, share in ours.items():
-        if share > 0.1 and not token.startswith(
-            "<|"
-        ):  # a special one has no text; three standard deviations; top-k and min-p leave it a little more
+        if share > 0.1 and not token.startswith("<|"):  # a special one has no text
+            # Three standard deviations, and what top-k and min-p take from others.
             assert counts[token] / 60 == pytest.approx(share, abs=0.2)
     theirs = read(llama_url)
     likeliest = max(theirs, key=theirs.__getitem__)
@@ -141,10 +140,8 @@ def test_what_is_asked_at_the_same_time_is_answered_as_if_alone(url):
     alone = [texts(ask(url, messages=each, temperature=0)) for each in questions]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda each: texts(ask(url, messages=each, temperature=0)), questions))
-    assert (
-        sum(one == other for one, other in zip(alone, together, strict=True)) >= 5
-    )  # sums in another order may tip one
-    assert {len(each) for each in together} == {1}
+    same = [one[:20] == other[:20] for [one], [other] in zip(alone, together, strict=True)]
+    assert sum(same) >= 5  # sums in another order may tip one
 
 
 def test_what_cannot_be_answered_is_refused_with_its_reason(url):
