@@ -24,7 +24,7 @@ from autoif.models.catalog import GgufFile, find_model
 from autoif.models.dialect import Dialect, is_too_long, narrow
 from autoif.models.embedded import EmbeddedServer, serve_model
 from autoif.models.endpoint import Endpoint
-from autoif.models.runtimes import choose_runtime
+from autoif.models.runtimes import RUNTIMES, choose_runtime
 from support.command import run_here
 
 pytestmark = pytest.mark.skipif(
@@ -218,7 +218,7 @@ def change_process(monkeypatch, tmp_path, code: str) -> None:
     """Have OpenVINO's process run this before it starts."""
     ends = ("import autoif.models.openvino_process as process\n", "process.serve_while_wanted(process.serve)\n")
     (tmp_path / "autoif_changed_process.py").write_text(code.join(ends))
-    monkeypatch.setitem(embedded._PROCESSES, "openvino", "autoif_changed_process")
+    monkeypatch.setitem(RUNTIMES, "openvino", RUNTIMES["openvino"]._replace(process="autoif_changed_process"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
 
@@ -335,7 +335,7 @@ def test_llama_cpp_takes_the_place_of_an_openvino_that_fails_unless_that_was_ask
     describe_machine(monkeypatch, tmp_path)
     broken = tmp_path / "autoif_broken_process.py"
     broken.write_text("raise SystemExit('out of luck')")
-    monkeypatch.setitem(embedded._PROCESSES, "openvino", "autoif_broken_process")
+    monkeypatch.setitem(RUNTIMES, "openvino", RUNTIMES["openvino"]._replace(process="autoif_broken_process"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     said: list[str] = []
     with serve_model(MODEL, slots=1, runtime="auto", asked="judge", say=said.append) as server:

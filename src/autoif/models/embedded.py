@@ -20,13 +20,9 @@ from autoif.messages import Say
 from autoif.models.catalog import GgufFile, find_weights
 from autoif.models.download import ensure_model
 from autoif.models.endpoint import Endpoint
-from autoif.models.runtimes import ADVICE, NAMES, REMEDIES, Runtime, choose_runtime, is_installed
+from autoif.models.runtimes import RUNTIMES, Runtime, choose_runtime, is_installed
 from autoif.processors import count_cores
 
-_PROCESSES: dict[Runtime, str] = {
-    "llama.cpp": "autoif.models.llama_process",
-    "openvino": "autoif.models.openvino_process",
-}
 _PROMPT_CACHE_MB = 256
 """For the beginnings of prompts whose slot has gone to another prompt."""
 _TIMEOUT_S = 3600.0
@@ -69,6 +65,7 @@ class EmbeddedServer:
         self._threads = threads or count_cores()
         self._truncate_sampling = truncate_sampling
         self.runtime: Runtime = runtime
+        self._about = RUNTIMES[runtime]
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[bytes] | None = None
         self._url = ""
@@ -76,7 +73,7 @@ class EmbeddedServer:
     def __enter__(self) -> Self:
         """Fetch the model if it isn't there, and start the server; raise `ModelError` if either fails."""
         if not is_installed(self.runtime):
-            raise ModelError(f"the embedded model needs {NAMES[self.runtime]}: {REMEDIES[self.runtime]}")
+            raise ModelError(f"the embedded model needs {self._about.name}: {self._about.where_missing}")
         model = self._model
         path = model.path if isinstance(model, GgufFile) else ensure_model(model.name)
         if self.runtime == "openvino":
@@ -120,7 +117,7 @@ class EmbeddedServer:
 
     def _start(self, settings: dict[str, str | int], log: IO[bytes]) -> str:
         self._process = process = subprocess.Popen(
-            [sys.executable, "-m", _PROCESSES[self.runtime]],
+            [sys.executable, "-m", self._about.process],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -139,7 +136,7 @@ class EmbeddedServer:
         reason = said[-1] if said else self._read_end(process)
         check = "see that the file is whole, " if isinstance(self._model, GgufFile) else ""
         raise ModelError(
-            f"{NAMES[self.runtime]} can't load {settings['path']} ({reason}): {check}{ADVICE[self.runtime]}"
+            f"{self._about.name} can't load {settings['path']} ({reason}): {check}{self._about.where_failing}"
         )
 
     def explain_end(self) -> str | None:
@@ -147,7 +144,7 @@ class EmbeddedServer:
         assert self._process is not None
         how = self._read_end(self._process)
         return how and (
-            f"{NAMES[self.runtime]} ended while it served {self._model.name} ({how}): {ADVICE[self.runtime]}; then "
+            f"{self._about.name} ended while it served {self._model.name} ({how}): {self._about.where_failing}; then "
             "run the same command again"
         )
 
@@ -199,7 +196,7 @@ def serve_model(
         ModelError: there is no such model, it can't be fetched, or it can't be loaded.
     """
     chosen = choose_runtime(find_weights(model)) if runtime == "auto" else runtime
-    say(f"{asked}: {model} on this machine, by {NAMES[chosen]} (a server: --base-url and --model)")
+    say(f"{asked}: {model} on this machine, by {RUNTIMES[chosen].name} (a server: --base-url and --model)")
     with ExitStack() as stack:
         server = EmbeddedServer(model, slots=slots, runtime=chosen)
         try:

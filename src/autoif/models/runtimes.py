@@ -7,23 +7,42 @@ processor it reads 96).
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from autoif.models.catalog import GgufFile, Model
 
 Runtime = Literal["llama.cpp", "openvino"]
-NAMES: dict[Runtime, str] = {"llama.cpp": "llama.cpp", "openvino": "OpenVINO"}
-PACKAGES: dict[Runtime, str] = {"llama.cpp": "xllamacpp", "openvino": "openvino_genai"}
-REMEDIES: dict[Runtime, str] = {
-    "llama.cpp": "pip install 'autoif[embedded]', or set base_url",
-    "openvino": "pip install openvino-genai, or --set models.runtime=llama.cpp",
+
+
+class About(NamedTuple):
+    """What is to be known of a runtime."""
+
+    name: str
+    """For people."""
+    package: str
+    process: str
+    """The module that serves a model with it."""
+    where_missing: str
+    where_failing: str
+    """What to do where it isn't installed, and where it can't load a model or ends."""
+
+
+RUNTIMES: dict[Runtime, About] = {
+    "llama.cpp": About(
+        "llama.cpp",
+        "xllamacpp",
+        "autoif.models.llama_process",
+        "pip install 'autoif[embedded]', or set base_url",
+        "free memory, or set fewer slots or context_tokens",
+    ),
+    "openvino": About(
+        "OpenVINO",
+        "openvino_genai",
+        "autoif.models.openvino_process",
+        "pip install openvino-genai, or --set models.runtime=llama.cpp",
+        "free memory, or --set models.runtime=llama.cpp",
+    ),
 }
-"""For one that isn't installed …"""
-ADVICE: dict[Runtime, str] = {
-    "llama.cpp": "free memory, or set fewer slots or context_tokens",
-    "openvino": "free memory, or --set models.runtime=llama.cpp",
-}
-"""… and for one that can't load a model."""
 _INSTRUCTIONS = "avx512_vnni"
 """Without these OpenVINO wasn't measured."""
 _MEMORY_SHARE = 5
@@ -32,16 +51,15 @@ _CPU, _MEMORY, _GROUP = Path("/proc/cpuinfo"), Path("/proc/meminfo"), Path("/sys
 
 
 def is_installed(runtime: Runtime) -> bool:
-    return find_spec(PACKAGES[runtime]) is not None
+    return find_spec(RUNTIMES[runtime].package) is not None
 
 
 def choose_runtime(model: GgufFile | Model) -> Runtime:
     """Return the quicker one of those that surely run a model here. Of files that users bring nobody knows that."""
-    has_instructions = _INSTRUCTIONS in _read(_CPU).split()
     if (
         isinstance(model, Model)
         and is_installed("openvino")
-        and has_instructions
+        and _INSTRUCTIONS in _read(_CPU).split()
         and _find_free_memory() > _MEMORY_SHARE * model.bytes
     ):
         return "openvino"

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from autoif.models.catalog import find_model
 from autoif.models.endpoint import Endpoint
-from autoif.models.runtimes import NAMES, choose_runtime
+from autoif.models.runtimes import RUNTIMES, choose_runtime
 from autoif.processors import count_cores
 from autoif.report.terminal import make_table, print_line
 from autoif.sandbox import inspect_layers, inspect_monty
@@ -47,6 +47,6 @@ def show_machine(console: Console) -> bool:
         state = "installed" if find_spec(package) else f"not installed: pip install 'autoif[{extra}]'"
         print_line(f"extra {extra}: {state}", console)
     model = find_model(Endpoint().model)
-    print_line(f"embedded model: {model.name}, which runs in {NAMES[choose_runtime(model)]} here", console)
+    print_line(f"embedded model: {model.name}, which runs in {RUNTIMES[choose_runtime(model)].name} here", console)
     print_line(f"cores: {count_cores()}, python {sys.version.split()[0]}", console)
     return contained
