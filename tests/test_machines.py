@@ -1,6 +1,7 @@
 """Shells, terminals, disks and paths unlike ours: a command says what is wrong in one line, and loses nothing."""
 
 import contextlib
+import itertools
 import json
 import os
 import pickle
@@ -15,7 +16,7 @@ import autoif
 from autoif.api import place_run
 from autoif.errors import StoreError
 from autoif.report.terminal import make_table
-from autoif.runs import run_folder
+from autoif.runs.events import Events
 from autoif.runs.run_folder import RunFolder
 from support.command import autoif_here, fails_here, run_here
 from support.habit_runs import ROWS, Runner
@@ -228,19 +229,45 @@ def test_settings_of_another_form_are_refused_with_the_forms_there_are(given):
         autoif.plan("quickstart", set=given)
 
 
-def test_a_folder_that_is_moved_just_as_a_file_is_begun_gets_nothing_in_its_place(tmp_path, monkeypatch):
-    folder, begin = tmp_path / "run", run_folder.new_file
+_WRITES = {
+    "rows": lambda run: run.write_rows("instructions.jsonl", [{"id": "new"}]),
+    "rows of a stage": lambda run: run.write_rows("02_verification/kept-0000.jsonl", [{"id": "new"}]),
+    "manifest": lambda run: run.write_manifest({"status": "complete"}),
+    "event": lambda run: Events(run).add("shard", step="queries", index=1),
+    "results discarded": lambda run: run.discard_results(),
+    "nothing but the end": lambda run: None,
+}
 
-    def move_and_begin(*args, **options):
-        folder.rename(tmp_path / "moved")
-        folder.mkdir()
-        return begin(*args, **options)
 
-    with RunFolder(folder) as run:
-        monkeypatch.setattr(run_folder, "new_file", move_and_begin)
-        with pytest.raises(StoreError, match="was moved, deleted or replaced"):
-            run.write_rows("02_verification/shard-0000.jsonl", [])
-    assert [*folder.iterdir()] == []
+@pytest.mark.parametrize("write", _WRITES.values(), ids=_WRITES)
+def test_a_folder_that_is_moved_at_any_moment_of_a_write_gets_nothing_in_its_place(tmp_path, write):
+    left, moves = 0, list[Path]()
+
+    def move(event: str, args: tuple[object, ...]) -> None:
+        nonlocal left
+        if left and event in {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir"}:
+            left -= 1
+            if not left:
+                moves.append(folder.rename(folder.with_name("moved")))
+                shutil.copytree(mine, folder)
+
+    sys.addaudithook(move)  # it is called before each of these, and stays for good, with nothing left to do
+    for moment in itertools.count(1):
+        mine, folder = (tmp_path / f"{moment}" / each for each in ("mine", "run"))
+        for place, text in ((folder, "old"), (mine, "mine")):
+            with RunFolder(place) as run:
+                run.write_rows("instructions.jsonl", [{"id": text}])
+                run.write_rows("queries.jsonl", [{"id": text}])
+                run.write_manifest({"status": text})
+        before = {each.name: each.read_bytes() for each in mine.iterdir()}
+        with contextlib.suppress(StoreError), RunFolder(folder) as run:
+            left = moment
+            write(run)
+        if left:
+            break
+        assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+    left = 0
+    assert len(moves) == moment - 1 >= 1
 
 
 def test_a_run_whose_folder_is_moved_stops_and_writes_nothing_in_its_place(tmp_path):

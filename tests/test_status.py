@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,7 @@ from autoif.report.status import read_status
 from autoif.runs import events
 from autoif.runs.claims import Holder
 from autoif.runs.events import Events, read_last, recording_events
+from autoif.runs.run_folder import RunFolder
 from support.command import fails_here, run_here
 from support.processes import fork_autoif, model_server
 
@@ -69,6 +71,12 @@ def write_began(folder, holder, ago_s):
         file.write(json.dumps(line) + "\n")
 
 
+@contextmanager
+def recording_here(path, counts=None):
+    with RunFolder(path) as folder, recording_events(noted := Events(folder), lambda: counts or {}):
+        yield noted
+
+
 @pytest.mark.parametrize(("ago_s", "state"), [(100, "running"), (140, "interrupted")])
 def test_a_process_of_another_machine_counts_as_gone_after_two_minutes_of_silence(run, ago_s, state):
     write_began(run, Holder("node7", 1), ago_s)
@@ -76,7 +84,7 @@ def test_a_process_of_another_machine_counts_as_gone_after_two_minutes_of_silenc
 
 
 def test_what_stopped_a_run_is_told_and_nothing_of_it_reaches_the_terminal_as_a_command(run):
-    with pytest.raises(BudgetExhausted), recording_events(Events(run), dict):
+    with pytest.raises(BudgetExhausted), recording_here(run):
         raise BudgetExhausted("the budget is \x1b[31mspent")
     assert read_status(run).state == "failed"
     shown = run_here("status", run, cwd=run).stdout
@@ -85,7 +93,7 @@ def test_what_stopped_a_run_is_told_and_nothing_of_it_reaches_the_terminal_as_a_
 
 
 def test_ctrl_c_is_an_interruption(run):
-    with pytest.raises(KeyboardInterrupt), recording_events(Events(run), dict):
+    with pytest.raises(KeyboardInterrupt), recording_here(run):
         raise KeyboardInterrupt
     found = read_status(run)
     assert (found.state, found.error) == ("interrupted", "")
@@ -93,8 +101,7 @@ def test_ctrl_c_is_an_interruption(run):
 
 def test_a_torn_last_event_and_a_long_file_are_read(run, monkeypatch):
     monkeypatch.setattr(events, "_TAIL_BYTES", 2000)
-    noted = Events(run)
-    with recording_events(noted, dict):
+    with recording_here(run) as noted:
         for index in range(50):
             noted.add("shard", step="queries", index=index)
         noted.add("progress", stages={"07_scoring": {"entered": 9, "kept": 5, "dropped": 4}}, usage={"requests": 3})
@@ -111,8 +118,9 @@ def test_a_torn_last_event_and_a_long_file_are_read(run, monkeypatch):
 
 def test_a_long_file_of_events_that_lost_its_begin_is_read(run, monkeypatch):
     monkeypatch.setattr(events, "_TAIL_BYTES", 200)
-    for index in range(50):
-        Events(run).add("shard", step="queries", index=index)
+    with RunFolder(run) as folder:
+        for index in range(50):
+            Events(folder).add("shard", step="queries", index=index)
     assert read_last(run).holder is None and read_last(run).seen
 
 
@@ -124,7 +132,7 @@ def test_a_run_in_slices_sums_what_they_have_done(run):
         folder = run / "slices" / f"{number:03d}-of-003"
         write_manifest(folder, "complete", slice={"number": number, "total": 3, "until": "queries"})
         counts = {"stages": {"02_verification": {"entered": 2, "kept": 1, "dropped": 1}}, "usage": {"requests": 4}}
-        with recording_events(Events(folder), lambda counts=counts: counts):
+        with recording_here(folder, counts):
             pass
     found = read_status(run)
     assert found.slices == {"complete": 2, "not begun": 1}

@@ -83,8 +83,8 @@ def test_who_was_overtaken_leaves_the_manifest_and_the_events_of_the_other_as_th
     (tmp_path / "slices").mkdir()
     record = {"identity": {}, "seconds": 0.0}
     options = RunOptions(tmp_path, turn=1)
-    events = Events(tmp_path, lambda: options.is_overtaken)
     with RunFolder(tmp_path) as folder:
+        events = Events(folder, lambda: options.is_overtaken)
         for status in ("interrupted", "complete"):
             counted = _accounting(folder, folder.completions, record, {}, options)
             with pytest.raises(StoreError), recording_events(events, dict), counted:

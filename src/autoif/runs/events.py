@@ -22,6 +22,7 @@ from pydantic import JsonValue
 from autoif.errors import AutoIFError, StoreError
 from autoif.reading.json_text import parse_json
 from autoif.runs.claims import Holder
+from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import EVENTS, is_usage, reading_errors
 from autoif.runs.whole_files import storage_errors
 
@@ -36,9 +37,9 @@ Snapshot = Callable[[], dict[str, JsonValue]]
 class Events:
     """Adds lines to a run's events. May be used from any thread."""
 
-    def __init__(self, folder: Path, is_overtaken: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, folder: RunFolder, is_overtaken: Callable[[], bool] = lambda: False) -> None:
         """Where `is_overtaken` tells that another process has the run by now, nothing is added to what it says."""
-        self._path = folder / EVENTS
+        self._folder = folder
         self._is_overtaken = is_overtaken
         self._lock = threading.Lock()
 
@@ -46,8 +47,8 @@ class Events:
         if self._is_overtaken():
             return
         line = json.dumps({"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **more})
-        with self._lock, storage_errors(self._path), self._path.open("ab", buffering=0) as file:
-            file.write(line.encode("ascii") + b"\n")
+        with self._lock, storage_errors(self._folder.path / EVENTS):
+            self._folder.append(EVENTS, line + "\n")
 
 
 @contextmanager

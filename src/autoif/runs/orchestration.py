@@ -119,7 +119,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             for line in await _warn_of_budget(config, options, inputs.planned):
                 progress.say(line)
         _gather_answers(folder, cache, completions, options, record)
-        events = Events(folder.path, lambda: options.is_overtaken or folder.is_moved)
+        events = Events(folder, lambda: options.is_overtaken)
         stack.enter_context(recording_events(events, lambda: progress.snapshot(cache.total())))
         record["sandbox"], times = enforced, manifest.read_times(earlier)
         stack.enter_context(_accounting(folder, completions, record, times, options))

@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
@@ -36,7 +36,7 @@ from autoif.runs.store import (
     reading_errors,
     shard_number,
 )
-from autoif.runs.whole_files import PACKED, NewFile, digest_file, new_file, replace_file, storage_errors, to_line
+from autoif.runs.whole_files import PACKED, NewFile, digest_file, new_file, storage_errors, to_line
 
 Row = TypeVar("Row", bound=BaseModel)
 Rows = Iterable[BaseModel | Mapping[str, JsonValue]]
@@ -81,6 +81,10 @@ class RunFolder:
         self._claimed = claimed
         self._elsewhere = elsewhere
         self._lock: IO[str] | None = None
+        self._here = path
+        """A path by which the folder is written to. It leads to the folder itself, wherever that is moved, and never to
+        what stands in its place by then."""
+        self._open = ExitStack()
         self._digests: dict[str, str] = {}
         self._counts: dict[str, FileCount] = {}
         self.moved: dict[str, str] = {}
@@ -90,19 +94,20 @@ class RunFolder:
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             refuse_links(self.path)
-            self._lock = (self.path / _LOCK).open("a+", encoding="utf-8")
+            self._here = self._follow()
+            self._lock = self._open.enter_context((self.path / _LOCK).open("a+", encoding="utf-8"))
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
-            self._lock.close()
+            self._open.close()
             raise StoreError(
                 f"{self.path} is in use by another process (pid {holder}): wait for it, or choose another --output"
             ) from None
         except OSError as error:
             if not self._claimed:
-                self._lock.close()
+                self._open.close()
                 raise StoreError(
                     f"the disk of {self.path} keeps no locks ({error.strerror}): use --shards 1/1, which needs none"
                 ) from None
@@ -110,7 +115,7 @@ class RunFolder:
             with storage_errors(self.path):
                 os.ftruncate(self._lock.fileno(), 0)
                 os.write(self._lock.fileno(), str(os.getpid()).encode())  # no buffer: nothing is left for close()
-                for cut in itertools.chain(self.path.glob(".*.tmp"), self.path.glob("[0-9][0-9]_*/.*.tmp")):
+                for cut in itertools.chain(self._here.glob(".*.tmp"), self._here.glob("[0-9][0-9]_*/.*.tmp")):
                     cut.unlink()  # what a kill has left of a file
                 self._digests = read_digests(self.path)
                 found = read_counts(self.path)
@@ -121,17 +126,20 @@ class RunFolder:
                         self._elsewhere.note(count)
                 self._rewrite_notes()
         except BaseException:
-            self._lock.close()
+            self._open.close()
             raise
         return self
 
     def __exit__(self, *exc: object) -> None:
-        assert self._lock
-        try:
+        with self._open:
             if exc[0] is None and not self.is_moved:
                 self._rewrite_notes()
-        finally:
-            self._lock.close()
+
+    def _follow(self) -> Path:
+        descriptor = os.open(self.path, os.O_RDONLY)
+        self._open.callback(os.close, descriptor)
+        here = Path(f"/proc/self/fd/{descriptor}")
+        return here if here.is_dir() else self.path  # not every system has such paths
 
     @property
     def is_moved(self) -> bool:
@@ -161,29 +169,34 @@ class RunFolder:
 
     def write_manifest(self, manifest: Mapping[str, JsonValue]) -> None:
         """Replace run.json; it has no digest, as it changes while the run goes on."""
-        self.check_place()
-        replace_file(self.path / MANIFEST, [json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"])
+        self._replace(MANIFEST, [json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"])
+
+    def _replace(self, name: str, lines: Iterable[str]) -> None:
+        """Write a file that has no digest."""
+        with self._begin_file(name, before=lambda path, digest: None) as file:
+            for line in lines:
+                file.add(line)
 
     def discard_results(self) -> None:
         """Delete all that this program wrote and can make again from the completions, and nothing else."""
         self.check_place()
         with storage_errors(self.path):
             for name in self._digests:
-                self._set_aside(self.path / name)
-                (self.path / name).unlink(missing_ok=True)
-            for shard in filter(lambda path: SHARD_NAME.fullmatch(path.name), self.path.glob("[0-9][0-9]_*/*")):
+                self._set_aside(self._here / name)
+                (self._here / name).unlink(missing_ok=True)
+            for shard in filter(lambda path: SHARD_NAME.fullmatch(path.name), self._here.glob("[0-9][0-9]_*/*")):
                 shard.unlink()
-            for stage in self.path.glob("[0-9][0-9]_*"):
+            for stage in self._here.glob("[0-9][0-9]_*"):
                 if not any(stage.iterdir()):
                     stage.rmdir()
             for notes in (DIGESTS, COUNTS):
-                (self.path / notes).unlink(missing_ok=True)
+                (self._here / notes).unlink(missing_ok=True)
         self._digests.clear()
         self._counts.clear()
 
     def _set_aside(self, path: Path, digest: str = "") -> None:
         """Give a file another name if it is neither what was written last nor of this digest, which comes now."""
-        name = str(path.relative_to(self.path))
+        name = str(path.relative_to(self._here))
         if not path.exists() or _digest(path) in {digest, self._digests.get(name)}:
             return
         numbers = itertools.count(1)
@@ -237,47 +250,43 @@ class RunFolder:
         self, name: str, made_of: str, *, pack: bool = False
     ) -> Iterator[Callable[[BaseModel | Mapping[str, JsonValue]], None]]:
         count = FileCount(file=name, made_of=made_of)
-        with self._begin_file(name, pack=pack) as file:
+        with self._begin_file(name, pack=pack, before=self._set_aside) as file:
 
             def add(row: BaseModel | Mapping[str, JsonValue]) -> None:
                 file.add(to_line(row))
                 count.add(row)
 
             yield add
-        self._note(count.of(str(file.path.relative_to(self.path)), file.digest))
+        self._note(count.of(str(file.path.relative_to(self._here)), file.digest))
 
     @contextmanager
-    def _begin_file(self, name: str, *, pack: bool = False) -> Iterator[NewFile]:
-        """Yield a file to write to. Raises StoreError: the run's folder was moved, and nothing is left in its place.
-
-        It may be moved between the look at its place and the making of a stage's folder, so there is another look.
-        """
+    def _begin_file(self, name: str, *, pack: bool = False, before: Callable[[Path, str], None]) -> Iterator[NewFile]:
+        """Yield a file to write to. Raises StoreError: the disk refuses it, or the run's folder was moved."""
         self.check_place()
-        path = self.path / name
         try:
-            with new_file(path, pack=pack, before=self._set_aside) as file:
-                self.check_place()
+            with new_file(self._here / name, pack=pack, before=before, shown=self.path / name) as file:
                 yield file
         except StoreError:
-            if self.is_moved and path.parent != self.path:
-                with suppress(OSError):  # it goes only if it is empty
-                    path.parent.rmdir()
+            self.check_place()
             raise
 
     def _note(self, count: FileCount) -> None:
         self.check_place()
         name = count.file
         with storage_errors(self.path):
-            with (self.path / DIGESTS).open("a", encoding="utf-8") as sums:
-                sums.write(digest_line(name, count.sha256))
-            with (self.path / COUNTS).open("a", encoding="utf-8") as counts:
-                counts.write(count.to_line())
+            self.append(DIGESTS, digest_line(name, count.sha256))
+            self.append(COUNTS, count.to_line())
             self._digests[name], self._counts[name] = count.sha256, count
             other = name.removesuffix(PACKED) if name.endswith(PACKED) else name + PACKED
             if self._digests.pop(other, None):
-                (self.path / other).unlink(missing_ok=True)
+                (self._here / other).unlink(missing_ok=True)
         if self._elsewhere:
             self._elsewhere.note(count)
+
+    def append(self, name: str, line: str) -> None:
+        """Add a line to a file of the folder. May be called from any thread. Raises OSError."""
+        with (self._here / name).open("ab", buffering=0) as file:  # one write: no line comes into the midst of another
+            file.write(line.encode("utf-8"))
 
     def copy(self, count: FileCount, source: Path) -> None:
         """Take a file of another run folder over, unless it is here already, or is not as it was noted there."""
@@ -286,7 +295,7 @@ class RunFolder:
         with reading_errors(source):
             content = source.read_bytes()
         if hashlib.sha256(content).hexdigest() == count.sha256:
-            with self._begin_file(count.file) as file:
+            with self._begin_file(count.file, before=self._set_aside) as file:
                 file.add(content)
             self._note(count)
 
@@ -367,8 +376,8 @@ class RunFolder:
     def _rewrite_notes(self) -> None:
         """Leave each file's digest and counts once, and no line that a kill has cut."""
         if self._digests:
-            replace_file(self.path / DIGESTS, (digest_line(name, digest) for name, digest in self._digests.items()))
-            replace_file(self.path / COUNTS, (each.to_line() for each in self._counts.values()))
+            self._replace(DIGESTS, (digest_line(name, digest) for name, digest in self._digests.items()))
+            self._replace(COUNTS, (each.to_line() for each in self._counts.values()))
 
 
 def _shard_name(stage: str, kind: str, index: int) -> str:

@@ -153,10 +153,14 @@ class NewFile:
 
 @contextmanager
 def new_file(
-    path: Path, *, pack: bool = False, before: Callable[[Path, str], None] = lambda path, digest: None
+    path: Path,
+    *,
+    pack: bool = False,
+    before: Callable[[Path, str], None] = lambda path, digest: None,
+    shown: Path | None = None,
 ) -> Iterator[NewFile]:
-    """Yield a file to write to, which takes its place when the block ends well."""
-    with storage_errors(path):
+    """Yield a file to write to, which takes its place when the block ends well; errors name it as it is `shown`."""
+    with storage_errors(shown or path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(NewFile(path, pack=pack)) as file:
             yield file
