@@ -22,11 +22,11 @@ from typing import Any
 
 import aiohttp
 
-from autoif.engines.local import collecting_seldom
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Request
 from autoif.models.stored_answers import StoredAnswers
+from autoif.together import collecting_seldom
 from stub_server import running_stub
 
 LATENCY_S = 0.2
@@ -83,9 +83,9 @@ async def measure_client(url: str, calls: int) -> Measurement:
             [completion] = await client.sample(request)
             assert completion.completion_tokens == 100
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, collecting_seldom():
         async with StoredAnswers(Path(folder) / "completions.sqlite") as answers:
-            async with collecting_seldom(), ChatClient({"responder": endpoint}, answers) as client:
+            async with ChatClient({"responder": endpoint}, answers) as client:
                 measurement = await _timed(work)
             assert answers.total().completions == calls
         return measurement

@@ -1,13 +1,14 @@
 """How near a whole run comes to what the model's server allows, beside bare aiohttp that asks as much; CPU of each.
 
 A stub server in a process of its own takes 200 ms for an answer, one choice each, and 256 requests at a time: the
-ideal time for N calls is N / 256 * 200 ms. The run goes from seeds to data sets in the paper's shape: for each
+ideal time for N calls is N / 256 * 200 ms. Both ask for a quarter more at a time, so that the next request is there
+when an answer leaves; `--at-once 256` shows what that is worth. The run goes from seeds to data sets in the paper's shape: for each
 instruction four functions, sixteen prompts of eight responses each, and every function judges every response. The two
 take turns, so that a noisy machine is unfair to neither. `share_of_ideal` is the run's; on a busy machine look at
 `share_of_bare` and at CPU time: that of the run's process, of its sandbox, and of the client alone as
 `benchmarks/client.py` has it.
 
-    python benchmarks/saturation.py [--calls 20000] [--rounds 2] [--json]
+    python benchmarks/saturation.py [--calls 20000] [--rounds 2] [--at-once 320] [--json]
 """
 
 import argparse
@@ -37,13 +38,13 @@ SETTINGS = {
     "augmentation.queries_per_instruction": 16,
     "rejection_sampling.responses_per_prompt": 8,
     "scoring.enabled": False,
-    "models.all.concurrency": SLOTS,
-    "execution.workers": 4,
+    "execution.workers": 16,
+    "execution.shard_size": 16,
 }
 
 
-def measure_bare(url: str, instructions: int) -> dict[str, float]:
-    """Post as many bodies as the run does, and read the answers."""
+def measure_bare(url: str, instructions: int, at_once: int) -> dict[str, float]:
+    """Post as many bodies as the run does, `at_once` of them at a time, and read the answers."""
 
     async def ask_all() -> None:
         bodies = iter(
@@ -58,20 +59,20 @@ def measure_bare(url: str, instructions: int) -> dict[str, float]:
                     json.loads(await response.read())
 
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            await asyncio.gather(*(work() for _ in range(SLOTS)))
+            await asyncio.gather(*(work() for _ in range(at_once)))
 
     return _time(lambda: asyncio.run(ask_all()))
 
 
-def measure_run(url: str, instructions: int) -> dict[str, float]:
-    """Make a run of so many instructions."""
+def measure_run(url: str, instructions: int, at_once: int) -> dict[str, float]:
+    """Make a run of so many instructions, with `at_once` requests at a time."""
     with tempfile.TemporaryDirectory() as name:
         seeds = Path(name) / "seeds.txt"
         seeds.write_text("".join(f"{write_instruction(number)}\n" for number in range(instructions)))
-        run = Path(name) / "run"
+        run, settings = Path(name) / "run", SETTINGS | {"models.all.concurrency": at_once}
         return _time(
             lambda: autoif.run(
-                "paper", seeds=seeds, output=run, base_url=url, model="stub", set=SETTINGS, progress=False
+                "paper", seeds=seeds, output=run, base_url=url, model="stub", set=settings, progress=False
             )
         )
 
@@ -91,17 +92,17 @@ def _children_s() -> float:
     return found.ru_utime + found.ru_stime
 
 
-def measure(calls: int, rounds: int) -> dict[str, float]:
+def measure(calls: int, rounds: int, at_once: int) -> dict[str, float]:
     """Return what was found, the better of the rounds of each way."""
     instructions = max(1, round(calls / CALLS_EACH))
     with running_stub(answer_once, latency_s=LATENCY_S, slots=SLOTS) as server:
-        measure_run(server.url, 8)
+        measure_run(server.url, 8, at_once)
         bare, ours = [], []
         for _ in range(rounds):
             server.count_new()
-            bare.append(measure_bare(server.url, instructions))
+            bare.append(measure_bare(server.url, instructions, at_once))
             asked = server.count_new()
-            ours.append(measure_run(server.url, instructions))
+            ours.append(measure_run(server.url, instructions, at_once))
             assert server.count_new() - asked < SLOTS  # the first ask for several choices, and get one
         client = asyncio.run(measure_client(server.url, calls))
     best = [min(each, key=lambda one: one["seconds"]) for each in (bare, ours)]
@@ -123,9 +124,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--at-once", type=int, default=SLOTS * 5 // 4, help="requests of the client (default: 320)")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON alone")
     options = parser.parse_args()
-    found = measure(options.calls, options.rounds)
+    found = measure(options.calls, options.rounds, options.at_once)
     wanted = {
         "share_of_ideal": (WANTED_SHARE, found["share_of_ideal"] >= WANTED_SHARE),
         "cpu_ms_a_call_client": (WANTED_CLIENT_MS, found["cpu_ms_a_call_client"] <= WANTED_CLIENT_MS),

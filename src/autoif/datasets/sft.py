@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from autoif.datasets.rows import Constraint, JudgedConstraint, SftRow, Turn, constraint_of, split_verdicts
 from autoif.datasets.strictness import Strictness
-from autoif.records import Response
+from autoif.records import Response, Verdict
 
 
 def sft_rows(
@@ -19,18 +19,21 @@ def sft_rows(
         for response in responses
         if not strictness or strictness.accepts(response.prompt.constraints, response.verdicts)
     ]
-    constraints: dict[str, list[Constraint]] = {}
+    asked: dict[str, tuple[Turn, list[Constraint]]] = {}
+    judged: dict[tuple[str, tuple[Verdict, ...]], tuple[JudgedConstraint, ...]] = {}
     for response in _take_best(chosen, rows_per_prompt) if rows_per_prompt else chosen:
-        prompt = response.prompt
-        if prompt.id not in constraints:
-            constraints[prompt.id] = list(map(constraint_of, prompt.constraints))
-        asked = constraints[prompt.id]
+        prompt, verdicts = response.prompt, response.verdicts
+        if prompt.id not in asked:
+            asked[prompt.id] = (Turn(role="user", content=prompt.text), [*map(constraint_of, prompt.constraints)])
+        turn, constraints = asked[prompt.id]
+        if (prompt.id, verdicts) not in judged:  # most responses to a prompt have the same
+            judged[prompt.id, verdicts] = tuple(
+                JudgedConstraint(**dict(each), verdicts=its)
+                for each, its in zip(constraints, split_verdicts(verdicts, constraints), strict=True)
+            )
         yield SftRow(
-            messages=(Turn(role="user", content=prompt.text), Turn(role="assistant", content=response.text)),
-            constraints=tuple(
-                JudgedConstraint(**dict(each), verdicts=verdicts)
-                for each, verdicts in zip(asked, split_verdicts(response.verdicts, asked), strict=True)
-            ),
+            messages=(turn, Turn(role="assistant", content=response.text)),
+            constraints=judged[prompt.id, verdicts],
             pass_rate=response.pass_rate,
             quality=response.quality.mean if response.quality else None,
             query=prompt.query.text,

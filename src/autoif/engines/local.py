@@ -1,7 +1,6 @@
 """Shards as tasks of one process: the model server and the sandbox do the work beside it."""
 
 import asyncio
-import gc
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,9 +9,6 @@ from autoif.engines import Follow, Waiting
 from autoif.models.client import ChatClient
 from autoif.pipeline import Shard, ShardResult, Watch, run_shard
 from autoif.tools import Tools, ToolSettings
-
-_NEW_OBJECTS = 1_000_000
-"""After which Python looks for garbage: what objects that nobody reaches any more may take is bounded by it."""
 
 
 class LocalEngine:
@@ -50,7 +46,7 @@ class LocalEngine:
             return
         running = set[asyncio.Task[ShardResult]]()
         done = set[asyncio.Task[ShardResult]]()
-        async with collecting_seldom(), settings.open() as tools:
+        async with settings.open() as tools:
             self._tools = tools
 
             async def fill() -> None:
@@ -72,15 +68,3 @@ class LocalEngine:
                     task.cancel()
                 await asyncio.gather(*running, *done, return_exceptions=True)
                 self._before, self._tools = self.verdicts, None
-
-
-@asynccontextmanager
-async def collecting_seldom() -> AsyncIterator[None]:
-    """Let Python look for garbage only after a million new objects: each look stops the event loop (60 ms for 50,000
-    objects), and a run leaves some hundred cycles, however many prompts it has."""
-    before = gc.get_threshold()
-    gc.set_threshold(before[0] and max(before[0], _NEW_OBJECTS), *before[1:])  # 0 is never
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)

@@ -50,6 +50,7 @@ from autoif.runs.run_folder import RunFolder
 from autoif.runs.shards import OpenRun, run_steps, timing
 from autoif.runs.slices import Slice, adopt_slices, have_same_settings
 from autoif.telemetry import open_telemetry
+from autoif.together import collecting_seldom
 from autoif.tools import ToolSettings
 
 
@@ -99,6 +100,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     if options.mirror is None and (address := is_work_folder(options.output)):
         raise ConfigError(f"{options.output} is the work folder of {address}: name that as --output")
     async with AsyncExitStack() as stack:
+        stack.enter_context(collecting_seldom())
         folder = stack.enter_context(RunFolder(options.output, claimed=options.turn > 0, elsewhere=options.mirror))
         _refuse_replayed(folder)
         completions, journal = stack.enter_context(open_answers(folder, options.turn, options.run))
@@ -199,7 +201,7 @@ async def remake_data(path: Path) -> list[str]:
         config = Config.model_validate(found["config"])
     except (KeyError, ValidationError):
         raise store.name_other_version(path) from None
-    with RunFolder(path) as folder, CompletionCache(folder.completions) as cache:
+    with collecting_seldom(), RunFolder(path) as folder, CompletionCache(folder.completions) as cache:
         queries = tuple(folder.read_rows(store.QUERIES, Query))
         notes = await write_data(folder, ToolSettings(config, folder.completions, queries, replay_only=True), anew=True)
         for note in notes:

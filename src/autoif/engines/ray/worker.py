@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import autoif
-from autoif.engines.local import collecting_seldom
 from autoif.engines.ray.answers import AnswerWriter, Batch, SharedAnswers, Told
 from autoif.errors import AutoIFError, ConfigError, SandboxError, StoreError
 from autoif.models.client import ChatClient
@@ -21,6 +20,7 @@ from autoif.models.endpoint import Endpoint, is_own_host
 from autoif.models.requests import Role
 from autoif.pipeline import Shard, ShardResult, run_shard
 from autoif.sandbox import Sandbox
+from autoif.together import collecting_seldom
 from autoif.tools import Tools, ToolSettings
 
 _NOWHERE = Path("/nonexistent/completions.sqlite")
@@ -82,7 +82,7 @@ class ShardWorker:
         try:
             check_addresses(settings, here, driver)
             self._answers = SharedAnswers(exchange)
-            await self._stack.enter_async_context(collecting_seldom())
+            self._stack.enter_context(collecting_seldom())
             self._tools = await self._stack.enter_async_context(settings.open(self._answers))
         except AutoIFError as error:
             return _name_node(error, here)
