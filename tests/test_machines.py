@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -268,6 +269,18 @@ def test_a_folder_that_is_moved_at_any_moment_of_a_write_gets_nothing_in_its_pla
         assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
     left = 0
     assert len(moves) == moment - 1 >= 1
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "counts.jsonl", "events.jsonl", "run.json"])
+def test_an_error_names_a_run_s_file_by_the_path_that_people_know(tmp_path, name):
+    with (
+        pytest.raises(StoreError, match=re.escape(f"{tmp_path}/run/{name} can't be")),
+        RunFolder(tmp_path / "run") as run,
+    ):
+        (tmp_path / "run" / name).mkdir()
+        Events(run).add("shard")
+        run.write_manifest({})
+        run.write_rows("sft.jsonl", [])
 
 
 def test_a_run_whose_folder_is_moved_stops_and_writes_nothing_in_its_place(tmp_path):

@@ -36,7 +36,7 @@ from autoif.runs.store import (
     reading_errors,
     shard_number,
 )
-from autoif.runs.whole_files import PACKED, NewFile, digest_file, new_file, storage_errors, to_line
+from autoif.runs.whole_files import OPEN_FOLDERS, PACKED, NewFile, digest_file, new_file, storage_errors, to_line
 
 Row = TypeVar("Row", bound=BaseModel)
 Rows = Iterable[BaseModel | Mapping[str, JsonValue]]
@@ -138,8 +138,8 @@ class RunFolder:
     def _follow(self) -> Path:
         descriptor = os.open(self.path, os.O_RDONLY)
         self._open.callback(os.close, descriptor)
-        here = Path(f"/proc/self/fd/{descriptor}")
-        return here if here.is_dir() else self.path  # not every system has such paths
+        here = Path(f"{OPEN_FOLDERS}{descriptor}")
+        return here if here.is_dir() else self.path
 
     @property
     def is_moved(self) -> bool:

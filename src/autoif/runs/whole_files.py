@@ -22,6 +22,8 @@ from pydantic import BaseModel, JsonValue
 from autoif.errors import StoreError
 from autoif.models.disks import explain_full_disk
 
+OPEN_FOLDERS = "/proc/self/fd/"
+"""Where the system has paths to folders that are open, wherever they are moved; not every system has them."""
 PACKED = ".zst"
 """The ending of a stage's file that is packed."""
 PACKED_FROM = 4_000_000
@@ -195,6 +197,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         if full := explain_full_disk(error, path):
             raise StoreError(full) from None
         named = (error.filename2 or error.filename or path) if path.is_dir() else path
+        if str(named).startswith(OPEN_FOLDERS):
+            named = os.path.realpath(named)
         is_file = isinstance(error, FileExistsError | NotADirectoryError)
         hint = "; a file is where a folder should be: choose another path" if is_file else ""
         raise StoreError(f"{named} can't be written or read: {error.strerror or error}{hint}") from None
