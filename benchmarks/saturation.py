@@ -2,10 +2,10 @@
 
 A stub server in a process of its own takes 200 ms for an answer, one choice each, and 256 requests at a time: the
 ideal time for N calls is N / 256 * 200 ms. Both ask for a quarter more at a time, so that the next request is there
-when an answer leaves; `--at-once 256` shows what that is worth. The run goes from seeds to data sets in the paper's shape: for each
-instruction four functions, sixteen prompts of eight responses each, and every function judges every response. The two
-take turns, so that a noisy machine is unfair to neither. `share_of_ideal` is the run's; on a busy machine look at
-`share_of_bare` and at CPU time: that of the run's process, of its sandbox, and of the client alone as
+when an answer leaves; `--at-once 256` shows what that is worth. The run goes from seeds to data sets in the paper's
+shape: for each instruction four functions, sixteen prompts of eight responses each, and every function judges every
+response. The two take turns, so that a noisy machine is unfair to neither. `share_of_ideal` is the run's; on a busy
+machine look at `share_of_bare` and at CPU time: that of the run's process, of its sandbox, and of the client alone as
 `benchmarks/client.py` has it.
 
     python benchmarks/saturation.py [--calls 20000] [--rounds 2] [--at-once 320] [--json]
