@@ -47,6 +47,27 @@ def test_the_numbers_are_printed_and_written(train, tmp_path, capsys):
     assert len((clean / "train.jsonl").read_text("utf-8").splitlines()) == 2
 
 
+def test_results_and_cleaned_files_are_renewed_and_nothing_else_is_replaced(train, tmp_path):
+    options = ["--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}"]
+    out, clean = tmp_path / "out", tmp_path / "clean"
+    for _ in range(2):
+        autoif_here("contamination", train, *options, "-o", out, "--clean", clean)
+    said = fails_here("contamination", out / "nearest.jsonl", *options, "-o", out)
+    assert "nearest.jsonl is read, and would be replaced: choose another --output" in said
+    for name in ("report.json", "nearest.jsonl", "contaminated.jsonl"):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        (tmp_path / "mine" / name).write_text("mine", encoding="utf-8")
+        said = fails_here("contamination", train, *options, "-o", tmp_path / "mine")
+        assert f"{name} is there and is no " in said
+        assert (tmp_path / "mine" / name).read_text("utf-8") == "mine"
+        (tmp_path / "mine" / name).unlink()
+    rows = (clean / "train.jsonl").read_text("utf-8")
+    (clean / "train.jsonl").write_text(rows + '{"prompt": "My own.", "completion": "Tea."}\n', encoding="utf-8")
+    said = fails_here("contamination", train, *options, "--clean", clean)
+    assert "train.jsonl lacks, so it isn't replaced: name another folder" in said
+    assert "My own." in (clean / "train.jsonl").read_text("utf-8")
+
+
 @pytest.mark.parametrize(("percent", "code"), [("33", 1), ("34", None)])
 def test_more_overlap_than_allowed_is_exit_code_1(train, tmp_path, percent, code):
     options = ["--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}", "--fail-over", percent]

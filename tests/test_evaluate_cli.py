@@ -72,6 +72,11 @@ def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with
     assert capsys.readouterr().out == written
     assert "begin{tabular}" in written
     assert figure.read_text("utf-8").startswith("<?xml")
+    for name in ("table.md", "table.html", "table.txt"):  # each is renewed, but not what somebody wrote around it
+        autoif_here("compare", *folders, "-o", tmp_path / name, "--format", "md", "--plot", figure)
+        (tmp_path / name).write_text((tmp_path / name).read_text("utf-8") + "As expected.\n", encoding="utf-8")
+        assert "is there and is no file of `autoif compare`" in fails_here("compare", *folders, "-o", tmp_path / name)
+    capsys.readouterr()
     autoif_here("plot", trained, "-o", tmp_path / "curves.png")
     assert capsys.readouterr().out == f"SFT loss, token accuracy, learning rate: {tmp_path / 'curves.png'}\n"
 

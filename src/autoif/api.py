@@ -156,6 +156,7 @@ class Run:
 
         Raises:
             StoreError: a file of the run is damaged, or the page can't be written.
+            ConfigError: a file is there that is no page of autoif, or that belongs to a run.
         """
         from autoif.page.report import write_report
 

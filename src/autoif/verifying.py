@@ -70,9 +70,9 @@ async def verify_pairs(functions: Path, responses: Path, output: Path | None, sa
             raise ConfigError(f"{path} has no rows")
     texts = tuple(response.text for response in answers)
     names = [json.dumps(response.id) for response in answers]
-    with _open_output(output) as out:
-        async with sandbox:
-            say(f"sandbox: {sandbox.describe()}")  # verdicts may differ between backends
+    async with sandbox:
+        say(f"sandbox: {sandbox.describe()}")  # verdicts may differ between backends
+        with _open_output(output) as out:  # not before: where there is no sandbox, an earlier file stays
             async with aclosing(_run_in_order(sources, texts, sandbox)) as judged:
                 async for function, outcomes in judged:
                     out.write(_show_rows(json.dumps(function.id), names, outcomes))

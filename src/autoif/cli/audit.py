@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from autoif.cli.options import LocalPath
+from autoif.cli.options import LocalPath, OutputPath
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError, needing_extra
+from autoif.renewing import FIGURE
 from autoif.sandbox import SandboxSettings
 
 _PLOTS_GOLD = "--plot draws scores against gold: name a --gold of answers that follow and others that don't"
@@ -28,7 +29,7 @@ _PLOTS_GOLD = "--plot draws scores against gold: name a --gold of answers that f
     "--second", type=LocalPath(), metavar="RUN",
     help="Compare with the functions of another model: a run over the same instructions.",
 )  # fmt: skip
-@click.option("--plot", type=LocalPath(), metavar="FILE.svg", help="With --gold, draw how well scores hold.")
+@click.option("--plot", type=OutputPath(FIGURE), metavar="FILE.svg", help="With --gold, draw how well scores hold.")
 @sandbox_options()
 def audit(
     run: Path, gold: str | None, data: Path | None, second: Path | None, plot: Path | None, sandbox: SandboxSettings

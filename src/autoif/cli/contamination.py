@@ -23,13 +23,13 @@ from autoif.errors import ConfigError, needing_extra
     help='Prompts of a benchmark: its own file, FollowBench\'s folder, or under a new name rows {"prompt"}; may be '
     "repeated. By default the official data sets are fetched.",
 )  # fmt: skip
-@click.option("-o", "--output", type=OutputPath(file_okay=False), help="Folder for the report and the rows.")
+@click.option("-o", "--output", type=OutputPath(), help="Folder for the report and the rows.")
 @click.option("--ngram", type=click.IntRange(min=1), default=13, show_default=True, help="Words of an overlap.")
 @click.option(
     "--neighbours", type=click.IntRange(min=1), default=3, show_default=True, help="Nearest training prompts to keep."
 )
 @click.option(
-    "--clean", type=LocalPath(file_okay=False), metavar="DIR",
+    "--clean", type=OutputPath(), metavar="DIR",
     help="Write the training files here, without the rows that overlap.",
 )  # fmt: skip
 @click.option(

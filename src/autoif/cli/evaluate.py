@@ -12,7 +12,8 @@ from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import needing_extra
 from autoif.messages import show_in_line
 from autoif.reading.text_lines import refuse_repeats
-from autoif.runs.whole_files import storage_errors
+from autoif.renewing import FIGURE, TABLES
+from autoif.runs.whole_files import replace_file
 from autoif.sandbox import SandboxSettings
 
 if TYPE_CHECKING:
@@ -75,12 +76,12 @@ def pass_rate(
 
 @click.command()
 @click.argument("folders", type=LocalPath(), nargs=-1, required=True)
-@click.option("-o", "--output", type=OutputPath(), metavar="FILE", help="Also write the tables here.")
+@click.option("-o", "--output", type=OutputPath(TABLES), metavar="FILE", help="Also write the tables here.")
 @click.option(
     "--format", "form", type=click.Choice(["md", "tex", "html"]),
     help="Form of FILE (default: by its suffix), or of the printed tables.",
 )  # fmt: skip
-@click.option("--plot", type=LocalPath(), metavar="FILE.svg", help="Draw scores and differences.")
+@click.option("--plot", type=OutputPath(FIGURE), metavar="FILE.svg", help="Draw scores and differences.")
 def compare(folders: tuple[Path, ...], output: Path | None, form: "Form | None", plot: Path | None) -> None:
     """Compare models with the first one: scores, and paired differences with 95 % intervals.
 
@@ -100,9 +101,7 @@ def compare(folders: tuple[Path, ...], output: Path | None, form: "Form | None",
     compared = compare_folders(folders)
     click.echo(_render(compared, "md" if output else form), nl=False)
     if output:
-        with storage_errors(output):
-            output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(_render(compared, form), encoding="utf-8")
+        replace_file(output, [_render(compared, form)])
     if plot:
         plot_comparison(compared, plot)
 
@@ -120,7 +119,9 @@ def _render(compared: "Comparison", form: "Form") -> str:
 
 @click.command("plot")
 @click.argument("folders", type=LocalPath(), nargs=-1, required=True)
-@click.option("-o", "--output", type=OutputPath(), required=True, metavar="FILE", help="A .svg, .png or .pdf to write.")
+@click.option(
+    "-o", "--output", type=OutputPath(FIGURE), required=True, metavar="FILE", help="A .svg, .png or .pdf to write."
+)
 def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
     """Draw the curves in the metrics.jsonl of trained FOLDERS: loss, DPO margin and accuracy, reward."""
     with needing_extra("eval", "autoif plot"):

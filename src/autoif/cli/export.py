@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from autoif.cli.options import LocalPath, OutputPath
+from autoif.cli.options import LocalPath, OutputPath, refuse_loss
 from autoif.datasets.exports import EXPORTERS
 from autoif.datasets.exports.files import RowTable, WrittenFile, write_files
 from autoif.datasets.reviewed_rows import read_rows
@@ -19,7 +19,7 @@ _SHOWN = 5
 @click.command()
 @click.argument("data", type=LocalPath(), nargs=-1, required=True)
 @click.option("--to", "trainer", type=click.Choice(list(EXPORTERS)), required=True, help="Trainer whose form to write.")
-@click.option("-o", "--output", type=OutputPath(file_okay=False), required=True, help="Folder to write.")
+@click.option("-o", "--output", type=OutputPath(), required=True, help="Folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace files of the same names.")
 def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) -> None:
     """Write the data of a run in every form that the trainer reads: SFT, preference, RL.
@@ -32,6 +32,8 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
     forms = {file.form for file in files if isinstance(file, RowTable)}
     if not forms:
         raise ConfigError(f"{trainer} has no form for the rows of {', '.join(map(str, data))}")
+    for file in files:
+        refuse_loss(output / file.name, click.get_current_context(), written=True)
     written = write_files(output, files, overwrite=overwrite)
     for each in written:
         click.echo(f"{each.path}: {each.rows} rows, {each.form}" if each.form else str(each.path))

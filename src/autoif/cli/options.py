@@ -10,6 +10,7 @@ import click
 
 from autoif.errors import ConfigError
 from autoif.messages import Say
+from autoif.renewing import ResultKind, find_place
 
 Command = Callable[..., None]
 
@@ -46,6 +47,14 @@ def choose_say(quiet: bool) -> Say:
     return (lambda line: None) if quiet else functools.partial(click.echo, err=True)
 
 
+def refuse_loss(path: Path, context: click.Context | None, *, written: bool) -> None:
+    """Refuse a file that a command reads and writes, whichever it names first: what was in it would be lost."""
+    if context and path.is_file():
+        named: dict[str, bool] = context.meta.setdefault(__name__, {})
+        if named.setdefault(os.path.realpath(path), written) != written:
+            raise ConfigError(f"{path} is read by this command and would be replaced by what it makes: name another")
+
+
 class LocalPath(click.Path):
     """A file or folder of this machine, also below "~"; an address ends with how to get what is there."""
 
@@ -63,30 +72,31 @@ class LocalPath(click.Path):
 
             refuse_address(value)
         path = Path(os.fsdecode(super().convert(expand_home(value), param, ctx)))
-        if ctx and path.is_file():
-            self._refuse_loss(path, ctx.meta.setdefault(__name__, {}))
+        refuse_loss(path, ctx, written=self.written)
         return path
-
-    def _refuse_loss(self, path: Path, named: dict[str, bool]) -> None:
-        """Refuse a file that a command reads and writes, whichever it names first: what was in it would be lost."""
-        if named.setdefault(os.path.realpath(path), self.written) != self.written:
-            raise ConfigError(f"{path} is read by this command and would be replaced by what it makes: name another")
 
 
 class OutputPath(LocalPath):
-    """A file or folder to write, but none that a run keeps for itself."""
+    """A folder to write, or a file of a kind of result; but none that a run keeps for itself, and none that is there
+    and isn't of the kind (`autoif.renewing`).
+    """
 
     written = True
+
+    def __init__(self, kind: ResultKind | None = None) -> None:
+        """No `kind` is a folder."""
+        super().__init__(file_okay=kind is not None, dir_okay=kind is None)
+        self._kind = kind
 
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from autoif.runs.store import refuse_run_file  # here, as --help needs none of what this loads
 
         path = super().convert(value, param, ctx)
-        refuse_run_file(Path(os.fsdecode(path)))
-        return path
+        refuse_run_file(path)
+        return find_place(path, self._kind) if self._kind else path
 
 
-OUTPUT = click.option("-o", "--output", type=OutputPath(file_okay=False), required=True, help="Folder to write.")
+OUTPUT = click.option("-o", "--output", type=OutputPath(), required=True, help="Folder to write.")
 QUIET = click.option("--quiet", is_flag=True, help="Show no progress.")
 SETTINGS = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated."

@@ -13,7 +13,7 @@ from autoif.datasets.exports.hub import export_run, upload
 @click.argument("run", type=LocalPath())
 @click.option("--repository", metavar="OWNER/NAME", help="Data set on the hub; created if needed.")
 @click.option("--private", is_flag=True, help="Create it as a private repository.")
-@click.option("-o", "--output", type=OutputPath(file_okay=False), help="Write to this folder instead of the hub.")
+@click.option("-o", "--output", type=OutputPath(), help="Write to this folder instead of the hub.")
 @click.option("--overwrite", is_flag=True, help="Replace files of the same names in the folder.")
 def push(run: Path, repository: str | None, private: bool, output: Path | None, overwrite: bool) -> None:
     """Write the data of the finished RUN with a data card, to the Hugging Face hub or to a folder.

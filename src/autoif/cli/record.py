@@ -7,13 +7,14 @@ import click
 from autoif.cli.options import LocalPath, OutputPath
 from autoif.models.recording import export_recording
 from autoif.reading.text_lines import refuse_repeats
+from autoif.renewing import RECORDING
 from autoif.runs.store import COMPLETIONS
 
 
 @click.command()
 @click.argument("runs", type=LocalPath(), nargs=-1, required=True)
-@click.option("-o", "--output", type=OutputPath(dir_okay=False), required=True, help="File to write: NAME.jsonl.xz.")
-@click.option("--overwrite", is_flag=True, help="Replace a file of that name.")
+@click.option("-o", "--output", type=OutputPath(RECORDING), required=True, help="File to write: NAME.jsonl.xz.")
+@click.option("--overwrite", is_flag=True, help="Replace a recording of that name.")
 def record(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     """Record the model answers of RUNS, run folders, in one file.
 

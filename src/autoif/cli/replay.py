@@ -7,6 +7,7 @@ from rich.console import Console
 
 from autoif.cli.options import LocalPath, OutputPath
 from autoif.errors import needing_extra
+from autoif.renewing import FIGURE, SWEEP
 from autoif.report.sweep import print_sweep
 from autoif.runs.whole_files import write_json
 from autoif.sweep.applying import apply_sweep
@@ -19,10 +20,10 @@ from autoif.sweep.points import sweep_run
     "--sweep", "sweeps", multiple=True, required=True, metavar="KEY=VALUES",
     help="A setting with a range FIRST:LAST:STEP or a list VALUE,VALUE; repeat for a grid.",
 )  # fmt: skip
-@click.option("-o", "--output", type=OutputPath(dir_okay=False), metavar="FILE.json", help="Write all figures.")
+@click.option("-o", "--output", type=OutputPath(SWEEP), metavar="FILE.json", help="Write all figures.")
 @click.option(
     "--plot",
-    type=LocalPath(dir_okay=False),
+    type=OutputPath(FIGURE),
     metavar="FILE.svg",
     help="Draw the figures (extra `eval`).",
 )

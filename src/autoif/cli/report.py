@@ -10,13 +10,14 @@ from autoif.errors import ConfigError, needing_extra
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.report import write_report
 from autoif.reading.text_lines import refuse_repeats
+from autoif.renewing import PAGE, find_place
 from autoif.runs.whole_files import replace_file
 
 
 @click.command()
 @click.argument("folders", type=LocalPath(), nargs=-1, required=True)
 @click.option(
-    "-o", "--output", type=OutputPath(dir_okay=False), metavar="FILE.html",
+    "-o", "--output", type=OutputPath(PAGE), metavar="FILE.html",
     help="File to write. [default: report.html in the first of FOLDERS]",
 )  # fmt: skip
 def report(folders: tuple[Path, ...], output: Path | None) -> None:
@@ -29,7 +30,7 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     with 95 % intervals, changes by instruction, answers before and after (extra `eval`).
     """
     refuse_repeats(folders)
-    place = output or folders[0] / "report.html"
+    place = output or find_place(folders[0] / "report.html", PAGE)
     if place.suffix.lower() not in {".html", ".htm"}:  # a slip must not replace a run's data
         raise ConfigError(f"{place}: name a page with .html")
     if len(folders) == 1 and find_kind(folders[0]) == FolderKind.RUN:

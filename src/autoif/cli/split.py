@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
-from autoif.cli.options import OUTPUT, LocalPath, OutputPath
+from autoif.cli.options import OUTPUT, LocalPath, OutputPath, refuse_loss
 from autoif.datasets.reviewing import iterate_instructions
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.split import refuse_overlap, source_of, write_split
 from autoif.errors import ConfigError
 from autoif.queries.augmentation import join_queries
 from autoif.queries.pool import load_queries
+from autoif.reading.row_files import split_column
+from autoif.renewing import PROMPTS
 from autoif.runs.store import INSTRUCTIONS, find_rows
 from autoif.runs.whole_files import write_jsonl
 
@@ -31,6 +33,11 @@ def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
         click.echo(f"{count:>7,} instructions  {path}")
 
 
+def _note_queries(context: click.Context, parameter: click.Parameter, source: str) -> str:
+    refuse_loss(split_column(source)[0], context, written=False)
+    return source
+
+
 @click.command()
 @click.option(
     "--instructions",
@@ -38,7 +45,10 @@ def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
     required=True,
     help="Verified instructions: held_out.jsonl, or a run folder.",
 )
-@click.option("--queries", metavar="SOURCE", required=True, help="A file of any form, a run folder, or hf:NAME.")
+@click.option(
+    "--queries", metavar="SOURCE", required=True, callback=_note_queries,
+    help="A file of any form, a run folder, or hf:NAME.",
+)  # fmt: skip
 @click.option(
     "--per-instruction", type=click.IntRange(min=1), default=8, show_default=True, help="Queries for each instruction."
 )
@@ -50,7 +60,7 @@ def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
     "--unseen-by", type=LocalPath(), multiple=True, metavar="DATA",
     help="Training data (a run folder or a file) that must share no instruction, query or function.",
 )  # fmt: skip
-@click.option("-o", "--output", type=OutputPath(dir_okay=False), required=True, help="File to write.")
+@click.option("-o", "--output", type=OutputPath(PROMPTS), required=True, help="File to write.")
 def prompts(
     instructions: Path,
     queries: str,

@@ -8,6 +8,7 @@ import click
 
 from autoif.cli.options import LocalPath, OutputPath, choose_say
 from autoif.cli.sandbox_options import sandbox_options
+from autoif.renewing import VERDICTS
 from autoif.sandbox import SandboxSettings
 from autoif.verifying import VerifiedDataset, verify_dataset, verify_pairs
 
@@ -15,7 +16,9 @@ from autoif.verifying import VerifiedDataset, verify_dataset, verify_pairs
 @click.command()
 @click.argument("functions", type=LocalPath(), required=False)
 @click.argument("responses", type=LocalPath(), required=False)
-@click.option("-o", "--output", type=OutputPath(), help="File to write, without --dataset. [default: standard output]")
+@click.option(
+    "-o", "--output", type=OutputPath(VERDICTS), help="File to write, without --dataset. [default: standard output]"
+)
 @click.option(
     "--dataset",
     type=LocalPath(),

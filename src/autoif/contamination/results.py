@@ -19,9 +19,11 @@ from autoif.contamination.nearest import Nearest
 from autoif.errors import ConfigError
 from autoif.reading.row_files import FileForm, find_form
 from autoif.records import Record, content_id
+from autoif.renewing import CONTAMINATED_ROWS, CONTAMINATION_REPORT, NEAREST_PROMPTS, find_place
 from autoif.runs.whole_files import digest_file, new_file, write_json, write_jsonl
 
 REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"
+_KINDS = {NEAREST: NEAREST_PROMPTS, CONTAMINATED: CONTAMINATED_ROWS, REPORT: CONTAMINATION_REPORT}
 
 
 class TrainingFile(Record):
@@ -265,10 +267,21 @@ def write_results(
     write_json(folder / REPORT, report)
 
 
+def check_results(folder: Path, files: Sequence[Path]) -> None:
+    """Refuse, before any work, to replace what is no earlier result, or what is read.
+
+    Raises ConfigError: a file of a result's name is something else, or one of `files`.
+    """
+    for name, kind in _KINDS.items():
+        place = find_place(folder / name, kind)
+        if place.resolve() in {file.resolve() for file in files}:
+            raise ConfigError(f"{place} is read, and would be replaced: choose another --output")
+
+
 def write_clean(comparison: ContaminationComparison, folder: Path) -> None:
     """Write each training file under its name, without the lines that overlap.
 
-    Raises ConfigError: a file is a JSON list, two have the same name, or would be written over itself.
+    Raises ConfigError: a file is a JSON list, two have the same name, or it would be written over itself or another.
     """
     check_clean(comparison.data.files, folder)
     numbers = [set[int]() for _ in comparison.data.files]
@@ -289,8 +302,21 @@ def check_clean(files: Sequence[Path], folder: Path) -> None:
             raise ConfigError(f"--clean takes rows out of .jsonl files, and {path} is none: write it a row a line")
         if [other.name for other in files].count(path.name) > 1:
             raise ConfigError(f"--clean would write {path.name} twice: clean one of these files at a time")
-        if (folder / path.name).resolve() == path.resolve():
+        place = folder / path.name
+        if place.resolve() == path.resolve():
             raise ConfigError(f"--clean would write over {path}: name another folder")
+        if place.exists() and not _is_part(place, path):
+            raise ConfigError(
+                f"{place} is there and has lines that {path} lacks, so it isn't replaced: name another folder"
+            )
+
+
+def _is_part(part: Path, whole: Path) -> bool:
+    """Tell whether all lines of a file are in another one, in this order: then it is what an earlier cleaning left."""
+    if not part.is_file():
+        return False
+    with part.open("rb") as left, whole.open("rb") as lines:
+        return all(line in lines for line in left)  # each is looked for from the last one on
 
 
 def _is_lines(path: Path) -> bool:

@@ -12,6 +12,7 @@ from autoif.contamination.rephrasing import judge_rephrasing
 from autoif.contamination.results import (
     ContaminationReport,
     check_clean,
+    check_results,
     list_contaminated,
     list_nearest,
     report,
@@ -49,6 +50,8 @@ def find_contamination(train: Sequence[Path], search: Search, say: Say, warn: Sa
     files = list_files(train)
     if search.clean:
         check_clean(files, search.clean)
+    if search.output:
+        check_results(search.output, files)
     comparison = compare(files, read_prompts(names, search.data), search.ngram, search.neighbours, say)
     # before torch and its threads are there
     types = find_trained_types(comparison, say, warn) if search.constraints else None

@@ -49,7 +49,7 @@ def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Pat
     """Split the instructions of a file as `split_instructions` does; return the two files with their rows.
 
     Raises:
-        ConfigError: as there, or the folder holds another split.
+        ConfigError: as there, or the folder holds another split, or files of its names.
         StoreError: the file can't be read, or the folder can't be written.
     """
     sides = split_instructions([*iterate_instructions(source)], share, seed)
@@ -67,6 +67,9 @@ def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Pat
 def _claim(path: Path, record: dict[str, Any]) -> None:
     """Write what the split is made of; one that is there already must be the same."""
     text = json.dumps(record, indent=2) + "\n"
+    sides = [side for name in (TRAIN, HELD_OUT) if (side := path.with_name(name)).exists()]
+    if sides and not path.exists():
+        raise ConfigError(f"{sides[0]} is there and is of no split, so it isn't replaced: choose another --output")
     if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
         raise ConfigError(
             f"{path.parent} holds a split of other instructions, share or seed; what was trained on it is known by it: "

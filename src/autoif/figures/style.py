@@ -31,7 +31,7 @@ INK, FAINT = "#222222", "#6b6b6b"
 _SUFFIXES: dict[str, dict[str, str | None]] = {
     ".svg": {"Date": None, "Creator": "autoif"},
     ".png": {"Software": "autoif"},
-    ".pdf": {"CreationDate": None},
+    ".pdf": {"CreationDate": None, "Creator": "autoif"},
 }
 _STYLE = {
     "svg.hashsalt": "autoif", "svg.fonttype": "none", "font.size": 9, "figure.titlesize": 11, "axes.titlesize": 9.5,

@@ -25,6 +25,7 @@ from autoif.page.overview import (
     make_usage,
 )
 from autoif.page.sweeps import show_sweeps
+from autoif.renewing import PAGE, PAGE_DATA, find_place
 from autoif.report.funnel import read_funnel
 from autoif.runs.store import FOLDERS, read_run, refuse_run_file
 from autoif.runs.whole_files import replace_file, storage_errors
@@ -40,9 +41,10 @@ def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
 
     Raises:
         StoreError: it is no run folder, one of another version, or damaged; or `output` can't be written.
-        ConfigError: a run keeps something else at `output`.
+        ConfigError: a run keeps something else at `output`, or there is a file that is no page of autoif.
     """
     refuse_run_file(output)
+    output = find_place(output, PAGE)
     beside = f"{output.stem}-data"
     page, pieces = make_run_page(run, limit, beside)
     made = [output]
@@ -52,7 +54,8 @@ def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for name, packed in pieces:
-                (folder / f"{name}.js").write_text(f'autoif.give("{name}","{packed}")\n', encoding="ascii")
+                place = find_place(folder / f"{name}.js", PAGE_DATA)
+                place.write_text(f'autoif.give("{name}","{packed}")\n', encoding="ascii")
     replace_file(output, [build_page(page)])
     return made
 
