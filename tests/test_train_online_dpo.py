@@ -146,6 +146,14 @@ def test_a_training_that_is_stopped_in_sampling_verifying_and_dpo_ends_the_same(
     assert same_weights(out, whole)
     assert train_online(request, said.append)["status"] == "complete"
     assert said[-1] == f"{out} is complete already"
+    for folders in ([out], [out, out / "round-2/model"]):
+        for folder in folders:
+            (folder / "model.safetensors").unlink()
+        said.clear()
+        train_online(request, said.append)
+        for folder in folders:
+            assert f"{folder} was complete, but now lacks model.safetensors, which the training makes anew" in said
+        assert same_weights(out, whole)
 
 
 def test_other_data_settings_or_models_are_refused_with_what_differs(place, trained, tmp_path):

@@ -223,6 +223,24 @@ def test_a_training_that_is_resumed_ends_in_the_same_weights_and_metrics(place, 
     assert said[-1] == f"{out} is complete already"
 
 
+@pytest.mark.parametrize("checkpoints", [True, False], ids=["with checkpoints", "without checkpoints"])
+def test_a_complete_training_whose_weights_are_gone_makes_the_same_ones_again(place, trained, tmp_path, checkpoints):
+    out, said = tmp_path / "out", list[str]()
+    shutil.copytree(trained, out)
+    (out / "model.safetensors").unlink()
+    if not checkpoints:
+        for path in out.glob("checkpoint-*"):
+            shutil.rmtree(path)
+    request = make_request("sft", place, place / "model", out, resume=True)
+    assert train(request, said.append)["status"] == "complete"
+    assert f"{out} was complete, but now lacks model.safetensors, which the training makes anew" in said
+    assert ("going on from checkpoint-12" in said) == checkpoints
+    assert same_weights(out, trained)
+    assert [row["step"] for row in metrics_of(out)] == list(range(1, 13))
+    train(request, said.append)
+    assert said[-1] == f"{out} is complete already"
+
+
 def test_resume_begins_where_there_is_nothing_to_go_on_from(place, trained, tmp_path):
     out = tmp_path / "out"
     request = make_request("sft", place, place / "model", out, resume=True)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import ModelError, StoreError
-from autoif.messages import list_differences, list_some
+from autoif.messages import Say, list_differences, list_some
 from autoif.reading.json_text import parse_json
 from autoif.runs.whole_files import held, storage_errors
 from autoif.sampling.policy import is_out_of_memory
-from autoif.training.card import RECORD, read_record
+from autoif.training.card import CARD, METRICS, RECORD, read_record
 from autoif.training.identity import ModelIdentity, differing_files
 from autoif.training.settings import TrainingSettings
 
@@ -26,6 +26,8 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 _NAMED = 6
 _HELD = {"identity": dict, "model": dict, "status": str, "seconds": int | float}
 """What training.json has of each training."""
+_BESIDE = {RECORD, CARD, METRICS, "training_args.bin"}
+"""What lies beside a trained model and is no part of it."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_TEXTS = (
     *(f"os error {number}" for number in _FULL),
@@ -74,6 +76,26 @@ def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
     if not resume:
         raise StoreError(f"{folder} holds a training ({before['status']}): use --resume, or choose another --output")
     return before
+
+
+def list_saved(folder: Path) -> list[str]:
+    """Return the files of the trained model in a folder, and of its adapter, by their paths there."""
+    places = [folder, folder / "adapter"]
+    found = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_file()]
+    names = (str(path.relative_to(folder)) for path in found if not path.name.startswith("."))
+    return sorted({*names} - _BESIDE)
+
+
+def is_finished(folder: Path, before: Mapping[str, Any], say: Say) -> bool:
+    """Tell whether there is nothing left to do in the folder of a training; say so, or what is to be made again."""
+    if before["status"] != "complete":
+        return False
+    missing = [name for name in before.get("saved", ()) if not (folder / name).is_file()]
+    if missing:
+        say(f"{folder} was complete, but now lacks {list_some(missing, _NAMED)}, which the training makes anew")
+    else:
+        say(f"{folder} is complete already")
+    return not missing
 
 
 def check_same(

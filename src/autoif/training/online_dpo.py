@@ -31,7 +31,7 @@ from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer, read_vocabulary
 from autoif.training.card import CARD, METRICS, RECORD, read_metrics, write_card, write_record
 from autoif.training.data import TrainingData, read_data
-from autoif.training.folder import check_same, hold_output, open_output, whole_checkpoints
+from autoif.training.folder import check_same, hold_output, is_finished, list_saved, open_output, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
 from autoif.training.metrics import summarise
 from autoif.training.online_pairs import (
@@ -115,8 +115,7 @@ def _train_rounds(request: OnlineRequest, say: Say) -> dict[str, Any]:
     if before:
         trained = any(request.output.glob(f"round-*/{MODEL}"))
         check_same(request.output, before, identity, model, None if trained else _shapes_samples)
-        if before["status"] == "complete":
-            say(f"{request.output} is complete already")
+        if is_finished(request.output, before, say):
             return before
     # What a round would find out late is said now, before anything is written.
     tokenizer, kwargs = load_tokenizer(request.model), request.online.chat_template_kwargs
@@ -281,6 +280,7 @@ def _finish(folder: Path, model: Path, rounds: list[dict[str, Any]]) -> dict[str
             "longest": max(each["longest"] for each in lengths),
         },
         "metrics": summarise(metrics),
+        "saved": list_saved(folder),
     }
 
 

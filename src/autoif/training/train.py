@@ -43,6 +43,8 @@ from autoif.training.folder import (
     check_same,
     clear_output,
     hold_output,
+    is_finished,
+    list_saved,
     open_output,
     plain_errors,
     remove_broken,
@@ -130,8 +132,7 @@ def _train(request: TrainingRequest, stack: ExitStack, say: Say) -> dict[str, An
     }  # fmt: skip
     if before:
         check_same(request.output, before, identity, model)
-        if before["status"] == "complete":
-            say(f"{request.output} is complete already")
+        if is_finished(request.output, before, say):
             return before
     reward: Any = stack.enter_context(make_reward(request.settings.reward)) if request.settings.reward else None
     parts, lengths = _prepare(request, read, stack, say)
@@ -275,6 +276,7 @@ def _run(
         "steps": trainer.state.global_step,
         "seconds": round(spent + time.monotonic() - began, 1),
         "metrics": summarise(rows := read_metrics(folder)),
+        "saved": list_saved(folder),
     }
     lost = _describe_lost(request) if first and not learnt_nothing(rows) else None
     for line in (*describe_learning(rows, trainer.args), *([lost] if lost else [])):
