@@ -129,64 +129,51 @@ def test_an_engine_takes_shards_as_it_has_room_for_them_and_keeps_no_finished_on
     assert max(held) <= 2
 
 
-def test_garbage_is_not_looked_for_among_the_objects_of_a_run_and_as_before_afterwards(monkeypatch, make_tools):
-    async def keep(record, _tools):
-        gc.callbacks.append(note)
-        kept.extend([] for _ in range(300_000))
-        gc.callbacks.remove(note)
-        return [record]
-
-    def note(phase, info):
-        looked.append(phase)
-
-    class Settings:
-        @asynccontextmanager
-        async def open(self):
-            yield make_tools()
-
-    async def work():
-        shard = Shard("instructions", 0, tuple(ROWS[:1]))
-        async for _ in LocalEngine(workers=1).run(_one(shard), Settings(), lambda *event: None, lambda result: []):
-            pass
-
-    monkeypatch.setitem(pipeline.STAGES, "instructions", (Stage("00_test", keep, Instruction),))
-    kept, looked, before = [], [], gc.get_threshold()
-    asyncio.run(work())
-    assert kept and not looked  # it would stop the event loop
-    assert gc.get_threshold() == before
-
-
 async def _one(shard):
     yield shard
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A run of a few shards, and where the files of its stages were finished."""
-    folder, threads = tmp_path_factory.mktemp("made"), []
+    """A run of a few shards, where its files were finished, and how often Python looked for garbage meanwhile."""
+    folder, threads, looks, before_it = tmp_path_factory.mktemp("made"), [], [], gc.get_threshold()
     finish = NewFile.finish
     with model_server(folder) as server, pytest.MonkeyPatch.context() as patch:
 
         def note_thread(file, before):
             threads.append((file.path.parent.name, threading.current_thread() is threading.main_thread()))
+            gc.callbacks.append(note_look)
+            objects = [[] for _ in range(100_000)]
+            gc.callbacks.remove(note_look)
+            objects.clear()
             finish(file, before)
+
+        def note_look(phase, info):
+            looks.append(phase)
 
         patch.setattr(NewFile, "finish", note_thread)
         arguments = ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", folder / "run", "--quiet"]
         arguments += ["--set", "self_instruct.max_instructions=6"]
         done = run_here(*arguments, cwd=folder)
         assert done.returncode == 0, done.stderr
-        yield folder / "run", server, arguments, threads
+        assert gc.get_threshold() == before_it
+        yield folder / "run", server, arguments, threads, looks
 
 
 def test_no_file_of_a_shard_is_written_where_requests_are_made(made):
-    _, _, _, threads = made
+    _, _, _, threads, _ = made
     assert {"02_verification", "07_scoring"} <= {folder for folder, _ in threads}
     assert [folder for folder, loop in threads if loop and folder > "02" and folder[:1] == "0"] == []
 
 
+def test_garbage_is_not_looked_for_until_the_last_data_set_is_written(made):
+    *_, threads, looks = made
+    assert len(threads) > 20
+    assert not looks  # each would stop the event loop
+
+
 def test_a_finished_run_started_again_reads_no_shard_and_writes_no_data_set(made, monkeypatch):
-    run, server, arguments, _ = made
+    run, server, arguments, *_ = made
     before, asked = {**data_of(run), **stages_of(run)}, len(server.events())
     read, times = [], {path: path.stat().st_mtime_ns for path in run.glob("*.jsonl") if path.name in data_of(run)}
 
@@ -203,7 +190,7 @@ def test_a_finished_run_started_again_reads_no_shard_and_writes_no_data_set(made
 
 
 def test_a_data_set_that_was_deleted_or_edited_is_made_again(made):
-    run, _, arguments, _ = made
+    run, _, arguments, *_ = made
     before = data_of(run)
     (run / "sft.jsonl").unlink()
     (run / "rewards.jsonl").write_text("mine\n")
@@ -214,7 +201,7 @@ def test_a_data_set_that_was_deleted_or_edited_is_made_again(made):
 
 
 def test_one_instruction_more_with_one_query_is_one_call_more(made, tmp_path):
-    run, server, _, _ = made
+    run, server, *_ = made
     lines = (run / "instructions.jsonl").read_text().splitlines(keepends=True)
     given = tmp_path / "given.jsonl"
     arguments = ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", tmp_path / "run", "--quiet"]

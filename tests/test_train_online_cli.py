@@ -66,6 +66,7 @@ def test_rounds_that_a_scheduler_stops_go_on_with_resume(place, tmp_path):
         "train", "online-dpo", "--data", str(place), "--model", str(place / "model"),
         "-o", str(out), *SET, "--set", "online.batch_size=1", "--set", "online.responses_per_prompt=500",
     ]  # fmt: skip
-    said = stopped_here(*options, when=(out / "round-1/samples.jsonl").exists)
+    samples = out / "round-1/samples.jsonl"  # stopped while the model samples, and not as the file is opened
+    said = stopped_here(*options, when=lambda: samples.exists() and samples.stat().st_size > 0)
     assert f"the same command with --resume goes on from what is whole in {out}" in said
     assert json.loads((out / "training.json").read_text("utf-8"))["status"] == "interrupted"
