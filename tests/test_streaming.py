@@ -129,10 +129,6 @@ def test_an_engine_takes_shards_as_it_has_room_for_them_and_keeps_no_finished_on
     assert max(held) <= 2
 
 
-async def _one(shard):
-    yield shard
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A run of a few shards, where its files were finished, and how often Python looked for garbage meanwhile."""
