@@ -13,6 +13,7 @@ from autoif.training.settings import make_arguments
 from autoif.training.train import train
 from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
 from support.training_data import (
+    ALL_STEPS_NOUGHT,
     judged_by,
     make_grpo_request,
     make_request,
@@ -95,7 +96,7 @@ def test_the_steps_are_counted_as_they_are_made(model, tmp_path, kind, settings,
 def test_a_training_whose_every_step_is_nought_says_so(model, tmp_path):
     said: list[str] = []
     data = write_rows(tmp_path / "rows.jsonl", *sft_rows())
-    train(make_request("sft", data, model, tmp_path / "out", "learning_rate=0.0"), said.append)
+    train(make_request("sft", data, model, tmp_path / "out", *ALL_STEPS_NOUGHT), said.append)
     assert said[-1].startswith("no step changed the weights")
 
 

@@ -191,6 +191,30 @@ def test_a_setting_that_cannot_be_is_one_line(setting, message, monkeypatch):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "setting"),
+    [
+        ("sft", "learning_rate=0"),
+        ("dpo", "learning_rate=0.0"),
+        ("grpo", "learning_rate=0"),
+        ("dpo", "beta=0"),
+        ("dpo", "loss_weights=[0]"),
+        ("sft", "lora.lora_dropout=1.0"),
+    ],
+)
+def test_settings_under_which_no_step_changes_the_weights_are_refused_before_the_training(kind, setting):
+    name, _, value = setting.partition("=")
+    with pytest.raises(ConfigError) as error:
+        resolve_settings(kind, None, [setting], lora=name.startswith("lora"))
+    expected = f'setting "{name}": with {value} no step changes the weights, so nothing would be learnt'
+    assert str(error.value) == expected
+
+
+def test_a_beta_of_0_is_refused_only_where_the_loss_is_nothing_without():
+    assert resolve_settings("grpo", None, ["beta=0"], lora=False)
+    assert resolve_settings("dpo", None, ["beta=0", 'loss_type=["sft"]'], lora=False)
+
+
 def test_a_value_that_only_trl_can_judge_is_refused_in_one_line(tmp_path):
     resolved = resolve_settings("sft", None, ["save_strategy=sometimes"], lora=False)
     with pytest.raises(ConfigError, match="TRL refuses the settings: sometimes is not a valid") as error:

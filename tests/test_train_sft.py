@@ -17,7 +17,15 @@ from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.training.train import train
 from support.interruptions import At, interrupt
 from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
-from support.training_data import make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
+from support.training_data import (
+    ALL_STEPS_NOUGHT,
+    make_request,
+    preference_rows,
+    reward_rows,
+    sft_rows,
+    turn,
+    write_rows,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -129,7 +137,7 @@ def test_changes_that_sixteen_bits_cannot_hold_are_said_and_kept_in_thirty_two(p
     before, after = weights_of(model), weights_of(tmp_path / "kept")
     assert not any(torch.equal(before[name].float(), weight) for name, weight in after.items())
     said.clear()
-    train(make_request("sft", place, model, tmp_path / "nothing", "max_steps=1", "learning_rate=0.0"), said.append)
+    train(make_request("sft", place, model, tmp_path / "nothing", "max_steps=1", *ALL_STEPS_NOUGHT), said.append)
     assert said[-1].startswith("no step changed the weights")
 
 

@@ -18,6 +18,8 @@ QUICK = (
     "disable_tqdm=true",
 )
 """Twelve steps for six rows in six epochs; 32 bits, so that two trainings can be compared."""
+ALL_STEPS_NOUGHT = ("lr_scheduler_type=warmup_stable_decay", "lr_scheduler_kwargs.num_decay_steps=9000000000000000000")
+"""A decay of which a training is the last few steps: the learning rate is 0 in each, which no single setting shows."""
 
 
 def write_rows(path: Path, *rows: dict) -> Path:

@@ -221,9 +221,12 @@ def resolve_settings(
         raise ConfigError(f'setting "save_dtype": {save_dtype!r} is none of {", ".join(_DTYPES)}')
     values = _add_evaluation(values, kind) if evaluates else _check_no_evaluation(values)
     _check_installed(values)
+    arguments = _check_values(values, _list_types(_arguments_class(kind)), "")
+    adapter = _check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None
+    _refuse_idle(kind, arguments, adapter or {})
     return TrainingSettings(
-        _check_values(values, _list_types(_arguments_class(kind)), ""),
-        _check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None,
+        arguments,
+        adapter,
         batch,
         _read_reward(given_reward) if kind == "grpo" else None,
         dict(template),
@@ -266,6 +269,22 @@ def _read_reward(given: Mapping[str, Any]) -> RewardSettings:
         if "mode" in given or not found.gate:
             raise ConfigError("reward.weights takes the place of reward.mode, and is gated: leave out mode and gate")
     return found
+
+
+def _refuse_idle(kind: Kind, values: Mapping[str, Any], lora: Mapping[str, Any]) -> None:
+    """Refuse settings under which no step changes the weights, as those that make no step are: else only the end of a
+    training shows it."""
+    weights = values.get("loss_weights")
+    uses_beta = kind == "dpo" and values["loss_type"] != ["sft"]  # of GRPO it is the weight of the KL alone
+    idle = {
+        "learning_rate": values["learning_rate"] == 0,
+        "beta": uses_beta and values["beta"] == 0,
+        "loss_weights": weights is not None and not any(weights),
+        "lora.lora_dropout": lora.get("lora_dropout", 0) >= 1,
+    }
+    for name in filter(idle.__getitem__, idle):
+        value = lora["lora_dropout"] if name == "lora.lora_dropout" else values[name]
+        raise ConfigError(f'setting "{name}": with {value} no step changes the weights, so nothing would be learnt')
 
 
 def _add_evaluation(values: dict[str, Any], kind: Kind) -> dict[str, Any]:
