@@ -11,7 +11,6 @@ with 1 if a figure misses what is wanted of it.
 
 import argparse
 import asyncio
-import gc
 import math
 import multiprocessing
 import resource
@@ -27,7 +26,9 @@ from types import MappingProxyType
 from typing import Any
 
 import autoif
+from autoif import pipeline
 from autoif.config import load_config
+from autoif.engines import local
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.requests import Completion, Request
 from autoif.records import Instruction
@@ -86,16 +87,25 @@ def run_on_stub(folder: Path, url: str, changed: Mapping[str, object] = MappingP
 
 def make_run(folder: Path, url: str, pipe: Connection) -> None:
     """Run, or start again, what the folder's seeds ask for; send the measurement."""
-    stops: list[float] = [0.0]
-    run_callback, usual = asyncio.Handle._run, gc.get_threshold()
+    stops, under_way = [0.0], 0
+    run_callback, run_shard = asyncio.Handle._run, pipeline.run_shard
 
     def time_callback(handle: asyncio.Handle) -> None:
-        runs_shards, began = gc.get_threshold() != usual, time.thread_time()  # an engine changes it
+        began = time.thread_time()
         run_callback(handle)
-        if runs_shards:
+        if under_way:
             stops[0] = max(stops[0], (time.thread_time() - began) * 1e3)
 
+    async def count_shard(*arguments: Any) -> Any:
+        nonlocal under_way
+        under_way += 1
+        try:
+            return await run_shard(*arguments)
+        finally:
+            under_way -= 1
+
     asyncio.Handle._run = time_callback  # type: ignore[assignment, method-assign]
+    local.run_shard = count_shard  # type: ignore[attr-defined, assignment]
     started = time.perf_counter()
     run_on_stub(folder, url)
     pipe.send(_measure_process(time.perf_counter() - started, stops[0]))
