@@ -91,9 +91,9 @@ def make_run(folder: Path, url: str, pipe: Connection) -> None:
     run_callback, run_shard = asyncio.Handle._run, pipeline.run_shard
 
     def time_callback(handle: asyncio.Handle) -> None:
-        began = time.thread_time()
+        before, began = under_way, time.thread_time()
         run_callback(handle)
-        if under_way:
+        if before or under_way:
             stops[0] = max(stops[0], (time.thread_time() - began) * 1e3)
 
     async def count_shard(*arguments: Any) -> Any:
