@@ -82,6 +82,53 @@ def test_a_variable_of_the_shell_that_is_not_set_is_no_value(tmp_path, arguments
     assert not list(tmp_path.iterdir())
 
 
+def test_what_comes_after_a_value_that_it_begins_with_is_not_taken_for_empty(tmp_path):
+    assert "sft: no such folder" in fails_here("report", "sft", "sft2", "-o", "page.html", cwd=tmp_path)
+    assert "f can't be read" in fails_here("verify", "f", "fx", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "verify f.jsonl -",
+        "verify - r.jsonl",
+        "verify --dataset -",
+        "verify f.jsonl r.jsonl -o -",
+        "cross-validate - -o out.jsonl",
+        "cat -",
+        "run paper --seeds - --plan",
+        "run paper --queries - --plan",
+        "run paper --set seeds=- --plan",
+        "run paper --instructions - --plan",
+        "run paper --recording -",
+        "run -",
+        "run paper -o -",
+        "export - --to trl -o out",
+        "contamination -",
+        "contamination f.jsonl --data mine=- --against mine",
+        "split - -o out",
+        "prompts --instructions f.jsonl --queries - -o out.jsonl",
+        "eval pass-rate --data f.jsonl --responses - -o out",
+        "eval ifeval --data - --responses r.jsonl -o out",
+        "train sft --data - --model model -o out",
+        "train sft --data f.jsonl --model model --config - -o out",
+        "serve --token-file -",
+    ],
+)
+def test_a_dash_is_refused_where_it_would_be_standard_input_or_output(tmp_path, arguments):
+    (tmp_path / "f.jsonl").write_text('{"id": "f", "source": "def evaluate(r): return True"}\n')
+    (tmp_path / "r.jsonl").write_text('{"id": "r", "text": "x"}\n')
+    before = sorted(tmp_path.iterdir())
+    said = fails_here(*arguments.split(), cwd=tmp_path)
+    assert said == "autoif: - is not taken for standard input or output: name a file (./- is one of that name)"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_file_that_is_named_by_a_dash_is_read_with_its_folder(tmp_path):
+    (tmp_path / "-").write_text('{"kept": true}\n')
+    assert run_here("cat", "./-", cwd=tmp_path).stdout == '{"kept": true}\n'
+
+
 def test_none_on_the_command_line_is_no_value_and_a_language_may_be_empty(tmp_path):
     plan = ["run", "recommended", "--plan", "--json"]
     given = run_here(

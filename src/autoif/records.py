@@ -62,7 +62,9 @@ def content_id(*parts: JsonValue) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
 
 
-HomePath = Annotated[str, AfterValidator(lambda path: str(expand_home(path)) if path.startswith("~") else path)]
+HomePath = Annotated[
+    str, AfterValidator(lambda path: str(expand_home(path)) if path.startswith("~") or path == "-" else path)
+]
 """A path, or what else may stand in its place, with the home folder for "~"."""
 
 

@@ -8,7 +8,6 @@ The kind of a file is told by what is in it, whatever its name says. What can't 
 recording of answers that were paid for, is renewed by `--overwrite` alone.
 """
 
-import json
 import lzma
 import os
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import ConfigError
+from autoif.reading.json_text import parse_json
 
 _MAX_HEAD_BYTES = 64_000_000
 """Far more than a figure, a sweep or a row has."""
@@ -53,8 +53,8 @@ class ResultKind:
 
 def _is_object(text: bytes, names: frozenset[str]) -> bool:
     found: Any = None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(text)
+    with suppress(ValueError):
+        found = parse_json(text.decode("utf-8"))
     return isinstance(found, dict) and found.keys() >= names
 
 

@@ -25,6 +25,7 @@ from autoif.benchmark_wordings import TITLES
 from autoif.errors import ConfigError, StoreError
 from autoif.messages import Say
 from autoif.probes import load_probes
+from autoif.reading.text_lines import expand_home
 from autoif.records import Record
 from autoif.runs.contents import read_audit
 from autoif.runs.store import AUDIT
@@ -117,7 +118,7 @@ def audit_run(
 def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: Say) -> Gold:
     benchmark = next((each for each in TITLES if each == str(gold).lower()), None)
     if benchmark is None:
-        return read_gold(Path(gold))
+        return read_gold(expand_home(gold))
     named = data or (Path(variable) if (variable := os.environ.get(DATA_VARIABLE)) else None)
     if named is None:
         raise ConfigError(

@@ -10,6 +10,7 @@ import click
 from autoif.cli.judge_options import judge_options
 from autoif.cli.options import QUIET, LocalPath, OutputPath, choose_say
 from autoif.errors import ConfigError, needing_extra
+from autoif.reading.text_lines import expand_home
 
 
 @click.command()
@@ -84,5 +85,5 @@ def _read_paths(data: tuple[str, ...]) -> dict[str, Path]:
             raise ConfigError(f"--data {each}: write it as NAME=PATH, as in ifeval=input_data.jsonl")
         if name in paths:
             raise ConfigError(f"--data names {name} twice: one file or folder a benchmark")
-        paths[name] = Path(path)
+        paths[name] = expand_home(path)
     return paths

@@ -11,6 +11,7 @@ from autoif.cli.options import OUTPUT, QUIET, add_options, choose_say
 from autoif.cli.sampling_options import KEEP_THINKING, model_options, read_endpoint
 from autoif.errors import ConfigError, needing_extra
 from autoif.models.catalog import runs_in_llama_cpp
+from autoif.reading.text_lines import expand_home
 from autoif.sampling.precision import choose_precision
 
 if TYPE_CHECKING:
@@ -135,12 +136,12 @@ def _read_data(given: Sequence[str], names: "Sequence[TaskName]") -> "dict[TaskN
     for each in given:
         name, separator, path = each.partition("=")
         if separator and name in TASKS:
-            files |= {task: Path(path) for task in TASKS if task == name}
-        elif Path(each).is_dir():
+            files |= {task: expand_home(path) for task in TASKS if task == name}
+        elif (folder := expand_home(each)).is_dir():
             for task in names:
-                if not (Path(each) / task).exists():
+                if not (folder / task).exists():
                     raise ConfigError(f"--data {each}: it has no folder {task}; name its files by --data {task}=PATH")
-                files.setdefault(task, Path(each) / task)
+                files.setdefault(task, folder / task)
         else:
             raise ConfigError(f"--data {each}: write NAME=PATH with a name of {', '.join(TASKS)}, or name a folder")
     return files

@@ -29,8 +29,9 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         for before, given in pairwise([self.name or "", *args]):
-            option = given[:-1] if given.startswith("--") and given.find("=") == len(given) - 1 else before
-            if (not given or option == given[:-1]) and option != _MAY_BE_EMPTY:
+            is_bare = given.startswith("--") and given.find("=") == len(given) - 1  # as --data=
+            option = given[:-1] if is_bare else before
+            if (not given or is_bare) and option != _MAY_BE_EMPTY:
                 raise click.UsageError(f"what comes after {option} is empty: give a value, or leave it out", ctx)
         return super().parse_args(ctx, args)
 

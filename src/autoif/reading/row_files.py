@@ -27,7 +27,15 @@ from typing import Any
 from autoif.errors import ConfigError, in_one_line, needing_extra
 from autoif.reading.json_lists import broken, cut_elements, unfold_rows
 from autoif.reading.json_text import load_json
-from autoif.reading.text_lines import MAX_LINE_BYTES, UnreadableText, cut_lines, limit_unpacked, naming, open_text
+from autoif.reading.text_lines import (
+    MAX_LINE_BYTES,
+    UnreadableText,
+    cut_lines,
+    expand_home,
+    limit_unpacked,
+    naming,
+    open_text,
+)
 
 MAX_JSON_LINE_BYTES = 16_000_000
 """A line may hold a whole conversation, of which only the first turn is read."""
@@ -352,13 +360,13 @@ def _count_bytes(values: Any) -> int:
 
 def split_column(source: str) -> tuple[Path, str | None]:
     """Return the file and the column of FILE:COLUMN; a file whose own name has a colon is taken as it is.
-    Raises ConfigError: it is an address."""
+    Raises ConfigError: it is an address, or `expand_home` refuses it."""
     if _ADDRESS.match(source) and not Path(source).exists():
         raise ConfigError(f"{source} is an address: download the file, and name that")
     name, colon, column = source.rpartition(":")
     if colon and column and not Path(source).exists() and (Path(name).exists() or is_file_name(name)):
-        return Path(name), column
-    return Path(source), None
+        return expand_home(name), column
+    return expand_home(source), None
 
 
 def is_file_name(name: str) -> bool:

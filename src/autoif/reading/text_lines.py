@@ -141,7 +141,10 @@ def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, st
 
 def expand_home(path: str | os.PathLike[str]) -> Path:
     """Return a path with the home folder for "~", which shells leave behind a "=" and programs everywhere.
-    Raises ConfigError: no file can have this name."""
+    Raises ConfigError: no file can have this name, or it stands for standard input: what reads rows may look at them
+    twice, and notes which file they are of."""
+    if os.fspath(path) == "-":
+        raise ConfigError("- is not taken for standard input or output: name a file (./- is one of that name)")
     if isinstance(path, str) and "\0" in path:
         raise ConfigError(f"{path!r} has a NUL in it: name another file")
     return Path(os.path.expanduser(path))  # noqa: PTH111  # unlike Path's, it leaves what has no home folder
