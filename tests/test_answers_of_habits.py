@@ -59,10 +59,52 @@ def read(text: str, prompt: str = TURN) -> Completion:
         ("Fine.\n\n### Instruction:\nWrite a poem.\n\n### Response:\nRoses.", "Fine."),
         ("Sure!\n\n<think>\nPONDER.\n</think>\n\nFine.", "Sure!\n\nFine."),
         ("Fine <co: 0,1>today</co: 0,1>[^1^].", "Fine today."),
+        ("<|start|>assistant<|message|>Fine.<|end|>", "Fine."),
+        ("<|channel|>assistant<|message|>Fine.<|end|>", "Fine."),
+        ("Fine.[EOS]", "Fine."),
+        ("Fine.[unused10]", "Fine."),
+        ("Fine.<｜hy_User｜>And then?", "Fine."),
+        ("Fine.<SPECIAL_12>\n<SPECIAL_11>User\nAnd then?", "Fine."),
+        ("Fine.<|end_of_sentence|>User: And then?", "Fine."),
+        ("Fine.</s>USER: And then? ASSISTANT: Dark.", "Fine."),
+        ("<answer>\nFine.\n</answer>", "Fine."),
     ],
 )
 def test_what_happened_to_a_text_on_its_way_is_undone(damaged: str, text: str) -> None:
     assert read(damaged).text == text
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        '<｜DSML｜tool_calls>\n<｜DSML｜invoke name="find">\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>',
+        '<|tool_call>call:find{of:<|"|>keeper<|"|>}<tool_call|>',
+        "call:find{of:keeper}",
+        'find[ARGS]{"of": "keeper"}',
+        '<tool_calls>[{"name": "find", "arguments": {}}]</tool_calls>',
+        '<|tools_prefix|>[{"find": {}}]<|tools_suffix|>',
+        '<|action_start|><|plugin|>{"name": "find"}<|action_end|>',
+        '[unused11][{"name": "find"}][unused12]',
+        'commentary to=functions.find json{"of": "keeper"}',
+        "<|channel|>commentary to=functions.find <|constrain|>json<|message|>{}<|call|>",
+        '[find(of="keeper")]',
+        '```json\n{"name": "find", "arguments": {}}\n```',
+        "I look.\n\n<tool_call>\n<function=find>\n<parameter=of>\nkeeper\n</parameter>\n</function>\n</tool_call>",
+        "I look.\n<tool_call>find\n<arg_key>of</arg_key>\n<arg_value>keeper</arg_value>\n</tool_call>",
+        'I look.\n<minimax:tool_call>\n<invoke name="find">\n</invoke>\n</minimax:tool_call>',
+        "I look.<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_end|>",
+    ],
+)
+def test_a_call_that_nobody_offered_is_no_answer_whoever_writes_it(call: str) -> None:
+    answer = read(call)
+    assert (answer.text, answer.fault) == ("", Reason.EMPTY)
+    assert "nobody offered" in answer.fault_detail
+
+
+def test_an_answer_that_lost_the_marks_around_its_thought_says_what_to_do() -> None:
+    answer = read("thought\nThe user asks about a lamp. It is high, to be seen.")
+    assert answer.fault is Reason.TRUNCATED
+    assert "skip_special_tokens = false" in answer.fault_detail
 
 
 CHAT = "Write a dialogue between a user and an assistant."
@@ -112,6 +154,9 @@ TAGS = "Explain how models mark their thoughts with <think> tags."
         ("I thought for 3 minutes\n\nand then wrote.", TURN),
         ("Put <think>Hm.</think> before it.", TURN),
         ("Write <tool_call>{}</tool_call> to call one.", TURN),
+        ("It goes so:\n<tool_call>\n{}\n</tool_call>\nThen it waits.", TURN),
+        ("[smile] Fine.", TURN),
+        ("<answer>\nYes.\n</answer>", "Put the answer into <answer> tags."),
         ('{"name": "Ann", "age": 7}', TURN),
         ('{"error": {"message": "no"}}', TURN),
         ('{"choices": [1, 2]}', TURN),

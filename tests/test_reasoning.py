@@ -72,6 +72,14 @@ HARMONY = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>
         "<details>\n<summary>Thinking</summary>\n\nHm.\n\n</details>\n\nYes.",
         "<details open><summary>Thought for 3 seconds</summary>Hm.</details>Yes.",
         "<details><summary>Reasoned for 3 seconds</summary>Hm.</details>Yes.",
+        "<think_faster>Hm.</think_faster>\n<answer>Yes.</answer>",
+        "[unused16]Hm.[unused17]Yes.",
+        "Hm.[unused17]Yes.",
+        "<think>Hm.<//think>\nYes.",
+        "Hm.\n<//think>\nYes.",
+        "<|im_start|>assistant<|im_sep|><think>Hm.</think>Yes.",
+        "[gMASK]<sop><|assistant|>\n<think>Hm.</think>Yes.",
+        "Hm.<|channel>thought<channel|>Yes.",
     ],
 )
 def test_a_thought_is_split_off_in_the_marks_of_every_family(text: str) -> None:
@@ -83,10 +91,31 @@ def test_an_empty_tag_of_a_thought_is_none() -> None:
     assert split_reasoning("<think/>\nYes.") == ("Yes.", "", True)
 
 
-def test_what_harmony_does_not_call_final_is_thought() -> None:
-    answer, reasoning, closed = split_reasoning(HARMONY)
+@pytest.mark.parametrize("channel", ["final", "assistant"])
+def test_what_harmony_does_not_call_final_is_thought(channel: str) -> None:
+    answer, reasoning, closed = split_reasoning(HARMONY.replace("final", channel))
     assert (answer, closed) == ("Yes.", True)
     assert "Hm." in reasoning
+
+
+def test_what_gpt_oss_says_at_once_is_its_answer() -> None:
+    assert split_reasoning("finalThe lamp is lit.") == ("The lamp is lit.", "", True)
+    assert split_reasoning("finally the lamp is lit.") == ("finally the lamp is lit.", "", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=functions.find {}<|call|>",
+        "analysisHm.assistantcommentary to=functions.find json{}",
+        "analysiswe look.assistantcommentary to=functions.find json{}",
+    ],
+)
+def test_where_gpt_oss_calls_a_tool_its_thought_ends(text: str) -> None:
+    answer, reasoning, closed = split_reasoning(text)
+    assert answer.startswith("commentary to=functions.find")
+    assert closed
+    assert reasoning
 
 
 def test_thoughts_in_a_row_are_one() -> None:
@@ -102,6 +131,7 @@ def test_thoughts_in_a_row_are_one() -> None:
         "analysisThe user wants something",
         "<think>One.</think><think>Two",
         "◁think▷Hm",
+        "thought\nThe user wants something. It is this.",
     ],
 )
 def test_a_thought_that_never_ends_leaves_no_answer(text: str) -> None:
@@ -120,6 +150,9 @@ def test_a_thought_that_never_ends_leaves_no_answer(text: str) -> None:
         "Use this:\n```xml\n<a>\n</think>\n```\nThat is all.",
         'Begin with "</think>"\nand go on.',
         "analysis of the text: it is short.",
+        "thoughts\nare free.",
+        "thought is free.",
+        "Gemma writes `<|channel>thought` and `<channel|>`.",
         "<thinking_cap> is a tag of mine.",
         "The token <|think|> begins it and <|/think|> ends it.",
         "<details><summary>Opening hours</summary>Nine to five.</details> That is all.",
@@ -172,6 +205,11 @@ def test_a_thought_may_quote_its_own_tag(text: str) -> None:
         "<|begin_of_",
         "<details><summary>",
         "Thinking...\n\n>",
+        "<|channel>thought",
+        "x<|channel>thought",
+        "<channel|>",
+        "analysis<|channel|>commentary",
+        "[unused16]",
     ],
 )
 def test_no_text_of_100_kb_takes_long(unit: str) -> None:

@@ -8,6 +8,7 @@
 | "assistant" glued to a sentence, and another answer    | Llama 3 without its end token              |
 | the whole of it twice                                  | streams that end with what they have sent  |
 | a fence of "markdown", `{"response": "…"}`             | gateways that want one form of all answers |
+| `<answer>…</answer>`                                   | models whose thinking is switched off      |
 
 What a prompt asks for, by a word that it holds, stays.
 """
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoif.models.bodies import read_body
+from autoif.models.reasoning import unwrap_answer
 from autoif.reading.json_text import parse_json
 
 _LEAST_PROMPT = 40
@@ -56,6 +58,7 @@ _FEW_LETTERS = 8
 _FENCE = re.compile(r"\s*+```(?:markdown|md|text|txt|plaintext)[ \t]*\n(.*)\n```\s*", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"markdown|fence|block|code|```|backtick", re.IGNORECASE)
 _WRAPPED = re.compile(r"json|dictionar|object|key|field|schema|format|brace|\{", re.IGNORECASE)
+_TAGGED = re.compile(r"<|\btags?\b|xml|html|markup", re.IGNORECASE)
 _PAGE = re.compile(
     r"\s*+<html>\s{0,9}<head><title>([45]\d\d [^<]{1,60})</title></head>\s{0,9}<body[^<>]{0,40}>\s{0,9}<center><h1>",
     re.IGNORECASE,
@@ -106,6 +109,8 @@ def drop_additions(text: str, prompt: str) -> str:
         text = fenced[1]
     if text.lstrip().startswith('{"') and (inner := _unwrap(text)) is not text and not _WRAPPED.search(prompt):
         text = inner
+    if text.lstrip().startswith("<") and not _TAGGED.search(prompt):
+        text = unwrap_answer(text.strip())
     return text
 
 

@@ -14,6 +14,8 @@ as its model family marks it:
     | <|begin_of_thought|>…<|end_of_thought|>                      | OpenThinker, Sky-T1                         |
     | <|inner_prefix|>…<|inner_suffix|>                            | Apertus                                     |
     | <|channel>thought…<channel|>, <unused94>thought…<unused95>   | Gemma 4, MedGemma; <ctrl94>: Gemini         |
+    | thought, a newline and all the rest                          | Gemma 4, its tokens lost: no end is told    |
+    | [unused16]…[unused17]                                        | openPangu                                   |
     | <|channel|>analysis<|message|>…<|channel|>final<|message|>…  | gpt-oss (harmony)                           |
     | analysis…assistantfinal…                                     | gpt-oss, its tokens lost in decoding        |
     | "Here is my thought process: … Here is my response: …"       | Granite 3.2                                 |
@@ -46,11 +48,11 @@ class Thought(NamedTuple):
 
 _WORDS = r"(?:think|thinking|thoughts?|reasoning)"
 _NAMES = (
-    rf"(?:[\w.-]{{1,20}}[:_])?(?:{_WORDS}(?:_(?:process|steps|trace|content))?|scratchpad|(?:inner|internal)_monologue|antThinking"
+    rf"(?:[\w.-]{{1,20}}[:_])?(?:{_WORDS}(?:_(?:process|steps|trace|content|fast|faster))?|scratchpad|(?:inner|internal)_monologue|antThinking"
     r"|chain_of_thought)"
 )
 _OPEN_TAG = re.compile(rf"<({_NAMES})(?:\s|\s[^<>=]{{0,40}}=[^<>]{{0,80}})?>", re.IGNORECASE)
-_END_TAG = re.compile(rf"<\\?/({_NAMES})\s?>", re.IGNORECASE)
+_END_TAG = re.compile(rf"<(?:\\?/|//)({_NAMES})\s?>", re.IGNORECASE)
 _TOKENS = tuple(
     (re.compile(opening), re.compile(ending))
     for opening, ending in (
@@ -64,16 +66,21 @@ _TOKENS = tuple(
         (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
         (r"<\|channel>", r"<channel\|>"),
         ("<(?:unused|ctrl)94>", "<(?:unused|ctrl)95>"),
+        (r"\[unused16\]", r"\[unused17\]"),
     )
 )
 _OPENED_AT_END = re.compile(
     rf"(<{_NAMES}>|{'|'.join(opening.pattern for opening, _ in _TOKENS)}|<\|channel\|>analysis<\|message\|>)"
     r"(?:thought)?\s*\Z"
 )
-_ENDS_BEGIN = ("<", "[/", "◁/")
+_ENDS_BEGIN = ("<", "[/", "◁/", "[u")
 """Each end begins with one of these: most texts hold none, and need not be searched for all."""
 _LABELLED = ("<|channel>", "<unused94>", "<ctrl94>")
 """Their thoughts begin with the word "thought"."""
+_LABEL = re.compile(r"(?:<\|channel>|<(?:unused|ctrl)94>)thought\b")
+_LABEL_END = re.compile(r"<channel\|>|<(?:unused|ctrl)95>")
+_LABEL_ALONE = "thought\n"
+"""What is left of their opening where a server decodes without tokens; nothing is left of their end."""
 _EMPTY_TAG = re.compile(rf"\s*+<{_NAMES}\s?/>", re.IGNORECASE)
 _PHRASES = (
     (re.compile(r"Here(?: is|'s) my thought process:"), re.compile(r"Here(?: is|'s) my response:")),
@@ -124,11 +131,13 @@ _ANSWER_TAGS = (
     ("<|start_response|>", "<|end_response|>"),
     ("<final_answer>", "</final_answer>"),
 )
-_FINAL = re.compile(r"<\|channel\|>\s{0,9}final[^<>]{0,40}(?:<\|constrain\|>[^<>]{0,40})?<\|message\|>")
+_FINAL = re.compile(r"<\|channel\|>\s{0,9}(?:final|assistant)[^<>]{0,40}(?:<\|constrain\|>[^<>]{0,40})?<\|message\|>")
+_CALLED = re.compile(r"(?:<\|channel\|>|assistant)(?=commentary to=\w)")
+"""Where gpt-oss calls a tool, which is no thought."""
 _MARK = re.compile(r"<\|[a-z_]{1,20}\|>")
 _HEADER = re.compile(
-    r"(?:\s*+(?:<\|(?:im_start|im_end|im_middle|im_assistant|start_header_id|end_header_id|start_of_role|end_of_role"
-    r"|begin_of_text|start_of_turn_token|chatbot_token|assistant)\|>|<｜(?:assistant|begin▁of▁sentence)｜>|</?s>|<bos>"
+    r"(?:\s*+(?:<\|(?:im_start|im_end|im_middle|im_sep|im_assistant|start_header_id|end_header_id|start_of_role|end_of_role"
+    r"|begin_of_text|startoftext|start_of_turn_token|chatbot_token|assistant)\|>|\[gmask\](?:<sop>)?|<｜(?:assistant|begin▁of▁sentence)｜>|</?s>|<bos>"
     r"|<start_of_turn>|<\|turn>|\[/INST\]|[\ufeff\u200b\u2060])(?:\s*+(?:assistant|model)(?![\w.,]))?+)++",
     re.IGNORECASE,
 )
@@ -219,6 +228,9 @@ def _split_harmony(text: str) -> Thought | None:
         end = _MARK.search(answer)
         return Thought(answer[: end.start()] if end else answer, _MARK.sub(" ", text[: final.start()]).strip(), True)
     start = text.lstrip()
+    begins = ("<|channel|>", "<|start|>assistant<|channel|>", "analysis", "assistantcommentary", "assistantanalysis")
+    if start.startswith(begins) and "assistantfinal" not in start and (called := _CALLED.search(start)):
+        return Thought(start[called.end() :], _MARK.sub(" ", start[: called.start()]).strip(), closed=True)
     if start.startswith("<|channel|>") or start.startswith("<|start|>assistant<|channel|>"):
         return Thought("", _MARK.sub(" ", start).strip(), closed=False)
     for channel in ("analysis", "commentary", "assistantanalysis", "assistantcommentary", "assistantfinal"):
@@ -229,6 +241,8 @@ def _split_harmony(text: str) -> Thought | None:
             # Only a lost token glues the channel to a sentence.
             if start[len(channel) : len(channel) + 1].isupper():
                 return Thought("", start.removeprefix(channel).strip(), closed=False)
+    if start.startswith("final") and start[len("final") : len("final") + 1].isupper():
+        return Thought(start.removeprefix("final"), "", closed=True)
     return None
 
 
@@ -243,7 +257,7 @@ def _split_opened(text: str) -> Thought | None:
                 ending = its_end
                 break
     if not opened:
-        return None
+        return _split_labelled(start)
     inside = start[opened.end() :]
     if opened[0] in _LABELLED:
         inside = inside.removeprefix("thought")
@@ -252,6 +266,24 @@ def _split_opened(text: str) -> Thought | None:
     if not end:
         return Thought("", inside.strip(), closed=False)
     return Thought(inside[end.end() :], inside[: end.start()].strip(), closed=True)
+
+
+def _split_labelled(text: str) -> Thought | None:
+    """Split Gemma's thought where words stand before it, or where its tokens are lost and with them its end."""
+    if text.startswith(_LABEL_ALONE):
+        return Thought("", text.removeprefix(_LABEL_ALONE).strip(), closed=False)
+    opened = _LABEL.search(text)
+    end = _LABEL_END.search(text, opened.end()) if opened else None
+    if not opened or not end or _is_quoted(text, opened.start(), end.end()):
+        return None
+    return Thought(
+        text[end.end() :], f"{text[: opened.start()]}{text[opened.end() : end.start()]}".strip(), closed=True
+    )
+
+
+def lost_marks(text: str) -> bool:
+    """Tell whether a text begins with a thought of which no mark says where it ends."""
+    return text.lstrip().startswith(_LABEL_ALONE)
 
 
 def _find_end(text: str, ending: re.Pattern[str]) -> re.Match[str] | None:

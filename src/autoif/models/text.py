@@ -36,27 +36,27 @@ _TOKEN = re.compile(
     r"<\|[A-Za-z0-9_:./-]{1,40}\|>|<(?:\|(?:turn|tool_call|tool_response|tool)|(?:turn|tool_call|tool_response|tool)\|)>|<｜[^｜<>\n]{1,40}｜>|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|\[/?INST\]|<</?SYS>>"
     r"|<(?:EOS|BOS|PAD|UNK)_TOKEN>|<(?:unused|extra_id_|reserved_|SPECIAL_)\d{1,5}>|\[gMASK\](?:<sop>|sop)?"
     r"|\[(?:UNUSED_TOKEN_|PAD|control_)\d{1,6}\]|\[\|(?:endofturn|assistant|user|system|tool)\|\]|<seed:[be]os>|<eo[ah]>"
-    r"|</?longcat_s>|\]~!?b[\[\]]|\[e~\[|<role>(?:ASSISTANT|HUMAN|SYSTEM)</role>"
+    r"|</?longcat_s>|\]~!?b[\[\]]|\[e~\[|\[unused\d{1,3}\]|\[E[OD]S\](?=\s*\Z)|<role>(?:ASSISTANT|HUMAN|SYSTEM)</role>"
 )
 _END = re.compile(
     r"<\|(?:im_end|end|endoftext|end_of_text|eot_id|eom_id|return|eot|endofturn|turn_end|end_of_turn_token|endofassistant"
-    r"|endofmessage|endofresponse|role_end|assistant_end)\|>|\[\|endofturn\|\]|<seed:eos>|<eoa>|</longcat_s>|\[e~\[|<｜end▁of▁sentence｜>|<end_of_turn>|<turn\|>|<eos>|</s>(?=\s*+(?:(?:<s>\s*+)?\[INST\]|<\|user\|>))",
+    r"|endofmessage|endofresponse|role_end|assistant_end|end_of_sentence)\|>|\[\|endofturn\|\]|<seed:eos>|<eoa>|</longcat_s>|\[e~\[|<｜end▁of▁sentence｜>|<end_of_turn>|<turn\|>|<eos>|</s>(?=\s*+(?:(?:<s>\s*+)?\[INST\]|<\|user\|>|USER:\s))",
     re.IGNORECASE,
 )
 _NEXT_TURN = re.compile(
-    r"\s*(?:\Z|<\||<｜|<start_of_turn>|\[\||<role>|<seed:bos>|\]~b\]|<longcat_|(?:<s>\s*)?\[INST\]|<(?:eos|bos|pad)>)"
+    r"\s*(?:\Z|<\||<｜|<start_of_turn>|\[\||<role>|<seed:bos>|\]~b\]|<longcat_|(?:<s>\s*)?\[INST\]|<(?:eos|bos|pad)>|(?:USER|User):\s)"
 )
 _OTHERS_TURN = re.compile(
     r"<\|im_start\|>\s{0,9}(?:user|system|tool|assistant)[ \t]{0,9}\n"
     r"|<\|start_header_id\|>\s{0,9}(?:user|system|ipython|assistant)\s{0,9}<\|end"
     r"|<(?:start_of_turn|\|turn)>\s{0,9}(?:user|model)[ \t]{0,9}\n|<\|(?:user|human|assistant)\|>[ \t]{0,9}\n"
-    r"|<｜User｜>|<\|user_token\|>|<extra_id_1>(?:User|Assistant)\n|<role>HUMAN</role>|\[\|user\|\]",
+    r"|<｜(?:hy_)?User｜>|<\|user_token\|>|<(?:extra_id_1|SPECIAL_11)>(?:User|Assistant)\n|<role>HUMAN</role>|\[\|user\|\]",
     re.IGNORECASE,
 )
 """Where another turn begins, although no token ended the answer."""
 _OWN_TURN = re.compile(
-    r"\s*+(?:(?:<\|(?:im_start|start_header_id|start_of_role|turn|header_start)(?:\|>|>)|<start_of_turn>|<seed:bos>|\]~b\]"
-    r"|<role>|\[\|)\s*+(?:assistant|model|ai)\b(?:\s*+<\|(?:end_header_id|end_of_role|header_end)\|>|</role>|\|\])?+"
+    r"\s*+(?:(?:<\|(?:im_start|start|start_header_id|start_of_role|turn|header_start)(?:\|>|>)|<start_of_turn>|<seed:bos>|\]~b\]"
+    r"|<role>|\[\|)\s*+(?:assistant|model|ai)\b(?:\s*+<\|(?:end_header_id|end_of_role|header_end|message)\|>|</role>|\|\])?+"
     r"|<\|assistant\|>|\[/INST\])\s*+",
     re.IGNORECASE,
 )

@@ -7,24 +7,32 @@ from typing import Any
 
 from autoif.reading.json_text import parse_json
 
-_XML_CALL = (
-    r"<(?:tool_call|tool_use|toolcall|function_calls?|function=\w{1,60}|\w{1,10}[:_](?:tool_call|function_calls))>"
+_XML_NAME = r"(?:tool_calls?|tool_use|toolcall|function_calls?|\w{1,10}[:_](?:tool_call|function_calls))"
+_XML_CALL = rf"<(?:{_XML_NAME}|function=\w{{1,60}})>"
+_XML_END = rf"</(?:{_XML_NAME}|function)>"
+_TOKEN_CALL = (
+    r"\[TOOL_CALLS\]|\[TOOL_REQUEST\]|functools\[\{|\[unused11\]|[\w.-]{1,60}\[ARGS\]\s{0,9}\{|call:[\w.-]{1,60}\{"
+    r"|<\|(?:python_tag|python_start|tool_calls?|tools_prefix|START_ACTION|action_start|tool_call_start)\|>|<\|tool_call>"
+    r"|<(?:\||｜)(?:DSML(?:\||｜))?(?:function|tool)[_▁]calls?(?:[_▁](?:section[_▁])?begin)?(?:(?:\||｜))?>"
+    r"|commentary to=\w"
 )
-_XML_END = r"</(?:tool_call|tool_use|toolcall|function_calls?|function|\w{1,10}[:_](?:tool_call|function_calls))>"
+"""How a call begins as templates write it; no honest text does."""
 _CALL = re.compile(
-    rf"\s*+(?:{_XML_CALL}.*{_XML_END}\s*+"
-    rf"|{_XML_CALL}(?!.*</(?:tool|function)).*|\[TOOL_CALLS\].*|\[TOOL_REQUEST\].*|functools\[\{{.*"
-    r"|```tool_(?:code|call)s?\n.*```\s*+"
-    r"|<\|(?:python_tag|tool_calls?|START_ACTION|tool_call_start)\|>.*"
-    r"|<(?:\||｜)(?:DSML(?:\||｜)function|tool)[_▁]calls?(?:[_▁](?:section[_▁])?begin(?:\||｜))?>.*)",
+    rf"\s*+(?:{_XML_CALL}.*{_XML_END}\s*+|{_XML_CALL}(?!.*</(?:tool|function)).*|(?:{_TOKEN_CALL}).*"
+    r"|```tool_(?:code|call)s?\n.*```\s*+)",
     re.DOTALL | re.IGNORECASE,
 )
 """An answer that is nothing else, as models write it and servers leave it in the text."""
-_LAST_CALL = re.compile(
-    r"\n(?:<tool_call>\s*\{\s*\"name\"[^\n]*\}\s*</tool_call>|\[TOOL_CALLS\] ?\[?\{[^\n]*|<\|python_tag\|>\{[^\n]*"
-    r"|Action: [^\n]{1,80}\nAction Input:[^\n]*)\s*\Z"
+_CALL_LATER = re.compile(
+    rf"(?P<xml>^{_XML_CALL})|^\[TOOL_CALLS\]|(?<![`\"'])(?:<\|(?:tool_calls_section_begin|tool_call_start|python_tag)\|>"
+    r"|<\|tool_call>|<｜DSML｜(?:function|tool)_calls>|<｜tool▁calls▁begin｜>)",
+    re.MULTILINE | re.IGNORECASE,
 )
+_XML_AT_END = re.compile(rf"{_XML_END}\s*\Z", re.IGNORECASE)
+_LAST_CALL = re.compile(r"\nAction: [^\n]{1,80}\nAction Input:[^\n]*\s*\Z")
 """What comes last of an answer that only says what is going to be called."""
+_PYTHON_CALL = re.compile(r"\s*+\[[a-z_]\w{0,60}\((?:\w{1,40}=[^\n]*)?\)\]\s*+")
+_FENCED = re.compile(r"\s*+```(?:json)?[ \t]*\n(.*)\n```\s*+", re.DOTALL | re.IGNORECASE)
 _NAMED = re.compile(r"tool|function|json|call|action|api", re.IGNORECASE)
 _ANSWER_TOOL = re.compile(
     r"answer|json\w{0,20}|structured\w{0,20}|respond|\w{0,20}(?:response|output)\w{0,20}", re.IGNORECASE
@@ -37,12 +45,23 @@ def is_call(text: str, prompt: str | None = None) -> bool:
     """Tell whether an answer to a prompt is the call of a tool, or ends with one that it is to wait for."""
     if _CALL.fullmatch(text):
         return True
-    called = prompt is not None and (_LAST_CALL.search(f"\n{text}"[-4000:]) is not None or _is_bare(text))
+    called = prompt is not None and (_ends_with_call(text) or _is_bare(text))
     return called and not _NAMED.search(prompt or "")
 
 
+def _ends_with_call(text: str) -> bool:
+    if _LAST_CALL.search(f"\n{text}"[-4000:]):
+        return True
+    begins = _CALL_LATER.search(text)
+    return begins is not None and (not begins["xml"] or _XML_AT_END.search(text) is not None)
+
+
 def _is_bare(text: str) -> bool:
-    """Tell a call as JSON alone."""
+    """Tell a call as JSON alone, or as Python."""
+    if _PYTHON_CALL.fullmatch(text):
+        return True
+    if fenced := _FENCED.fullmatch(text):
+        text = fenced[1]
     if not re.match(r"\s{0,20}\[?\s{0,20}\{\s{0,20}\"(?:name|function|tool)\"", text):
         return False
     try:

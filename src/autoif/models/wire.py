@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from autoif.models.additions import drop_additions, drop_prompt, find_passed_on
 from autoif.models.citations import drop_annotated, drop_marks, drop_numbered
 from autoif.models.ends import CALLS, find_cut, find_end, find_failure, find_filter, name_end, read_finish_reason
-from autoif.models.reasoning import split_later, split_reasoning, unwrap_answer
+from autoif.models.reasoning import lost_marks, split_later, split_reasoning, unwrap_answer
 from autoif.models.repairs import repair_text
 from autoif.models.requests import Completion, Request
 from autoif.models.text import clean_text, drop_echo, is_blank
@@ -169,6 +169,8 @@ def read_text(
     if not thought.closed and ended != "refused":
         ended = "length"
     told = f"finish_reason {json.dumps(finish_reason)[:100]}" if ended in {"unknown", "refused"} else ""
+    if ended == "length" and lost_marks(text):
+        told = LOST_MARKS
     answer, thoughts = thought.answer, [reasoning.strip(), thought.reasoning]
     if reasoning and not thought.reasoning:  # the server split the thought off, and left the tags of the answer
         answer = unwrap_answer(answer.strip())
@@ -191,6 +193,10 @@ def read_text(
     )
 
 
+LOST_MARKS = (
+    "the server leaves out the tokens between thought and answer; have it keep them by skip_special_tokens = false in "
+    "extra_body, or start it with its parser of the model's thoughts"
+)
 _NO_TEXTS = frozenset({"[object Object]", "undefined"})
 _CUT_MARK = re.compile(
     r"[\[(<](?:(?:output|response|message|content|text|answer) )?(?:was )?truncated[^\])>\n]{0,60}[\])>]\s*\Z",
