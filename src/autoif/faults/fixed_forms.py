@@ -23,8 +23,7 @@ _EVER: Final = r"(?: at all| anywhere(?: in your response)?)?"
 _CAPITALS: Final = r"in (?:all )?(?:capital letters|capitals|upper[- ]?case(?: letters)?|caps)"
 _WRITE: Final = (
     rf"(?:(?:use|include|write|answer|respond|reply|give|format|structure|present)(?: {ANSWER})?(?: as| with| in|"
-    r" using)?"
-    rf"|{ANSWER} {MUST} (?:be|use|have|contain|include)(?: written)?(?: as| in)?)"
+    rf" using)?|{ANSWER} {MUST} (?:be|use|have|contain|include)(?: written)?(?: as| in)?)"
 )
 
 
@@ -134,20 +133,17 @@ FIXED_FORMS: Final = (
         "one that occurs twice",
     ),
     FixedForm(
-        rf"^{LEAD}(?:(?:start|begin) (?:each|every) sentence with a (?:different|unique) (?:word|letter)|(?:each"
-        r"|every) sentence"
-        rf" {MUST} (?:start|begin) with a (?:different|unique) (?:word|letter)|no 2 sentences (?:may|must|should|can)"
-        r" (?:start|begin)"
-        rf" with the same word){END}",
+        rf"^{LEAD}(?:(?:start|begin) (?:each|every) sentence with a (?:different|unique) (?:word|letter)|(?:each|every)"
+        rf" sentence {MUST} (?:start|begin) with a (?:different|unique) (?:word|letter)|no 2 sentences (?:may|must"
+        rf"|should|can) (?:start|begin) with the same word){END}",
         [_PLAIN, " ".join(SENTENCES)],
         ["Rain fell on small farms. Rain came at night.", f"{_ONE} {_TWO} Rain came at night."],
         "sentences that start with different words",
         "two that start with one",
     ),
     FixedForm(
-        rf"^{LEAD}(?:(?:start|begin) (?:each|every) sentence|(?:each|every) sentence {MUST} (?:start|begin)) with"
-        r" the same"
-        rf" word{END}",
+        rf"^{LEAD}(?:(?:start|begin) (?:each|every) sentence|(?:each|every) sentence {MUST} (?:start|begin)) with the"
+        rf" same word{END}",
         ["Rain fell on small farms. Rain came at night."],
         [_PLAIN, f"{_ONE} Rain came at night. {_TWO}"],
         "sentences that start with one word",
@@ -155,10 +151,9 @@ FIXED_FORMS: Final = (
     ),
     # lines and sentences
     FixedForm(
-        rf"^{LEAD}(?:(?:write|put|give|keep|answer|respond|reply)(?: {ANSWER}| everything)?|{ANSWER} {MUST}"
-        r" (?:be|fit|stay))(?: entirely| written)?(?: (?:on|in))? (?:a |just |only )?1 (?:single )?(?:continuous"
-        r" )?line(?: only)?(?: of text)?(?:,?"
-        rf" (?:without|with no)(?: any)? (?:line ?breaks|new ?lines))?{END}",
+        rf"^{LEAD}(?:(?:write|put|give|keep|answer|respond|reply)(?: {ANSWER}| everything)?|{ANSWER} {MUST} (?:be|fit"
+        r"|stay))(?: entirely| written)?(?: (?:on|in))? (?:a |just |only )?1 (?:single )?(?:continuous )?line(?:"
+        rf" only)?(?: of text)?(?:,? (?:without|with no)(?: any)? (?:line ?breaks|new ?lines))?{END}",
         [_PLAIN, _ONE],
         [f"{_ONE}\n{_TWO}", f"{_ONE}\n\n{_TWO}"],
         "a text on one line",
@@ -183,9 +178,8 @@ FIXED_FORMS: Final = (
         "none",
     ),
     FixedForm(
-        rf"^{LEAD}(?:(?:(?:every|each) sentence {MUST} be|write (?:every|each) sentence as) a question|(?:ask"
-        r"|write|use)(?: in)? only(?: in)? questions"
-        rf"|only (?:ask|write|use)(?: in)? questions){END}",
+        rf"^{LEAD}(?:(?:(?:every|each) sentence {MUST} be|write (?:every|each) sentence as) a question|(?:ask|write"
+        rf"|use)(?: in)? only(?: in)? questions|only (?:ask|write|use)(?: in)? questions){END}",
         ["Did dogs sleep? Is it cold?", "Is it cold? Who came? Did dogs sleep?"],
         ["Did dogs sleep? Rain fell.", _PLAIN, "Rain fell. Is it cold?"],
         "questions",
@@ -193,8 +187,7 @@ FIXED_FORMS: Final = (
     ),
     FixedForm(
         rf"^{LEAD}(?:(?:end|finish|conclude)(?: {ANSWER})? (?:with|on)|{ANSWER} {MUST} end (?:with|on)|the last"
-        rf" sentence{OF_ANSWER} {MUST}"
-        rf" be) a question{END}",
+        rf" sentence{OF_ANSWER} {MUST} be) a question{END}",
         ["Rain fell. Is it cold?", "Nobody came. Did dogs sleep?"],
         ["Is it cold? Rain fell.", _PLAIN],
         "a question at the end",
@@ -312,9 +305,8 @@ FIXED_FORMS: Final = (
         "another",
     ),
     FixedForm(
-        rf"^{LEAD}(?:leave|put|use|include) (?:an? |1 )?(?:blank|empty) lines? (?:between (?:the |all |your"
-        r" )?sentences|after (?:each"
-        rf"|every) sentence){END}",
+        rf"^{LEAD}(?:leave|put|use|include) (?:an? |1 )?(?:blank|empty) lines? (?:between (?:the |all |your )?sentences"
+        rf"|after (?:each|every) sentence){END}",
         ["\n\n".join(SENTENCES[:2]), "\n\n".join(SENTENCES[:3])],
         [_PLAIN, f"{_ONE}\n{_TWO}"],
         "a blank line after each sentence",

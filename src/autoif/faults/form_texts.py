@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Final
 
-from autoif.faults.fixed_forms import FixedForm
 from autoif.faults.texts import SENTENCES, choose_sentences
 
 _ONE, _TWO = SENTENCES[:2]
@@ -27,9 +26,8 @@ LANGUAGES: Final = {
     "japanese": "夜じゅう雨が降りました。古い犬は門のそばで眠り、だれも来ませんでした。",
     "spanish": "El perro viejo duerme en la puerta de la casa y la lluvia no para. Nadie ha venido con el pan, pero "
     "los niños están en el jardín.",
-    "french": "Le vieux chien s'est endormi devant la porte de la maison et la pluie n'a pas cessé. Personne n'est"
-        " venu avec "
-    "le pain, mais les enfants sont dans le jardin.",
+    "french": "Le vieux chien s'est endormi devant la porte de la maison et la pluie n'a pas cessé. Personne n'est "
+    "venu avec le pain, mais les enfants sont dans le jardin.",
     "german": "Der alte Hund schläft vor der Tür des Hauses und der Regen hört nicht auf. Niemand ist mit dem Brot "
     "gekommen, aber die Kinder sind im Garten.",
 }  # fmt: skip
@@ -57,14 +55,53 @@ def cross(obeying: Sequence[str], breaking: Sequence[str], right: str, wrong: st
         yield Pair(obeying[place % len(obeying)], breaking[place % len(breaking)], right, wrong)
 
 
-def make_fixed(form: FixedForm, match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from cross(form.obeying, form.breaking, form.right, form.wrong)
+def make_fixed(obeying: Sequence[str], breaking: Sequence[str], right: str, wrong: str) -> Maker:
+    """Return what makes texts that need no more of an instruction than its wording."""
+    return lambda match, texts: cross(obeying, breaking, right, wrong)
 
 
-def make_title(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    obeying = (f"<<Old farms>>\n\n{_PLAIN}", f"<<Rain at night>>\n\n{_PLAIN}")
-    breaking = (f"Old farms\n\n{_PLAIN}", f"<Old farms>\n\n{_PLAIN}")
-    yield from cross(obeying, breaking, "a title in <<>>", "none")
+make_title: Final = make_fixed(
+    [f"<<Old farms>>\n\n{_PLAIN}", f"<<Rain at night>>\n\n{_PLAIN}"],
+    [f"Old farms\n\n{_PLAIN}", f"<Old farms>\n\n{_PLAIN}"],
+    "a title in <<>>",
+    "none",
+)
+make_sorted_lines: Final = make_fixed(
+    ["bread rolls\ncheese\ndry hay\nmilk"],
+    ["cheese\nbread rolls\ndry hay\nmilk", "milk\ndry hay\ncheese\nbread rolls"],
+    "lines in order",
+    "lines out of order",
+)
+make_sorted_words: Final = make_fixed(
+    ["all brown cows drink early"],
+    ["all cows brown drink early", "early drink cows"],
+    "words in order",
+    "words out of order",
+)
+make_unlike_words: Final = make_fixed(
+    [_ONE, "Cold rain fell while seven old dogs slept."],
+    ["Old dogs saw dogs.", "Rain fell on rain clouds"],
+    "words that differ",
+    "a word that occurs twice",
+)
+make_title_case: Final = make_fixed(
+    ["Rain Hit Small Farms. Old Dogs Slept."],
+    [_PLAIN, "Rain Hit Small Farms. old Dogs Slept.", "RAIN fell"],
+    "words that start with capitals",
+    "one that doesn't",
+)
+make_question: Final = make_fixed(
+    ["Is it cold? Rain fell.", "Who came? Nobody did."],
+    ["Rain fell. Is it cold?", _PLAIN],
+    "a question first",
+    "none first",
+)
+make_same_ends: Final = make_fixed(
+    ["rain fell and so did more rain"],
+    ["rain fell and so did more hay", "some rain fell and so did rain"],
+    "one word at both ends",
+    "two",
+)
 
 
 def make_postscript(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -193,38 +230,20 @@ def make_date(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     yield from cross(obeying, breaking, f"a date such as {dates[0]}", "none in this form")
 
 
-def make_sorted_lines(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    right = ["bread rolls", "cheese", "dry hay", "milk"]
-    yield from cross(["\n".join(right)], ["\n".join([right[1], right[0], *right[2:]]), "\n".join(right[::-1])],
-                      "lines in order", "lines out of order")  # fmt: skip
-
-
-def make_sorted_words(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from cross(["all brown cows drink early"], ["all cows brown drink early", "early drink cows"],
-                      "words in order", "words out of order")  # fmt: skip
-
-
-def make_unlike_words(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from cross([_ONE, "Cold rain fell while seven old dogs slept."], ["Old dogs saw dogs.", "Rain fell on"
-        " rain clouds"],
-                      "words that differ", "a word that occurs twice")  # fmt: skip
-
-
 def make_short_words(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     most = int(match["n"])
     if 3 <= most < _LONGEST:
         right, wrong = _spell(most), _spell(most + 1)
-        yield from cross([f"Old cow {right}. Old cow {right}, old cow."], [f"Old cow {wrong}.", f"{wrong} cow old"
-            f" cow old {wrong}, old"],
-                          f"words of {most} letters", f"a word of {most + 1}")  # fmt: skip
+        breaking = [f"Old cow {wrong}.", f"{wrong} cow old cow old {wrong}, old"]
+        obeying = [f"Old cow {right}. Old cow {right}, old cow."]
+        yield from cross(obeying, breaking, f"words of {most} letters", f"a word of {most + 1}")
 
 
 def make_long_word(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     least = int(match["n"]) + (1 if match["more"] else 0)
     if 5 <= least < _LONGEST:
-        yield from cross([f"Old cows saw a {_spell(least)} near by."],
-            [f"Old cows saw a {_spell(least - 1)} near by.", "Old cows saw a lot of hay and rain."],
-                          f"a word of {least} letters", "none")  # fmt: skip
+        breaking = [f"Old cows saw a {_spell(least - 1)} near by.", "Old cows saw a lot of hay and rain."]
+        yield from cross([f"Old cows saw a {_spell(least)} near by."], breaking, f"a word of {least} letters", "none")
 
 
 def _spell(letters: int) -> str:
@@ -239,9 +258,8 @@ def make_alliteration(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pa
     words = [letter + rest for rest in ("allo", "ery", "in", "olt", "umpy")]
     right = " ".join(words).capitalize()
     another = "zebra" if letter != "z" else "cows"
-    yield from cross([f"{right}."], [" ".join([*words[:3], another, words[4]]).capitalize() + ".", f"{another}"
-        f" {right.lower()}."],
-                      "words with one first letter", "one with another")  # fmt: skip
+    breaking = [" ".join([*words[:3], another, words[4]]).capitalize() + ".", f"{another} {right.lower()}."]
+    yield from cross([f"{right}."], breaking, "words with one first letter", "one with another")
 
 
 def make_palindrome(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -250,12 +268,6 @@ def make_palindrome(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair
     if size:
         breaking = [_PLAIN, f"{_TWO} It was noon when a farm slept." if least > 4 else _ONE]
         yield from cross([f"Rain fell on the {_PALINDROMES[size]} farm today."], breaking, "a palindrome", "none")
-
-
-def make_title_case(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from cross(["Rain Hit Small Farms. Old Dogs Slept."], [_PLAIN, "Rain Hit Small Farms. old Dogs"
-        " Slept.", "RAIN fell"],
-                      "words that start with capitals", "one that doesn't")  # fmt: skip
 
 
 def make_multiple(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -290,12 +302,8 @@ def make_tagged(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
         return
     bare = opening.strip("<>")
     breaking = [_PLAIN, f"{opening}{_PLAIN}", f"{bare}: {_PLAIN}", f"{_PLAIN}{closing}"]
-    yield from cross(
-        [f"{opening}{_PLAIN}{closing}", f"{opening}\n{_ONE}\n{_TWO}\n{closing}"],
-        breaking,
-        "a text in tags",
-        "one outside",
-    )
+    obeying = [f"{opening}{_PLAIN}{closing}", f"{opening}\n{_ONE}\n{_TWO}\n{closing}"]
+    yield from cross(obeying, breaking, "a text in tags", "one outside")
 
 
 def make_labels(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -317,16 +325,16 @@ def make_signed_list(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pai
         return "\n".join(f"{each} {sentence}" for each, sentence in zip(signs, cycle(SENTENCES), strict=False))
 
     breaking = [write(sign, other, sign), write(other, other, other), f"{_ONE}\n{_TWO}"]
-    yield from cross([write(sign, sign, sign), write(sign, sign)], breaking, f'items that start with "{sign} "',
-                      "one that doesn't")  # fmt: skip
+    obeying = [write(sign, sign, sign), write(sign, sign)]
+    yield from cross(obeying, breaking, f'items that start with "{sign} "', "one that doesn't")
 
 
 def make_either(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     plain = [text for text in texts if re.fullmatch(r"[a-z ]+", text)]
     if len(plain) == len(texts) == 2 and not any(text in _PLAIN.lower() for text in texts):
         obeying = [f"{_ONE} {text.capitalize()}, old dogs slept." for text in texts]
-        yield from cross([*obeying, *(each.replace(". ", ", ").lower() for each in obeying)], [_PLAIN, _ONE],
-                          "one of the two", "none of them")  # fmt: skip
+        obeying += [each.replace(". ", ", ").lower() for each in obeying]
+        yield from cross(obeying, [_PLAIN, _ONE], "one of the two", "none of them")
 
 
 def make_paragraphs(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
@@ -349,16 +357,5 @@ def make_ruled(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
         return
     breaking = [f"{_ONE}\n\n{_TWO}", f"{_ONE}\n{rule[1:]}\n{_TWO}"]
     breaking += [f"{_ONE} {rule} {_TWO}"] if match["line"] else []
-    yield from cross([f"{_ONE}\n{rule}\n{_TWO}", f"{_ONE}\n\n{rule}\n\n{_TWO}"], breaking, f"a line of {rule}",
-                      "none of its own")  # fmt: skip
-
-
-def make_question(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from cross(["Is it cold? Rain fell.", "Who came? Nobody did."], ["Rain fell. Is it cold?", _PLAIN],
-                      "a question first", "none first")  # fmt: skip
-
-
-def make_same_ends(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    yield from cross(["rain fell and so did more rain"], ["rain fell and so did more hay", "some rain fell and so"
-        " did rain"],
-                      "one word at both ends", "two")  # fmt: skip
+    obeying = [f"{_ONE}\n{rule}\n{_TWO}", f"{_ONE}\n\n{rule}\n\n{_TWO}"]
+    yield from cross(obeying, breaking, f"a line of {rule}", "none of its own")

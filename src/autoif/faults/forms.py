@@ -7,7 +7,6 @@ a phrase, and what makes the texts.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from autoif.faults import form_texts
@@ -74,11 +73,9 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"(?:at the end(?: of your response)?,? )?(?:please )?(?:add|include|write|put|append) a (?:postscript|p\.s\.)"
          r"(?: (?:starting|beginning|that starts|that begins) with (?P<mark>P\.S\.|P\.P\.S\.?)?)?(?: at the end)?",
          form_texts.make_postscript),
-        (r"\b(?P<n>\d+) sections?[.,;] (?:please )?(?:mark|begin|start|label) (?:the beginning of )?each(?:"
-         r" section)? with"
-         r" (?P<name>\w+) x\b", form_texts.make_sections),
-        (r"\b(?P<n>\d+) (?:different )?(?:parts|sections|paragraphs|responses|answers|stanzas"
-         r"|versions)\b"
+        (r"\b(?P<n>\d+) sections?[.,;] (?:please )?(?:mark|begin|start|label) (?:the beginning of )?each(?: section)?"
+         r" with (?P<name>\w+) x\b", form_texts.make_sections),
+        (r"\b(?P<n>\d+) (?:different )?(?:parts|sections|paragraphs|responses|answers|stanzas|versions)\b"
          r"(?P<between>[^*#=~\0-]{0,160})(?:\(?(?P<mark>\*{3,}|-{3,}|#{3,}|={3,}|~{3,})\)?|\0)",
          form_texts.make_divided),
         (r"^there (?:should|must) be (?P<n>\d+) paragraphs\. paragraphs and only paragraphs are separated [^.]{0,120}\."
@@ -90,8 +87,7 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"\bjson (?:array|list)(?: of| with| holding| containing| that holds)(?: (?P<bound>at least|exactly))?"
          r"(?: (?P<n>\d+))? strings?\b", form_texts.make_array),
         (rf"\b(?:in|using) (?:the )?(?P<language>{'|'.join(LANGUAGES)})(?: language)?(?: only)?(?: characters)?(?:"
-         rf" only)?(?! format)"
-         r"(?:, without any latin letters)?", form_texts.make_language),
+         r" only)?(?! format)(?:, without any latin letters)?", form_texts.make_language),
         (r"\b(?:an? )?(?:markdown )?table (?:with|of|that has) (?:exactly )?(?P<n>\d+) columns?",
          form_texts.make_table),
         (r"\bdate (?:written )?(?:in|of|with|using) the (?:format|form)"
@@ -102,11 +98,8 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          form_texts.make_sorted_lines),
         (r"\bwords (?:of your response )?(?:must be |appear )?in alphabetical order", form_texts.make_sorted_words),
         (rf"^{LEAD}(?:{NOT} (?:repeat|reuse) (?:(?:any|a) )?words?|no word (?:may|must|can) (?:appear|be used|occur|be"
-         rf" repeated)"
-         rf"(?: 2 times| more than 1 times| again)?|{NOT} use (?:the same|any) word(?: 2 times| again| more than"
-         r" 1 times)"
-         r"|(?:each|every) word"
-          r" must be (?:different|unique(?! to)))",
+         rf" repeated)(?: 2 times| more than 1 times| again)?|{NOT} use (?:the same|any) word(?: 2 times| again| more"
+         r" than 1 times)|(?:each|every) word must be (?:different|unique(?! to)))",
          form_texts.make_unlike_words),
         (r"(?:\bno word (?:in your response )?(?:may|must|can) (?:be longer than|have more than|exceed)"
          rf"|\b(?:every word|each word|all words) must (?:have|be) (?:at most|no more than)"
@@ -114,8 +107,7 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          r"|(?:that are )?longer than)|^(?:use only|only use) words (?:of|with) (?:at most|no more than|up to))"
          r" (?P<n>\d+) (?:letters|characters)(?: long)?", form_texts.make_short_words),
         (r"\bat least 1 word (?:with|of|that has|having|that is) (?:at least |(?P<more>(?:more|longer) than ))?"
-         r"(?P<n>\d+)"
-         r"(?: or more)? (?:letters|characters)", form_texts.make_long_word),
+         r"(?P<n>\d+)(?: or more)? (?:letters|characters)", form_texts.make_long_word),
         (r"\b(?:every|each|all) words? must (?:start|begin) with (?:the same letter|(?:the )?(?:letter )?\0)",
          form_texts.make_alliteration),
         (r"\ba palindrome (?:of|with|that has) (?:at least )?(?P<n>\d+)(?: or more)? letters",
@@ -124,8 +116,7 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          r" with a capital(?: letter)?|\b(?:every|each) word must be capitali[sz]ed"
          r"|\b(?:(?:every|each) word )?in title case", form_texts.make_title_case),
         (r"\b(?:total )?(?:number of words|word count)(?: of your response)? must be (?:a )?(?P<kind>multiple of"
-         r"|divisible by|even|odd)"
-         r"(?: (?P<n>\d+))?", form_texts.make_multiple),
+         r"|divisible by|even|odd)(?: (?P<n>\d+))?", form_texts.make_multiple),
         (r"\ban (?P<kind>even|odd) number of words",
          form_texts.make_multiple),
         (r"\b(?:(?P<n>\d+) )?lines (?:with|of|that have) (?P<a>\d+), (?P<b>\d+),? and (?P<c>\d+) words(?:,?"
@@ -143,18 +134,18 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"^(?:write|use|give)(?: exactly)? (?P<n>\d+) paragraphs,? with (?:1|a) (?:blank|empty) line between them",
          form_texts.make_paragraphs),
         (r"^(?:separate|divide) (?:(?:the|your|all)(?: \d+)? |each )?(?:parts?|sections?|paragraphs?)(?: of your"
-         r" response)?"
-         r" (?:with|by|using)"
-         r"(?P<line> a line (?:that (?:consists of|is|holds only)|of))? (?:(?P<n>\d+) (?P<sign>hyphens|dashes|asterisks"
-         r"|equals signs)|(?P<mark>\*{3,}|-{3,}|={3,}|~{3,}|#{3,})|\0)(?=[.!]?$)", form_texts.make_ruled),
+         r" response)? (?:with|by|using)(?P<line> a line (?:that (?:consists of|is|holds only)|of))? (?:(?P<n>\d+)"
+         r" (?P<sign>hyphens|dashes|asterisks|equals signs)|(?P<mark>\*{3,}|-{3,}|={3,}|~{3,}|#{3,})"
+         r"|\0)(?=[.!]?$)", form_texts.make_ruled),
         (rf"^{LEAD}(?:(?:start|begin)(?: {ANSWER})? with|(?:make )?(?:the|your) first sentence(?: (?:of|in)"
-         rf" {ANSWER})?(?: {MUST} be)?)"
-         r" a question(?! mark)",
+         rf" {ANSWER})?(?: {MUST} be)?) a question(?! mark)",
          form_texts.make_question),
-        (rf"(?:(?:start|begin) and end (?:{ANSWER} )?with the same word|the first and (?:the )?last words?(?:"
-         rf" (?:of|in) {ANSWER})? {MUST} be"
-         r" the same(?: word)?)", form_texts.make_same_ends),
+        (rf"(?:(?:start|begin) and end (?:{ANSWER} )?with the same word|the first and (?:the )?last words?(?: (?:of|in)"
+         rf" {ANSWER})? {MUST} be the same(?: word)?)", form_texts.make_same_ends),
     )
 ]  # fmt: skip
-_FORMS += [(re.compile(form.phrase, re.IGNORECASE), partial(make_fixed, form)) for form in FIXED_FORMS]
+_FORMS += [
+    (re.compile(form.phrase, re.IGNORECASE), make_fixed(form.obeying, form.breaking, form.right, form.wrong))
+    for form in FIXED_FORMS
+]
 _FORMS += [(re.compile(phrase, re.IGNORECASE), make) for phrase, make in CHARACTER_FORMS]
