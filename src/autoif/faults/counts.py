@@ -34,6 +34,29 @@ _IN_WORDS: Final = re.compile(
     re.IGNORECASE,
 )
 
+_SIGNS: Final = {
+    "question marks": (r"question marks?", "?"),
+    "exclamation marks": (r"exclamation (?:marks?|points?)", "!"),
+    "commas": (r"commas?", ","),
+    "colons": (r"colons?", ":"),
+    "semicolons": (r"semicolons?", ";"),
+    "hyphens": (r"hyphens?", "-off"),
+    "dash signs": (r"dash(?:es)?", " - in time —"),
+    "periods": (r"periods?|full stops?", "."),
+    "ellipsis signs": (r"ellips[ie]s", "..."),
+    "apostrophes": (r"apostrophes?", " as it's late"),
+    "asterisks": (r"asterisks?", " * again"),
+    "ampersands": (r"ampersands?", " & wind"),
+    "percent signs": (r"percent(?:age)? (?:signs?|symbols?)", " 5% more"),
+    "dollar signs": (r"dollar (?:signs?|symbols?)", " for $5"),
+    "slash signs": (r"(?:forward )?slash(?:es)?", " and/or wind"),
+    "emojis": (r"emojis?", " \U0001f642"),
+    "digits": (r"digits?", " B7"),
+    "parentheses": (r"parenthes[ie]s|round brackets", " (again)"),
+    "quotation marks": (r"(?:double )?quot(?:ation|e) marks?", ' "again"'),
+}
+"""How instructions write them, and what stands after a word in a text that has one of them."""
+SIGNS: Final = {name: written for name, (_, written) in _SIGNS.items()}
 UNITS: Final = {
     "words": r"words?",
     "sentences": r"sentences?",
@@ -43,50 +66,10 @@ UNITS: Final = {
     "bullet points": r"bullet(?:ed)? (?:points?|items?)|bullets?",
     "numbered items": r"numbered (?:items?|points?)",
     "list items": r"list items?",
-    "question marks": r"question marks?",
+    **{name: wording for name, (wording, _) in _SIGNS.items()},
     "questions": r"questions?",
-    "exclamation marks": r"exclamation (?:marks?|points?)",
-    "commas": r"commas?",
-    "colons": r"colons?",
-    "semicolons": r"semicolons?",
-    "hyphens": r"hyphens?",
-    "dash signs": r"dash(?:es)?",
-    "periods": r"periods?|full stops?",
-    "ellipsis signs": r"ellips[ie]s",
-    "apostrophes": r"apostrophes?",
-    "asterisks": r"asterisks?",
-    "ampersands": r"ampersands?",
-    "percent signs": r"percent(?:age)? (?:signs?|symbols?)",
-    "dollar signs": r"dollar (?:signs?|symbols?)",
-    "slash signs": r"(?:forward )?slash(?:es)?",
-    "emojis": r"emojis?",
-    "digits": r"digits?",
-    "parentheses": r"parenthes[ie]s|round brackets",
-    "quotation marks": r"(?:double )?quot(?:ation|e) marks?",
 }
 """What can be counted, and how instructions write it."""
-SIGNS: Final = {
-    "question marks": "?",
-    "exclamation marks": "!",
-    "commas": ",",
-    "colons": ":",
-    "semicolons": ";",
-    "hyphens": "-off",
-    "dash signs": " - in time —",
-    "periods": ".",
-    "ellipsis signs": "...",
-    "apostrophes": " as it's late",
-    "asterisks": " * again",
-    "ampersands": " & wind",
-    "percent signs": " 5% more",
-    "dollar signs": " for $5",
-    "slash signs": " and/or wind",
-    "emojis": " \U0001f642",
-    "digits": " B7",
-    "parentheses": " (again)",
-    "quotation marks": ' "again"',
-}
-"""What stands after a word in a text that has one of them."""
 IN_PAIRS: Final = frozenset({"parentheses", "quotation marks", "dash signs"})
 """Counted one by one or in pairs, or of several kinds, so that no number but 0 is plain."""
 
