@@ -20,7 +20,7 @@ request changes that the server would have taken.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from autoif.models.requests import Request
@@ -194,7 +194,7 @@ class Narrowed:
     """What to try after a refusal."""
 
     dialect: Dialect
-    lasting: bool = field(default=True)
+    lasting: bool = True
     """False if it is for this one request, and teaches nothing about others."""
 
 

@@ -82,45 +82,34 @@ _LABEL_END = re.compile(r"<channel\|>|<(?:unused|ctrl)95>")
 _LABEL_ALONE = "thought\n"
 """What is left of their opening where a server decodes without tokens; nothing is left of their end."""
 _EMPTY_TAG = re.compile(rf"\s*+<{_NAMES}\s?/>", re.IGNORECASE)
-_PHRASES = (
-    (re.compile(r"Here(?: is|'s) my thought process:"), re.compile(r"Here(?: is|'s) my response:")),
-    (re.compile(r"Here are my reasoning steps:"), re.compile(r"\[BEGIN FINAL RESPONSE\]")),
-    (
-        re.compile(r"#{1,3} (?:Thinking|Thought Process)\s"),
-        re.compile(r"#{1,3} (?:Final (?:Response|Answer)|Response)\s"),
-    ),
-    (
-        re.compile(r"\[(?:think|thinking|reasoning|thoughts?)\]", re.IGNORECASE),
-        re.compile(r"\[/(?:think|thinking|reasoning|thoughts?)\]", re.IGNORECASE),
-    ),
-    (re.compile(r"Thinking\.\.\.\s"), re.compile(r"\.\.\.done thinking\.")),
-    (
-        re.compile(
-            r"<details type=\"reasoning\"[^<>]{0,200}>"
+_DELIBERATION = "(?:analysis|reflection|plan|planning|rationale|reason|deliberation)"
+_PHRASES = tuple(
+    (re.compile(opening), re.compile(ending))
+    for opening, ending in (
+        (r"Here(?: is|'s) my thought process:", r"Here(?: is|'s) my response:"),
+        (r"Here are my reasoning steps:", r"\[BEGIN FINAL RESPONSE\]"),
+        (r"#{1,3} (?:Thinking|Thought Process)\s", r"#{1,3} (?:Final (?:Response|Answer)|Response)\s"),
+        (r"(?i)\[(?:think|thinking|reasoning|thoughts?)\]", r"(?i)\[/(?:think|thinking|reasoning|thoughts?)\]"),
+        (r"Thinking\.\.\.\s", r"\.\.\.done thinking\."),
+        (
+            r"(?i)<details type=\"reasoning\"[^<>]{0,200}>"
             r"|<details[^<>]{0,80}>\s{0,9}<summary>[^<>]{0,80}(?:think|thought|reasoning|reasoned)[^<>]{0,80}"
             r"</summary>",
-            re.IGNORECASE,
+            r"</details>",
         ),
-        re.compile(r"</details>"),
-    ),
-    (re.compile(r"\*?Thinking\.\.\.\*?\s{1,9}(?=>)"), re.compile(r"\n{2}(?![\n>])")),
-    (re.compile(r"> ?(?:[💭🤔🧠]|\*{1,2}(?:Thinking|Thought)\b)"), re.compile(r"\n{2}(?![\n>])")),
-    (re.compile(r"```(?:think|thinking|thoughts?|reasoning)[ \t]*\n"), re.compile(r"\n```[ \t]*(?:\n|\Z)")),
-    (
-        re.compile(r"\*\*(?:Thinking|Thought(?:s| process)):?\*\*:?\s", re.IGNORECASE),
-        re.compile(r"\n\s{0,9}\*\*(?:Final )?(?:Answer|Response):?\*\*:?[ \t]*", re.IGNORECASE),
-    ),
-    (
-        re.compile(r"<(?:analysis|reflection|plan|planning|rationale|reason|deliberation)>", re.IGNORECASE),
-        re.compile(
-            r"</(?:analysis|reflection|plan|planning|rationale|reason|deliberation)>\s{0,9}(?=<(?:answer|response|output|final_answer)>)",
-            re.IGNORECASE,
+        (r"\*?Thinking\.\.\.\*?\s{1,9}(?=>)", r"\n{2}(?![\n>])"),
+        (r"> ?(?:[💭🤔🧠]|\*{1,2}(?:Thinking|Thought)\b)", r"\n{2}(?![\n>])"),
+        (r"```(?:think|thinking|thoughts?|reasoning)[ \t]*\n", r"\n```[ \t]*(?:\n|\Z)"),
+        (
+            r"(?i)\*\*(?:Thinking|Thought(?:s| process)):?\*\*:?\s",
+            r"(?i)\n\s{0,9}\*\*(?:Final )?(?:Answer|Response):?\*\*:?[ \t]*",
         ),
-    ),
-    (
-        re.compile(r"(?=\*{0,2}(?:Thought|Reasoned) for \d)"),
-        re.compile(r"\A[^\n]{0,40}\b(?:seconds?|minutes?|s)\*{0,2}\n+"),
-    ),
+        (
+            rf"(?i)<{_DELIBERATION}>",
+            rf"(?i)</{_DELIBERATION}>\s{{0,9}}(?=<(?:answer|response|output|final_answer)>)",
+        ),
+        (r"(?=\*{0,2}(?:Thought|Reasoned) for \d)", r"\A[^\n]{0,40}\b(?:seconds?|minutes?|s)\*{0,2}\n+"),
+    )
 )
 _ANSWER_TAGS = (
     ("<answer>", "</answer>"),
