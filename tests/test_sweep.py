@@ -16,7 +16,7 @@ import pytest
 from autoif.config import Config, flatten, load_config
 from autoif.decisions import Decision, add_decisions
 from autoif.errors import ConfigError, StoreError
-from autoif.figures.sweep import plot_sweep
+from autoif.figures.plots import plot_sweep
 from autoif.page.charts import draw_panel
 from autoif.page.sweeps import show_sweeps
 from autoif.runs.run_folder import RunFolder

@@ -42,8 +42,8 @@ def replay(run: Path, sweeps: tuple[str, ...], output: Path | None, plot: Path |
     """
     if plot:
         with needing_extra("eval", "autoif replay --plot"):
+            from autoif.figures.plots import plot_sweep
             from autoif.figures.style import check_kind
-            from autoif.figures.sweep import plot_sweep
         check_kind(plot)
     if folder:
         for note in apply_sweep(run, sweeps, folder):

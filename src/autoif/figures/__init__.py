@@ -2,6 +2,5 @@
 
 style.py      how every figure looks, and the file that it becomes
 curves.py     what trainings logged, put side by side
-plots.py      trainings, comparisons of evaluated models, calibration
-sweep.py      what a run would keep with other thresholds
+plots.py      trainings, comparisons of evaluated models, calibration, sweeps
 """

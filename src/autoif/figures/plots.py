@@ -1,4 +1,5 @@
-"""Figures: curves of trainings, from their metrics.jsonl; scores of a comparison with their intervals; calibration.
+"""Figures: curves of trainings, from their metrics.jsonl; scores of a comparison with their intervals; calibration;
+what a run would keep with other thresholds.
 
 What they look like is in style.py.
 """
@@ -23,13 +24,14 @@ from autoif.figures.style import (
     choose_look,
     draw_interval,
     name_axis,
-    name_difference,
     save_figure,
     show_name,
     write_ends,
     write_value,
 )
 from autoif.messages import show_in_line
+from autoif.sweep.panels import SweepPanel, arrange_sweep
+from autoif.sweep.points import Sweep
 
 _COLUMNS = 2
 _ROW_INCHES = 0.38
@@ -37,6 +39,9 @@ _MARKS = 10
 """Markers along a curve, about."""
 _NAMED = 3
 """Trainings that a title names."""
+_LINES = ("-", "--", "-.", ":")
+_FEW = 12
+"""Points of a sweep up to which each has its value beside it."""
 
 
 def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
@@ -83,6 +88,28 @@ def plot_calibration(bins: Sequence[tuple[float, float, int]], output: Path) -> 
             write_value(panel, f"{share:.2f} ({count:,})", score, share)
         panel.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.1), xlabel="score (0 to 1)", ylabel="share that is right (0 to 1)")
         figure.legend(loc="outside lower center", ncols=2)
+        return figure
+
+    save_figure(draw, output)
+
+
+def plot_sweep(sweep: Sweep, output: Path) -> None:
+    """Draw what is left at each point; of several settings the last is the axis, each combination of others a line.
+
+    Raises ConfigError: the file is to be of an unknown kind.
+    """
+    panels = arrange_sweep(sweep)
+
+    def draw() -> Figure:
+        size = (max(5.0, 0.7 * len(panels[0].labels)), 2.4 * len(panels) + 0.5)
+        figure = Figure(figsize=size, layout="constrained")
+        figure.suptitle("What the run would keep with other thresholds")
+        places = figure.subplots(len(panels), 1, sharex=True, squeeze=False)
+        for panel, (axes,) in zip(panels, places, strict=True):
+            _draw_panel(axes, panel)
+        places[-1][0].set_xlabel(f"threshold {sweep.keys[-1]}")
+        if len(sweep.keys) > 1:
+            places[0][0].legend()
         return figure
 
     save_figure(draw, output)
@@ -161,7 +188,7 @@ def _draw_values(
                 part.set_gid(said)
             write_value(panel, f"{found.value:{'+' if differences else ''}.{column.digits}f}", found.value, place)
     if differences:
-        panel.set_xlabel(name_difference(column))
+        panel.set_xlabel(f"difference ({'percentage points' if column.unit == '%' else column.unit})")
         panel.axvline(0, color=INK, linewidth=0.9)
         return
     panel.set_yticks(range(len(benchmark.models)), [show_name(model) for model in benchmark.models])
@@ -176,3 +203,24 @@ def _explain_marks() -> list[Line2D]:
         Line2D([], [], linestyle="", marker=MARKERS[0], color=INK, markerfacecolor=face, label=text)
         for face, text in said.items()
     ]
+
+
+def _draw_panel(axes: Axes, panel: SweepPanel) -> None:
+    axes.set(title=panel.title, ylabel=panel.axis, ylim=(0, 1.2 * panel.top))
+    axes.set_xticks(range(len(panel.labels)), panel.labels)
+    if panel.own is not None:
+        axes.axhline(panel.own, color=FAINT, linewidth=0.8, linestyle=(0, (1, 3)))
+        axes.annotate(
+            "as run", (1, panel.own), xycoords=("axes fraction", "data"), fontsize=7, color=FAINT, ha="right", va="top"
+        )
+    for number, (name, points) in enumerate(panel.lines.items()):
+        look, line = choose_look(number), _LINES[number % len(_LINES)]
+        axes.plot(
+            [each.place for each in points], [each.value for each in points], marker=look.marker, color=look.colour,
+            linestyle=line, label=name or None,
+        )  # fmt: skip
+        for each in points:
+            if len(points) <= _FEW:
+                write_value(axes, panel.write(each.value), each.place, each.value)
+            if each.ends:
+                axes.plot([each.place, each.place], each.ends, color=FAINT, linewidth=1.0)

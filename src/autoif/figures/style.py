@@ -104,11 +104,6 @@ def name_axis(column: Column) -> str:
     return f"{said} ({column.unit})" if column.unit not in said else said
 
 
-def name_difference(column: Column) -> str:
-    """Return the plain name of the axis of a score's difference."""
-    return f"difference ({'percentage points' if column.unit == '%' else column.unit})"
-
-
 def show_name(name: str) -> str:
     """Return a name for an axis or a legend: not read as a formula, and cut in its middle if it is long."""
     said = show_in_line(name)

@@ -1,4 +1,4 @@
-"""What a figure of a sweep shows, panel by panel; `figures/sweep.py` draws it into a file, `page/` into a page."""
+"""What a figure of a sweep shows, panel by panel; `figures/plots.py` draws it into a file, `page/` into a page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
