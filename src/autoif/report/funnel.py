@@ -4,7 +4,7 @@ import html
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,11 +60,25 @@ class Funnel(tuple[FunnelRow, ...]):
     """The stages that have begun, in the paper's order; prints as a table."""
 
     def __rich__(self) -> Table:
-        return funnel_table(self)
+        """Return the funnel as a table: a stage a line, reasons in the order of their number."""
+        table = make_table("stage", "kept", "dropped", "why", numbers=("kept", "dropped"))
+        for row in self:
+            table.add_row(row.folder, f"{row.kept:,}", f"{row.dropped:,}", escape(row.why))
+        return table
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the table as HTML, in which nothing that a server said is markup."""
-        return render_funnel_html(self)
+        number, words = ' style="text-align: right"', ' style="text-align: left"'
+        head = "".join(
+            f'<th scope="col"{align}>{name}</th>'
+            for name, align in (("stage", words), ("kept", number), ("dropped", number), ("why", words))
+        )
+        body = "".join(
+            f'<tr><th scope="row"{words}>{html.escape(row.folder)}</th><td{number}>{row.kept:,}</td>'
+            f"<td{number}>{row.dropped:,}</td><td{words}>{html.escape(show_beginning(row.why, _WHY_CHARS))}</td></tr>"
+            for row in self
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def __repr__(self) -> str:
         text = io.StringIO()
@@ -122,29 +136,6 @@ def read_formats(run: Path) -> Formats:
     return formats
 
 
-def funnel_table(rows: Iterable[FunnelRow]) -> Table:
-    """Return the funnel as a table: a stage a line, reasons in the order of their number."""
-    table = make_table("stage", "kept", "dropped", "why", numbers=("kept", "dropped"))
-    for row in rows:
-        table.add_row(row.folder, f"{row.kept:,}", f"{row.dropped:,}", escape(row.why))
-    return table
-
-
-def render_funnel_html(rows: Iterable[FunnelRow]) -> str:
-    """Return the funnel as an HTML table, a stage a row."""
-    number, words = ' style="text-align: right"', ' style="text-align: left"'
-    head = "".join(
-        f'<th scope="col"{align}>{name}</th>'
-        for name, align in (("stage", words), ("kept", number), ("dropped", number), ("why", words))
-    )
-    body = "".join(
-        f'<tr><th scope="row"{words}>{html.escape(row.folder)}</th><td{number}>{row.kept:,}</td>'
-        f"<td{number}>{row.dropped:,}</td><td{words}>{html.escape(show_beginning(row.why, _WHY_CHARS))}</td></tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
 def describe_formats(formats: Formats) -> str:
     """Return one line about what parsing took: "48 answers, 47 read (5 repaired: …), 1 lost to format (…)"."""
     repaired = f" (repairs: {list_counts(formats.repairs)})" if formats.repairs else ""
@@ -158,7 +149,7 @@ def render_run_html(folder: Path, status: str, made: Mapping[str, int], funnel: 
     """
     counts = ", ".join(f"{count:,} {name}" for name, count in made.items())
     head = f"<p><b>{html.escape(str(folder))}</b>: {html.escape(status)}. {html.escape(counts)}.</p>"
-    return f"<div>{head}{render_funnel_html(funnel)}<p>{_link_report(folder)}</p></div>"
+    return f"<div>{head}{funnel._repr_html_()}<p>{_link_report(folder)}</p></div>"
 
 
 def _link_report(folder: Path) -> str:

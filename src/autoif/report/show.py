@@ -14,7 +14,7 @@ from autoif.errors import StoreError
 from autoif.prompts import Prompts
 from autoif.records import Contrast, Draft, Matrix, Prompt, Response, VerifiedInstruction
 from autoif.report.ending import describe_ending
-from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
+from autoif.report.funnel import describe_formats, read_formats, read_funnel
 from autoif.report.settling import describe_settling, print_settling, read_settling
 from autoif.report.terminal import make_table, print_line, print_notes
 from autoif.runs.contents import read_dropped, read_verified
@@ -40,7 +40,7 @@ _MARKS = {"pass": "[green]T[/]", "fail": "[red]F[/]", "error": "[yellow]E[/]", "
 
 def show_run(run: Path, console: Console) -> None:
     """Print the funnel of a run and its instructions with their ids."""
-    console.print(funnel_table(read_funnel(run)))
+    console.print(read_funnel(run))
     console.print(describe_formats(read_formats(run)), style="dim")
     if said := describe_settling(read_settling(run)):
         console.print(said, style="dim")
