@@ -23,7 +23,9 @@ def count_cores() -> int:
 
     Threads of one core share its arithmetic, so a second one per core only gets in the way of matrix products.
     """
-    return _within_quota(len({_siblings(cpu) for cpu in _allowed()}))
+    # The threads of each CPU's core, as the kernel writes them; the CPU itself where it doesn't say.
+    cores = {_read(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu) for cpu in _allowed()}
+    return _within_quota(len(cores))
 
 
 def _allowed() -> Collection[int]:
@@ -35,11 +37,6 @@ def _allowed() -> Collection[int]:
 
 def _within_quota(count: int) -> int:
     return max(1, ceil(min(count, _quota())))
-
-
-def _siblings(cpu: int) -> str:
-    """Return the threads of this CPU's core, as the kernel writes them, or the CPU itself if it doesn't say."""
-    return _read(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu)
 
 
 def _quota() -> float:

@@ -75,6 +75,8 @@ def load_benchmark(prompts: MeasuredPrompts, seen: Seen, sandbox: Sandbox, say: 
     def judge(given: Given) -> Judged:
         return judge_answers([(rows[prompt.id], some) for prompt, some in given], seen, sandbox, say)
 
+    # Names the judge: scores by other functions are compared with none of these.
+    functions = content_id("judges", *sorted(content_id(key, *list_functions(row)) for key, row in rows.items()))
     return Benchmark(
         name="pass_rate",
         title=_TITLE,
@@ -85,7 +87,7 @@ def load_benchmark(prompts: MeasuredPrompts, seen: Seen, sandbox: Sandbox, say: 
         data_id=prompts.sha256,
         columns=_COLUMNS,
         judge=judge,
-        settings={"sandbox": sandbox.describe().partition(":")[0], "functions": _digest_functions(prompts)},
+        settings={"sandbox": sandbox.describe().partition(":")[0], "functions": functions},
         clusters="instructions",
         refuses_others=True,
     )
@@ -151,8 +153,3 @@ def _find_fault(answer: SubjectResponse, row: RewardRow) -> Fault | None:
 def _identify(row: RewardRow) -> str:
     """By its words alone, so that other functions can judge the same answers."""
     return content_id("measured prompt", row.prompt[0].content)
-
-
-def _digest_functions(prompts: MeasuredPrompts) -> str:
-    """Name the judge: scores by other functions are compared with none of these."""
-    return content_id("judges", *sorted(content_id(_identify(row), *list_functions(row)) for row in prompts.rows))

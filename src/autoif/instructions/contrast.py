@@ -132,7 +132,9 @@ async def _contrast(matrix: Matrix, loading: Sequence[int], answers: ContrastAns
         votes = count_behaviours(matrix, loading, rows)
         asked, plain = choose_speakers(answers.asked, votes[:count]), choose_speakers(answers.plain, votes[count:])
         plain = [count + place for place in plain]
-    every = (*answers.asked, *(_leave_text_out(each) for each in answers.plain))
+    # The text of a plain answer of the model is shared by all instructions, and left out; one of a file stays.
+    untold = (each.model_copy(update={"text": ""}) if each.query_id else each for each in answers.plain)
+    every = (*answers.asked, *untold)
     evidence = Contrast(
         asked=tuple(every[place] for place in asked),
         plain=tuple(every[place] for place in plain),
@@ -143,11 +145,6 @@ async def _contrast(matrix: Matrix, loading: Sequence[int], answers: ContrastAns
     )
     lifts = tuple(round(float(_lift(evidence, place)), 4) for place in range(len(rows)))
     return evidence.model_copy(update={"lifts": lifts})
-
-
-def _leave_text_out(answered: Answered) -> Answered:
-    """Return an answer of the model without its text, which all instructions share; one of a file as it is."""
-    return answered.model_copy(update={"text": ""}) if answered.query_id else answered
 
 
 def count_behaviours(matrix: Matrix, loading: Sequence[int], rows: Sequence[Sequence[Verdict]]) -> list[int]:

@@ -24,6 +24,7 @@ from autoif.records import Dropped, Instruction, Reason
 STAGE = "self_instruct"
 
 _QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "„": '"', "«": '"', "»": '"', "–": "-", "—": "-"})
+_QUOTED_OR_NOT = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|[^\"']+|['\"]")
 _OPENING = re.compile(r"^(?:please|kindly|you must|you should|make sure (?:to|that)|ensure that|be sure to)\s+")
 _WORD = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|[\w'-]+|[^\w\s]")
 _ASKED_MARK = re.compile(r"\b(?:with|by|in|of|as|than|use|symbol|sign|mark|character) [^\w\s\"']+$")
@@ -77,17 +78,13 @@ def _find_near(form: str, forms: Iterable[str], similarity: float) -> str | None
 def normalise(text: str) -> str:
     """Return the form in which two instructions are the same for a reader."""
     form = unicodedata.normalize("NFKC", text).translate(_QUOTES)
-    form = " ".join(_lower_outside_quotes(form).split())
+    form = " ".join(_QUOTED_OR_NOT.sub(_lower_unless_quoted, form).split())
     form = _OPENING.sub("", form).lstrip(" .!;:。！；：")
     return form if _ASKED_MARK.search(form) else form.rstrip(" .!;:。！；：")
 
 
-def _lower_outside_quotes(text: str) -> str:
-    """Lower the case of all but the quoted parts: 'a' and 'A' may be what an instruction is about."""
-    return re.sub(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|[^\"']+|['\"]", _lower_unless_quoted, text)
-
-
 def _lower_unless_quoted(match: re.Match[str]) -> str:
+    """Leave the case of a quoted part: 'a' and 'A' may be what an instruction is about."""
     part = match[0]
     return part if len(part) > 1 and part[0] in "\"'" else part.lower()
 

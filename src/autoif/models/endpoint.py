@@ -22,12 +22,6 @@ _KEY = re.compile(r"(?:sk|gsk|hf|xai|pplx|nvapi|r8|ghp|Bearer)[-_ ][A-Za-z0-9_-]
 
 _KEY_NAME = re.compile(r"(?:^|[-_])(?:key|apikey|token|secret|password|sig|signature|auth)$", re.IGNORECASE)
 
-
-def _is_key(name: str, value: str) -> bool:
-    """Tell whether a part of a URL's query is a key, by its name or by how it begins."""
-    return bool(_KEY_NAME.search(name) or _KEY.match(value))
-
-
 _OWN_MEMBERS = {"messages", "prompt", "n"}
 """Of a request: who sends others is answered something else."""
 Count = Annotated[int, Field(ge=1)]
@@ -221,7 +215,8 @@ def check_url(url: str) -> str:
         raise ValueError(written)
     if parts.username or parts.password:
         raise ValueError("base_url holds a user name or password; put the key in the variable named by api_key_env")
-    if named_key := next((name for name, value in parse_qsl(parts.query) if _is_key(name, value)), ""):
+    keys = (name for name, value in parse_qsl(parts.query) if _KEY_NAME.search(name) or _KEY.match(value))
+    if named_key := next(keys, ""):
         raise ValueError(f"base_url holds a key in {named_key}=…; put it in the variable named by api_key_env")
     path = re.sub(r"/(?:chat/completions|completions|models)/*$", "", parts.path).rstrip("/")
     return parts._replace(path=path, fragment="").geturl()

@@ -20,7 +20,7 @@ from autoif.figures.style import name_axis, render_figure
 from autoif.messages import show_in_line
 from autoif.page.build import Page, PageSection, build_page
 from autoif.page.elements import NOTHING, Child, make, make_facts, make_figure, make_lines, make_notes, show_text
-from autoif.report.tables import Cell, Mark, Report, Table, tabulate
+from autoif.report.tables import Cell, Mark, Report, tabulate
 
 _MOST_CHANGES = 300
 """Instructions in a table: half of those that gained most, half of those that lost most."""
@@ -54,7 +54,11 @@ def build_comparison_page(comparison: Comparison) -> str:
 
 def show_tables(report: Report) -> list[Element]:
     """Return all tables of a comparison with their notes."""
-    return [*map(_show_table, report.tables), *make_notes(report.notes)]
+    tables = [
+        make_lines(table.caption, table.names, [[_show_cell(cell) for cell in row] for row in table.rows])
+        for table in report.tables
+    ]
+    return [*tables, *make_notes(report.notes)]
 
 
 def _show_scores(comparison: Comparison) -> list[Element]:
@@ -64,10 +68,6 @@ def _show_scores(comparison: Comparison) -> list[Element]:
         "Bars are 95 % intervals.",
     )
     return [figure, *show_tables(tabulate(comparison))]
-
-
-def _show_table(table: Table) -> Element:
-    return make_lines(table.caption, table.names, [[_show_cell(cell) for cell in row] for row in table.rows])
 
 
 def _show_cell(cell: Cell) -> Child:

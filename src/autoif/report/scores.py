@@ -36,7 +36,8 @@ def describe_scores(scores: Scores, folder: Path) -> Iterator[tuple[str, str]]:
         yield "ends unknown", f"{counts['unknown_ends'].count:,}{said}"
     for name, counted in counts.items():
         if name not in _TOLD:
-            yield name.replace("_", " "), _list_named(counted)
+            named = list_some([show_in_line(each)[:_NAMED_CHARS] for each in counted.named], _NAMED)
+            yield name.replace("_", " "), f"{counted.count:,}: {named}"
     yield from scores.report
     yield "written", str(folder)
 
@@ -72,7 +73,3 @@ def _list_scores(scores: Scores) -> Iterator[tuple[str, str]]:
     if scores.parts_count_alike:
         for part, them in scores.parts.items():
             yield f"… {part}", ", ".join(f"{column.name} {show(them[column.name])}" for column in shown)
-
-
-def _list_named(counted: Counted) -> str:
-    return f"{counted.count:,}: {list_some([show_in_line(each)[:_NAMED_CHARS] for each in counted.named], _NAMED)}"

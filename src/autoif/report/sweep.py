@@ -19,7 +19,7 @@ def print_sweep(sweep: Sweep, console: Console) -> None:
     if sweep.sampled:
         cells |= {name: [f"{getattr(point, of):,}" for point in points] for name, of in _COUNTS_OF_SAMPLES.items()}
     others: dict[str, Callable[[SweepPoint], str]] = {
-        "not asked": _describe_unasked,
+        "not asked": lambda point: f"{sum(point.unasked.values()):,}" if any(point.unasked.values()) else "",
         "precision, %": lambda point: point.precision.describe() if point.precision else "",
         "score": lambda point: "" if point.score is None else f"{point.score:.2f}",
     }  # fmt: skip
@@ -32,9 +32,3 @@ def print_sweep(sweep: Sweep, console: Console) -> None:
         table.add_row(*values, *row, style=None if point.settings else "dim")
     console.print(table)
     print_notes(sweep.notes, console)
-
-
-def _describe_unasked(point: SweepPoint) -> str:
-    """Return how many answers are lacking, and what they would decide on."""
-    total = sum(point.unasked.values())
-    return f"{total:,}" if total else ""

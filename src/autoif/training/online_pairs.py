@@ -64,9 +64,6 @@ class OnlineSettings(GenerationSettings, SandboxSettings):
         drawn = {"responses": self.responses_per_prompt, "seed": sampling_seed("online", self.seed, number)}
         return SamplingSettings(**{**own, **drawn})
 
-    def pairing(self) -> Preferences:
-        return Preferences(**self.model_dump(include=set(Preferences.model_fields)))
-
     def identity(self) -> dict[str, Any]:
         """Return what shapes the result, as "online.KEY"."""
         # Left out where it isn't set, as it was before there was one.
@@ -219,7 +216,7 @@ def pair_samples(
     rows: list[PreferenceRow] = []
     counted = dict.fromkeys(RoundCounts.model_fields, 0)
     each = len(samples) // len(prompts)
-    rules = settings.pairing()
+    rules = Preferences(**settings.model_dump(include=set(Preferences.model_fields)))
     for place, prompt in enumerate(prompts):
         candidates = []
         for sample, found in zip(

@@ -33,15 +33,10 @@ class OrderOfEpoch(TrainerCallback):  # type: ignore[misc]  # transformers is un
     """
 
     def on_train_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **_: Any) -> None:
-        sampler = _find_sampler(train_dataloader)
+        sampler = train_dataloader.batch_sampler
+        while hasattr(sampler, "batch_sampler"):  # what accelerate wraps around it
+            sampler = sampler.batch_sampler
+        sampler = sampler.sampler  # of prompts
         steps = len(train_dataloader) // args.gradient_accumulation_steps
         for _epoch in range(state.global_step // max(1, steps)):
             torch.randperm(sampler.num_samples, generator=sampler.generator)
-
-
-def _find_sampler(loader: Any) -> Any:
-    """Return the sampler of prompts below what accelerate wraps around it."""
-    found = loader.batch_sampler
-    while hasattr(found, "batch_sampler"):
-        found = found.batch_sampler
-    return found.sampler
