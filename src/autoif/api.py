@@ -24,21 +24,11 @@ from autoif.reading.text_lines import expand_home
 from autoif.report.ending import check_ending
 from autoif.report.funnel import REPORT, Funnel, read_funnel, render_run_html
 from autoif.report.progress import Progress
-from autoif.runs import resuming
+from autoif.runs import resuming, store
 from autoif.runs.orchestration import RunOptions, plan_data
 from autoif.runs.remote import Remote, is_address, refuse_address
 from autoif.runs.sliced_run import make_run
 from autoif.runs.slices import Slice
-from autoif.runs.store import (
-    INSTRUCTIONS,
-    MANIFEST,
-    PREFERENCES,
-    REWARDS,
-    SFT,
-    read_manifest,
-    read_run,
-    refuse_run_file,
-)
 from autoif.sandbox import SandboxSettings
 from autoif.together import run_to_end
 
@@ -108,19 +98,19 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path = path.absolute()
-        self.sft = Rows(path / SFT)
+        self.sft = Rows(path / store.SFT)
         """§3.4: rows for supervised fine-tuning."""
-        self.preferences = Rows(path / PREFERENCES)
+        self.preferences = Rows(path / store.PREFERENCES)
         """§3.4: pairs for DPO."""
-        self.rewards = Rows(path / REWARDS)
+        self.rewards = Rows(path / store.REWARDS)
         """§3.4: prompts with their functions, for online training."""
-        self.instructions = Rows(path / INSTRUCTIONS)
+        self.instructions = Rows(path / store.INSTRUCTIONS)
         """§3.2: verified instructions."""
 
     @property
     def manifest(self) -> dict[str, JsonValue]:
         """What run.json says: settings, versions, usage, times, notes."""
-        return read_manifest(self.path)
+        return store.read_manifest(self.path)
 
     @property
     def funnel(self) -> Funnel:
@@ -306,7 +296,7 @@ def load_run(path: str | Path) -> Run:
         StoreError: it is none, or of another version.
     """
     refuse_address(path)
-    read_run(expand_home(path))
+    store.read_run(expand_home(path))
     return Run(expand_home(path))
 
 
@@ -339,8 +329,8 @@ def place_run(output: str | Path | None, work: str | Path | None, name: str) -> 
     if work is not None:
         raise ConfigError("--work goes with an --output at an address, as in s3://BUCKET/runs/NAME")
     folder = expand_home(output) if output is not None else Path("runs") / name
-    if not (folder / MANIFEST).is_file():
-        refuse_run_file(folder)
+    if not (folder / store.MANIFEST).is_file():
+        store.refuse_run_file(folder)
     return folder, None
 
 

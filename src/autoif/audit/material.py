@@ -14,15 +14,8 @@ from autoif.datasets.writing import SampledShard
 from autoif.decisions import Review, read_review
 from autoif.errors import StoreError
 from autoif.records import Draft, Function, Instruction, Matrix, Prompt, Reason, Response, VerifiedInstruction
+from autoif.runs import store
 from autoif.runs.contents import naming_damage, read_dropped, read_kept, read_prompts, read_verified, refuse_gaps
-from autoif.runs.store import (
-    BACK_TRANSLATION,
-    CROSS_VALIDATION,
-    REJECTION_SAMPLING,
-    SCORING,
-    VERIFICATION,
-    read_run,
-)
 from autoif.settings import Preferences
 from autoif.thresholds import Threshold
 
@@ -81,14 +74,14 @@ def read_material(run: Path) -> Material:
     Raises:
         StoreError: it is no run folder, is of another version, damaged or lacks files, or has no functions yet.
     """
-    manifest = read_run(run)
+    manifest = store.read_run(run)
     accepted, pairs = read_acceptance(manifest, run)
     refuse_gaps(run)
     with naming_damage(run):
         written = {each.instruction.id: each for each in _read_written(run)}
         verified = {each.id: each for each in read_verified(run)}
         prompts = read_prompts(run, verified)
-        scored = [*read_kept(run, SCORING, Response, known=prompts)]
+        scored = [*read_kept(run, store.SCORING, Response, known=prompts)]
         for response in _read_responses(run, prompts):
             for constraint in response.prompt.constraints:
                 written[constraint.instruction.id].responses.append(response)
@@ -130,17 +123,17 @@ def _leave_out_rejected(written: WrittenInstruction, prompts: Mapping[str, Promp
 def _read_written(run: Path) -> Iterator[WrittenInstruction]:
     """Yield the instructions that functions were written for, in the order of the run."""
     found = {}
-    for draft in read_kept(run, VERIFICATION, Draft):
+    for draft in read_kept(run, store.VERIFICATION, Draft):
         found[draft.instruction.id] = WrittenInstruction(draft.instruction, draft.matrix)
-    for dropped in read_dropped(run, CROSS_VALIDATION):
+    for dropped in read_dropped(run, store.CROSS_VALIDATION):
         if isinstance(dropped.record, Draft | VerifiedInstruction):
             instruction = dropped.record.instruction
             found[instruction.id] = WrittenInstruction(instruction, dropped.record.matrix, dropped=dropped.reason.value)
-    for verified in read_kept(run, CROSS_VALIDATION, VerifiedInstruction):
+    for verified in read_kept(run, store.CROSS_VALIDATION, VerifiedInstruction):
         found[verified.instruction.id] = WrittenInstruction(
             verified.instruction, verified.matrix, verified.kept_functions
         )
-    for dropped in read_dropped(run, BACK_TRANSLATION):
+    for dropped in read_dropped(run, store.BACK_TRANSLATION):
         if isinstance(dropped.record, VerifiedInstruction):
             found[dropped.record.instruction.id].dropped = dropped.reason.value
     for verified in read_verified(run):
@@ -151,7 +144,7 @@ def _read_written(run: Path) -> Iterator[WrittenInstruction]:
 
 
 def _read_responses(run: Path, prompts: Mapping[str, Prompt]) -> Iterator[Response]:
-    yield from read_kept(run, REJECTION_SAMPLING, Response, known=prompts)
-    for dropped in read_dropped(run, REJECTION_SAMPLING, known=prompts):
+    yield from read_kept(run, store.REJECTION_SAMPLING, Response, known=prompts)
+    for dropped in read_dropped(run, store.REJECTION_SAMPLING, known=prompts):
         if dropped.reason is Reason.FAILED_FUNCTIONS and isinstance(dropped.record, Response):
             yield dropped.record

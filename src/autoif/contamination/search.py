@@ -4,21 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoif.contamination import results
 from autoif.contamination.constraint_types import find_trained_types
 from autoif.contamination.measure import ContaminationComparison, compare
 from autoif.contamination.nearest import Nearest
 from autoif.contamination.prompts import BENCHMARKS, read_prompts
 from autoif.contamination.rephrasing import judge_rephrasing
-from autoif.contamination.results import (
-    ContaminationReport,
-    check_clean,
-    check_results,
-    list_contaminated,
-    list_nearest,
-    report,
-    write_clean,
-    write_results,
-)
 from autoif.contamination.training_rows import list_files
 from autoif.errors import needing_extra
 from autoif.evaluation.judge import Judge
@@ -41,7 +32,7 @@ class Search:
     judge: Judge | None
 
 
-def find_contamination(train: Sequence[Path], search: Search, say: Say, warn: Say) -> ContaminationReport:
+def find_contamination(train: Sequence[Path], search: Search, say: Say, warn: Say) -> results.ContaminationReport:
     """Return what training data shares with benchmarks, and write the files that are asked for.
 
     `warn` gets why types of constraints are not looked for. Raises as the functions that it calls.
@@ -49,20 +40,20 @@ def find_contamination(train: Sequence[Path], search: Search, say: Say, warn: Sa
     names = search.against or [*BENCHMARKS, *search.data]
     files = list_files(train)
     if search.clean:
-        check_clean(files, search.clean)
+        results.check_clean(files, search.clean)
     if search.output:
-        check_results(search.output, files)
+        results.check_results(search.output, files)
     comparison = compare(files, read_prompts(names, search.data), search.ngram, search.neighbours, say)
     # before torch and its threads are there
     types = find_trained_types(comparison, say, warn) if search.constraints else None
-    nearest = list(list_nearest(comparison, _embed(comparison, search, say)))
+    nearest = list(results.list_nearest(comparison, _embed(comparison, search, say)))
     if search.judge and search.output:
         nearest = judge_rephrasing(nearest, search.judge, search.output, say)
-    found = report(comparison, types, nearest, search.judge.identity if search.judge else None)
+    found = results.report(comparison, types, nearest, search.judge.identity if search.judge else None)
     if search.output:
-        write_results(search.output, found, nearest, list(list_contaminated(comparison)))
+        results.write_results(search.output, found, nearest, list(results.list_contaminated(comparison)))
     if search.clean:
-        write_clean(comparison, search.clean)
+        results.write_clean(comparison, search.clean)
     return found
 
 

@@ -7,46 +7,36 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from autoif import vocabulary
 from autoif.faults.counts import SIGNS, Count
 from autoif.faults.parts import Marked, Place, Sized
 from autoif.faults.things import THINGS
 from autoif.faults.wording import Term, TermRole
-from autoif.vocabulary import (
-    count_letter,
-    count_word,
-    get_bullets,
-    get_emojis,
-    get_lines,
-    get_numbered,
-    get_paragraphs,
-    get_sentences,
-    get_words,
-)
 
 Check = Callable[[str], bool | None]
 Edit = Callable[[str], Iterator[str]]
 
 _WAYS: Final[dict[str, tuple[Callable[[str], int], Callable[[str], int]]]] = {
-    "words": (lambda text: len(get_words(text)), lambda text: len(text.split())),
-    "sentences": (lambda text: len(get_sentences(text)), lambda text: len(re.findall(r"[.!?]+", text))),
-    "paragraphs": (lambda text: len(get_paragraphs(text)), lambda text: len(text.split("\n\n"))),
-    "lines": (lambda text: len(get_lines(text)), lambda text: len(text.split("\n"))),
+    "words": (lambda text: len(vocabulary.get_words(text)), lambda text: len(text.split())),
+    "sentences": (lambda text: len(vocabulary.get_sentences(text)), lambda text: len(re.findall(r"[.!?]+", text))),
+    "paragraphs": (lambda text: len(vocabulary.get_paragraphs(text)), lambda text: len(text.split("\n\n"))),
+    "lines": (lambda text: len(vocabulary.get_lines(text)), lambda text: len(text.split("\n"))),
     "characters": (len, lambda text: len(text.strip())),
-    "bullet points": (lambda text: len(get_bullets(text)), lambda text: len(text.split("\n"))),
-    "numbered items": (lambda text: len(get_numbered(text)), lambda text: len(text.split("\n"))),
-    "list items": (lambda text: len(get_bullets(text)), lambda text: len(text.split("\n"))),
+    "bullet points": (lambda text: len(vocabulary.get_bullets(text)), lambda text: len(text.split("\n"))),
+    "numbered items": (lambda text: len(vocabulary.get_numbered(text)), lambda text: len(text.split("\n"))),
+    "list items": (lambda text: len(vocabulary.get_bullets(text)), lambda text: len(text.split("\n"))),
     "questions": (
-        lambda text: sum(each.endswith("?") for each in get_sentences(text)),
+        lambda text: sum(each.endswith("?") for each in vocabulary.get_sentences(text)),
         lambda text: text.count("?"),
     ),
-    "emojis": (lambda text: len(get_emojis(text)), lambda text: len(get_emojis(text))),
+    "emojis": (lambda text: len(vocabulary.get_emojis(text)), lambda text: len(vocabulary.get_emojis(text))),
     "hyphens": (lambda text: text.count("-"), lambda text: text.count("-")),
 }
 _CUTS: Final[dict[str, Callable[[str], list[str]]]] = {
-    "line": get_lines,
-    "sentence": get_sentences,
-    "paragraph": get_paragraphs,
-    "bullet point": get_bullets,
+    "line": vocabulary.get_lines,
+    "sentence": vocabulary.get_sentences,
+    "paragraph": vocabulary.get_paragraphs,
+    "bullet point": vocabulary.get_bullets,
 }
 
 
@@ -55,7 +45,9 @@ def check_count(count: Count) -> Check:
 
     def check(text: str) -> bool | None:
         if count.text:
-            return count.allows((count_letter if count.unit == "letter" else count_word)(text, count.text))
+            return count.allows(
+                (vocabulary.count_letter if count.unit == "letter" else vocabulary.count_word)(text, count.text)
+            )
         if thing := THINGS.get(count.unit):
             return count.allows(thing.count(text))
         if ways := _WAYS.get(count.unit):
@@ -128,7 +120,7 @@ def _has(part: Marked, piece: str) -> bool:
         case Place.END:
             return piece.endswith(text)
         case Place.INSIDE:
-            return count_word(piece, text) > 0 if text[0].isalnum() else text in piece
+            return vocabulary.count_word(piece, text) > 0 if text[0].isalnum() else text in piece
 
 
 def check_case(lower: bool) -> Check:

@@ -14,18 +14,7 @@ from functools import partial
 from itertools import cycle
 from typing import Final
 
-from autoif.faults.checks import (
-    Check,
-    Edit,
-    check_case,
-    check_count,
-    check_part,
-    check_terms,
-    edit_case,
-    edit_nothing,
-    edit_part,
-    edit_terms,
-)
+from autoif.faults import checks
 from autoif.faults.combining import Clause, find_broken
 from autoif.faults.counts import SIGNS, Count, read_count
 from autoif.faults.forms import read_form
@@ -103,8 +92,8 @@ class _Read:
     """What was read of an instruction that asks for one thing."""
 
     edges: tuple[Edge, ...] = ()
-    check: Check | None = None
-    edit: Edit = edit_nothing
+    check: checks.Check | None = None
+    edit: checks.Edit = checks.edit_nothing
     unit: str = ""
     is_of_parts: bool = False
 
@@ -114,16 +103,16 @@ def _read(words: str) -> _Read:
     read = _Read()
     if count := read_count(words):
         unit = "" if count.text else count.unit.removesuffix("s")
-        read = _Read(tuple(_step_over(count)), check_count(count), unit=unit)
+        read = _Read(tuple(_step_over(count)), checks.check_count(count), unit=unit)
     elif terms := read_terms(words):
         edges = _name_letters(terms) if terms[0].noun in _LETTER else [*_name_texts(terms), *_name_line(terms[0])]
-        read = _Read(tuple(edges), check_terms(terms), edit_terms(terms))
+        read = _Read(tuple(edges), checks.check_terms(terms), checks.edit_terms(terms))
     elif part := read_part(words):
         edges = _size_parts(part) if isinstance(part, Sized) else _mark_parts(part)
-        read = _Read(tuple(edges), check_part(part), edit_part(part), is_of_parts=True)
+        read = _Read(tuple(edges), checks.check_part(part), checks.edit_part(part), is_of_parts=True)
     framed = tuple(_frame(words))
     if framed and not read.edges and (match := _LETTER_CASE.match(words) or _NO_CASE.match(words)):
-        read = _Read(check=check_case(bool(match["lower"])), edit=edit_case(bool(match["lower"])))
+        read = _Read(check=checks.check_case(bool(match["lower"])), edit=checks.edit_case(bool(match["lower"])))
     edges = (edge for edge in (*read.edges, *framed) if edge.obeys != edge.breaks)
     return replace(read, edges=tuple(edges))
 
@@ -165,7 +154,7 @@ def _read_clause(words: str) -> Clause | None:
             obeys, breaks = (
                 tuple(dict.fromkeys(side)) for side in zip(*((p.obeys, p.breaks) for p in form.pairs), strict=True)
             )
-            return Clause(obeys, breaks, form.check, edit_nothing)
+            return Clause(obeys, breaks, form.check, checks.edit_nothing)
     return None
 
 

@@ -14,21 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 from autoif.errors import ConfigError
 from autoif.evaluation.comparison import ComparedBenchmark, Comparison
+from autoif.figures import style
 from autoif.figures.curves import CurvePanel, arrange_curves, read_trainings
-from autoif.figures.style import (
-    FAINT,
-    INK,
-    MARKERS,
-    SeriesLook,
-    check_kind,
-    choose_look,
-    draw_interval,
-    name_axis,
-    save_figure,
-    show_name,
-    write_ends,
-    write_value,
-)
 from autoif.messages import show_in_line
 from autoif.sweep.panels import SweepPanel, arrange_sweep
 from autoif.sweep.points import Sweep
@@ -49,12 +36,12 @@ def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
 
     Raises ConfigError: a folder has no metrics, or the file is to be of an unknown kind.
     """
-    check_kind(output)
+    style.check_kind(output)
     trainings = read_trainings(folders)
     panels = arrange_curves(trainings)
     if not panels:
         raise ConfigError(f"{', '.join(map(str, folders))}: no step was logged yet; there is nothing to draw")
-    save_figure(lambda: draw_training(panels), output)
+    style.save_figure(lambda: draw_training(panels), output)
     return [panel.title for panel in panels]
 
 
@@ -63,8 +50,8 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
 
     Raises ConfigError: the file is to be of an unknown kind.
     """
-    check_kind(output)
-    save_figure(lambda: draw_comparison(comparison), output)
+    style.check_kind(output)
+    style.save_figure(lambda: draw_comparison(comparison), output)
 
 
 def plot_calibration(bins: Sequence[tuple[float, float, int]], output: Path) -> None:
@@ -73,24 +60,26 @@ def plot_calibration(bins: Sequence[tuple[float, float, int]], output: Path) -> 
 
     Raises ConfigError: the file is to be of an unknown kind.
     """
-    check_kind(output)
+    style.check_kind(output)
 
     def draw() -> Figure:
         figure = Figure(figsize=(5.2, 4.8), layout="constrained")
         figure.suptitle("Right functions by their score without gold")
         panel = figure.add_subplot()
-        panel.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), label="if scores held exactly")
+        panel.plot(
+            [0, 1], [0, 1], color=style.FAINT, linewidth=0.9, linestyle=(0, (4, 3)), label="if scores held exactly"
+        )
         scores, right, counts = zip(*bins, strict=True)
-        look = choose_look(0)
+        look = style.choose_look(0)
         [line] = panel.plot(scores, right, f"{look.marker}-", color=look.colour, label="measured (how many functions)")
         line.set_gid("calibration")
         for score, share, count in zip(scores, right, counts, strict=True):
-            write_value(panel, f"{share:.2f} ({count:,})", score, share)
+            style.write_value(panel, f"{share:.2f} ({count:,})", score, share)
         panel.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.1), xlabel="score (0 to 1)", ylabel="share that is right (0 to 1)")
         figure.legend(loc="outside lower center", ncols=2)
         return figure
 
-    save_figure(draw, output)
+    style.save_figure(draw, output)
 
 
 def plot_sweep(sweep: Sweep, output: Path) -> None:
@@ -112,7 +101,7 @@ def plot_sweep(sweep: Sweep, output: Path) -> None:
             places[0][0].legend()
         return figure
 
-    save_figure(draw, output)
+    style.save_figure(draw, output)
 
 
 def draw_training(panels: Sequence[CurvePanel]) -> Figure:
@@ -121,7 +110,7 @@ def draw_training(panels: Sequence[CurvePanel]) -> Figure:
     lines = -(-len(panels) // columns)
     figure = Figure(figsize=(4.8 * columns, 2.9 * lines + 0.5), layout="constrained")
     trainings = {curve.training.place: curve.training.name for panel in panels for curve in panel.curves}
-    names = [show_name(name) for _, name in sorted(trainings.items())]
+    names = [style.show_name(name) for _, name in sorted(trainings.items())]
     figure.suptitle(f"Training of {', '.join(names[:_NAMED])}" + ", …" * (len(names) > _NAMED))
     for index, panel in enumerate(panels, 1):
         _draw_curves(figure.add_subplot(lines, columns, index), panel)
@@ -137,8 +126,8 @@ def draw_comparison(comparison: Comparison) -> Figure:
         if column.shown == "figures"
     ]
     heights = [1.0 + _ROW_INCHES * len(benchmark.models) for benchmark, _ in shown]
-    looks = {model: choose_look(place) for place, model in enumerate(comparison.models)}
-    first, several = show_name(comparison.models[0]), len(comparison.models) > 1
+    looks = {model: style.choose_look(place) for place, model in enumerate(comparison.models)}
+    first, several = style.show_name(comparison.models[0]), len(comparison.models) > 1
     figure = Figure(figsize=(9 if several else 5.5, sum(heights) + 0.8), layout="constrained")
     figure.suptitle(f"Scores{f' and their differences to {first}' if several else ''}, with 95 % intervals")
     lines = figure.subplots(len(shown), 1 + several, sharey="row", squeeze=False, height_ratios=heights)
@@ -156,25 +145,25 @@ def _draw_curves(axes: Axes, panel: CurvePanel) -> None:
     """Draw the curves of a metric; each ends in its last value."""
     ends = []
     for curve in panel.curves:
-        look = choose_look(curve.training.place)
+        look = style.choose_look(curve.training.place)
         steps, values = zip(*curve.points, strict=True)
         every = max(1, len(steps) // _MARKS)
         [line] = axes.plot(
             steps, values, "--" if curve.on_evaluation_data else "-", color=look.colour, marker=look.marker,
             markevery=[*range(0, len(steps) - 1, every), len(steps) - 1],
             markerfacecolor="white" if curve.on_evaluation_data else look.colour, markersize=4,
-            label=show_name(curve.training.name) + ", evaluation data" * curve.on_evaluation_data,
+            label=style.show_name(curve.training.name) + ", evaluation data" * curve.on_evaluation_data,
         )  # fmt: skip
         line.set_gid(f"{curve.key} {show_in_line(curve.training.name)}")
         ends.append(curve.points[-1])
-    write_ends(axes, ends)
+    style.write_ends(axes, ends)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(title=panel.title, xlabel="optimiser step", ylabel=panel.metric.axis)
     axes.legend()
 
 
 def _draw_values(
-    panel: Axes, benchmark: ComparedBenchmark, index: int, looks: Mapping[str, SeriesLook], *, differences: bool
+    panel: Axes, benchmark: ComparedBenchmark, index: int, looks: Mapping[str, style.SeriesLook], *, differences: bool
 ) -> None:
     """Draw a score of every model, the first above; or in the panel beside what differs from the first model's."""
     column = benchmark.columns[index]
@@ -183,24 +172,24 @@ def _draw_values(
         if found := scores[index].difference if differences else scores[index].interval:
             filled = not differences or not found.includes_zero
             name = f"{'difference ' if differences else ''}{title} {show_in_line(model)}"
-            drawn = draw_interval(panel, found, place, looks[model], filled=filled)
+            drawn = style.draw_interval(panel, found, place, looks[model], filled=filled)
             for part, said in zip(drawn, (name, f"{name} interval"), strict=False):
                 part.set_gid(said)
-            write_value(panel, f"{found.value:{'+' if differences else ''}.{column.digits}f}", found.value, place)
+            style.write_value(panel, f"{found.value:{'+' if differences else ''}.{column.digits}f}", found.value, place)
     if differences:
         panel.set_xlabel(f"difference ({'percentage points' if column.unit == '%' else column.unit})")
-        panel.axvline(0, color=INK, linewidth=0.9)
+        panel.axvline(0, color=style.INK, linewidth=0.9)
         return
-    panel.set_yticks(range(len(benchmark.models)), [show_name(model) for model in benchmark.models])
+    panel.set_yticks(range(len(benchmark.models)), [style.show_name(model) for model in benchmark.models])
     panel.set_ylim(len(benchmark.models) - 0.4, -0.7)
-    panel.set(title=title, xlabel=name_axis(column), ylabel="model")
+    panel.set(title=title, xlabel=style.name_axis(column), ylabel="model")
 
 
 def _explain_marks() -> list[Line2D]:
     """Return the legend of the differences: what a filled and what a hollow marker say."""
-    said = {INK: "filled: the interval excludes zero", "white": "hollow: no difference shown"}
+    said = {style.INK: "filled: the interval excludes zero", "white": "hollow: no difference shown"}
     return [
-        Line2D([], [], linestyle="", marker=MARKERS[0], color=INK, markerfacecolor=face, label=text)
+        Line2D([], [], linestyle="", marker=style.MARKERS[0], color=style.INK, markerfacecolor=face, label=text)
         for face, text in said.items()
     ]
 
@@ -209,18 +198,19 @@ def _draw_panel(axes: Axes, panel: SweepPanel) -> None:
     axes.set(title=panel.title, ylabel=panel.axis, ylim=(0, 1.2 * panel.top))
     axes.set_xticks(range(len(panel.labels)), panel.labels)
     if panel.own is not None:
-        axes.axhline(panel.own, color=FAINT, linewidth=0.8, linestyle=(0, (1, 3)))
+        axes.axhline(panel.own, color=style.FAINT, linewidth=0.8, linestyle=(0, (1, 3)))
         axes.annotate(
-            "as run", (1, panel.own), xycoords=("axes fraction", "data"), fontsize=7, color=FAINT, ha="right", va="top"
-        )
+            "as run", (1, panel.own), xycoords=("axes fraction", "data"), fontsize=7, color=style.FAINT, ha="right",
+            va="top",
+        )  # fmt: skip
     for number, (name, points) in enumerate(panel.lines.items()):
-        look, line = choose_look(number), _LINES[number % len(_LINES)]
+        look, line = style.choose_look(number), _LINES[number % len(_LINES)]
         axes.plot(
             [each.place for each in points], [each.value for each in points], marker=look.marker, color=look.colour,
             linestyle=line, label=name or None,
         )  # fmt: skip
         for each in points:
             if len(points) <= _FEW:
-                write_value(axes, panel.write(each.value), each.place, each.value)
+                style.write_value(axes, panel.write(each.value), each.place, each.value)
             if each.ends:
-                axes.plot([each.place, each.place], each.ends, color=FAINT, linewidth=1.0)
+                axes.plot([each.place, each.place], each.ends, color=style.FAINT, linewidth=1.0)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from autoif.errors import StoreError
+from autoif.models import answer_tables
 from autoif.models.answer_rows import (
     ENDINGS,
     INSERT,
@@ -29,18 +30,6 @@ from autoif.models.answer_rows import (
     read_logprobs,
     shorten_key,
     split_key,
-)
-from autoif.models.answer_tables import (
-    COUNT,
-    COUNTED,
-    FIND_ELSEWHERE,
-    HAS_COLLECTED,
-    HAS_ELSEWHERE,
-    INSERT_ELSEWHERE,
-    MAKE_COLLECTED,
-    MAKE_ELSEWHERE,
-    USAGE,
-    open_tables,
 )
 from autoif.models.disks import explain_full_disk, refuse_network_disk
 from autoif.models.requests import Completion, FinishReason, Request, Samples
@@ -128,8 +117,8 @@ class CompletionCache:
             self._rows = RowPacker(self._db)
         try:
             with self._errors_named():
-                open_tables(self._db, path)
-                self._fetch = fetch if fetch and self._db.execute(HAS_ELSEWHERE).fetchone() else None
+                answer_tables.open_tables(self._db, path)
+                self._fetch = fetch if fetch and self._db.execute(answer_tables.HAS_ELSEWHERE).fetchone() else None
         except StoreError:
             self._db.close()
             raise
@@ -172,20 +161,20 @@ class CompletionCache:
         if self._fetch is None:
             return []
         with self._errors_named():
-            return [segment for (segment,) in self._db.execute(FIND_ELSEWHERE, (shorten_key(key),))]
+            return [segment for (segment,) in self._db.execute(answer_tables.FIND_ELSEWHERE, (shorten_key(key),))]
 
     def note_elsewhere(self, segment: str, keys: Iterable[int]) -> None:
         """Note that a segment elsewhere has answers to these requests, by their shortened keys."""
         with self._errors_named(), self._transaction():
-            self._db.execute(MAKE_ELSEWHERE)
-            self._db.executemany(INSERT_ELSEWHERE, ((key, segment) for key in keys))
+            self._db.execute(answer_tables.MAKE_ELSEWHERE)
+            self._db.executemany(answer_tables.INSERT_ELSEWHERE, ((key, segment) for key in keys))
 
     def insert_spent(self, rows: list[CompletionRow], segment: str) -> None:
         """Store the answers of a segment that was elsewhere; what was spent on them is counted already."""
         with self._errors_named(), self._transaction():
-            self._db.execute(COUNT)
+            self._db.execute(answer_tables.COUNT)
             self._db.executemany(INSERT, [self._rows.pack(row) for row in rows])
-            self._db.execute(COUNTED)
+            self._db.execute(answer_tables.COUNTED)
             self._db.execute("DELETE FROM elsewhere WHERE segment = ?", (segment,))
 
     def pick(self, key: str, completions: Samples) -> Samples:
@@ -207,8 +196,8 @@ class CompletionCache:
             if self._uncounted >= _COUNTED_AT_ONCE:
                 self._uncounted = 0
                 with self._transaction():
-                    self._db.execute(COUNT)
-                    self._db.execute(COUNTED)
+                    self._db.execute(answer_tables.COUNT)
+                    self._db.execute(answer_tables.COUNTED)
         return inserted
 
     def insert_all(self, rows: Iterator[CompletionRow]) -> int:
@@ -238,9 +227,9 @@ class CompletionCache:
                 place = (*split_key(row.key), row.sample)
                 if row.finish_reason != "refused" and place in refused:
                     answers.setdefault(place, row)
-            self._db.execute(COUNT)
+            self._db.execute(answer_tables.COUNT)
             self._db.executemany("DELETE FROM completions WHERE high = ? AND low = ? AND sample = ?", [*answers])
-            self._db.execute(COUNTED)
+            self._db.execute(answer_tables.COUNTED)
             self._db.executemany(INSERT, [self._rows.pack(row) for row in answers.values()])
 
     def empty_log(self) -> None:
@@ -271,13 +260,13 @@ class CompletionCache:
     def note_collected(self, batch: str) -> None:
         """Note that all answers of a provider's batch are stored."""
         with self._errors_named():
-            self._db.execute(MAKE_COLLECTED)
+            self._db.execute(answer_tables.MAKE_COLLECTED)
             self._db.execute("INSERT OR IGNORE INTO collected VALUES (?)", (batch,))
 
     def collected(self) -> set[str]:
         """Return the batches of which that is noted."""
         with self._errors_named():
-            has_any = self._db.execute(HAS_COLLECTED).fetchone()
+            has_any = self._db.execute(answer_tables.HAS_COLLECTED).fetchone()
             return {batch for (batch,) in self._db.execute("SELECT batch FROM collected")} if has_any else set()
 
     @property
@@ -289,15 +278,15 @@ class CompletionCache:
     def forget_refused(self) -> int:
         """Delete the completions that servers refused, so that they are asked for again; return how many."""
         with self._errors_named(), self._transaction():
-            self._db.execute(COUNT)  # what was spent on them stays spent
+            self._db.execute(answer_tables.COUNT)  # what was spent on them stays spent
             forgotten = self._db.execute(f"DELETE {_REFUSALS}").rowcount
-            self._db.execute(COUNTED)
+            self._db.execute(answer_tables.COUNTED)
         return forgotten
 
     def usage(self) -> dict[str, Usage]:
         """Return what each stage has spent, over all processes and resumptions, by stage name in sorted order."""
         with self._errors_named():
-            rows = self._db.execute(USAGE).fetchall()
+            rows = self._db.execute(answer_tables.USAGE).fetchall()
         return {
             stage: Usage(
                 requests=requests,

@@ -16,23 +16,12 @@ import aiohttp
 
 from autoif.errors import ModelError
 from autoif.messages import Say
+from autoif.models import replies
 from autoif.models.bodies import ENCODINGS, LARGE_BYTES, MAX_BODY_BYTES, UnreadableBody, read_body, read_content
 from autoif.models.complaints import ComplaintKind, guess_status, is_about_request, is_missing_model
 from autoif.models.embedded import explain_end
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
-from autoif.models.replies import (
-    Complaint,
-    explain_missing,
-    find_new_address,
-    find_remedy,
-    is_html,
-    list_models,
-    proxy_for,
-    read_complaint,
-    says_error,
-    speaks_tls,
-)
 from autoif.models.text import clean_text
 
 Read = TypeVar("Read")
@@ -57,7 +46,7 @@ _LOADING_PATIENCE = 1800
 class Rejected(Exception):
     """The server refuses this one request; the text is the server's own sentence."""
 
-    def __init__(self, complaint: Complaint, kind: ComplaintKind) -> None:
+    def __init__(self, complaint: replies.Complaint, kind: ComplaintKind) -> None:
         super().__init__(complaint.sentence)
         self.words = complaint.words
         """All that it said, for telling which field is meant."""
@@ -151,7 +140,7 @@ class Transport:
             auto_decompress=False,
             max_line_size=_MOST_HEADER_BYTES,
             max_field_size=_MOST_HEADER_BYTES,
-            proxy=proxy_for(self.url),
+            proxy=replies.proxy_for(self.url),
         )
 
     async def close(self) -> None:
@@ -161,7 +150,7 @@ class Transport:
     async def list_models(self) -> list[str] | None:
         """Return the names of the models that the endpoint lists; None if it doesn't answer or has no list."""
         assert self._session is not None, "open it first"
-        return await list_models(self._session, self._endpoint)
+        return await replies.list_models(self._session, self._endpoint)
 
     async def attempt(self, path: str, data: bytes, read: Callable[[dict[str, Any]], Read]) -> Read:
         """Send JSON once and return what `read` makes of the server's object, which has choices.
@@ -186,13 +175,13 @@ class Transport:
             what = f"no answer within timeout_s = {self._endpoint.timeout_s:g} s"
             raise Passing(what, busy=True, gone=True) from error
         except (aiohttp.InvalidURL, aiohttp.ClientHttpProxyError) as error:
-            wrong = "the proxy" if proxy_for(self.url) else "base_url"
+            wrong = "the proxy" if replies.proxy_for(self.url) else "base_url"
             raise ModelError(f"{self.url} can't be asked ({self.shown(str(error))}): correct {wrong}") from error
         except UnreadableBody as error:
             raise ModelError(f"{self.url} {self.shown(str(error))}") from error
         except aiohttp.ClientError as error:
             may_be_tls, self._may_be_tls = self._may_be_tls and not self.pace.answered, False
-            if may_be_tls and await speaks_tls(self.url, self._endpoint.connect_timeout_s):
+            if may_be_tls and await replies.speaks_tls(self.url, self._endpoint.connect_timeout_s):
                 raise ModelError(f"{self.url} speaks TLS there: write https:// in base_url") from error
             raise Passing(f"the connection broke ({type(error).__name__}: {error})", gone=True) from error
         if response.status // 100 != 2:
@@ -243,13 +232,13 @@ class Transport:
             else:
                 answer = await asyncio.to_thread(read_body, content, response.charset, patient=True)
         except ValueError as error:
-            if is_html(response, content):
+            if replies.is_html(response, content):
                 raise self._wrong_server(response, "answers with a web page") from error
             raise Passing(self._describe_half(content), gone=True) from error
         if not isinstance(answer, dict):
             raise self._wrong_server(response, f"answers with JSON that is no object{self._quote(content)}")
-        if says_error(answer):
-            complaint = read_complaint(content, response.headers)
+        if replies.says_error(answer):
+            complaint = replies.read_complaint(content, response.headers)
             status = complaint.code or guess_status(complaint.words)
             if 400 <= status < 500:
                 await self._raise_for(response, status, content)
@@ -281,7 +270,7 @@ class Transport:
 
     async def _raise_for(self, response: aiohttp.ClientResponse, status: int, content: bytes) -> None:
         endpoint, url = self._endpoint, self.url
-        complaint = read_complaint(content, response.headers, is_busy=status in _BUSY)
+        complaint = replies.read_complaint(content, response.headers, is_busy=status in _BUSY)
         kind = complaint.kind(status)
         said = self.shown(complaint.sentence)
         if kind == ComplaintKind.MONEY:
@@ -292,7 +281,7 @@ class Transport:
             raise ModelError(
                 f"{url} asks{wait or ' for no more'} (HTTP {status}){words}: run the same command again after that"
             )
-        if remedy := find_remedy(url, status, complaint.words):
+        if remedy := replies.find_remedy(url, status, complaint.words):
             raise ModelError(f"{url} forbids this (HTTP {status}): {said}: {remedy}")
         if kind in {ComplaintKind.BUSY, ComplaintKind.BROKEN}:
             raise Passing(f"HTTP {status}: {said}", busy=kind == ComplaintKind.BUSY, wait_s=complaint.wait_s)
@@ -301,7 +290,7 @@ class Transport:
         no_model = status == 400 and is_missing_model(complaint.words)
         refused = (status in {400, 413, 422} and not no_model) or (status == 500 and is_about_request(complaint.words))
         if refused or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
-            raise Rejected(Complaint(said, complaint.words), kind)
+            raise Rejected(replies.Complaint(said, complaint.words), kind)
         passing = _BUSY | _PASSING
         final = no_model or (complaint.is_json and status in _FINAL)
         other = status // 100 == 4 and status not in passing and not final
@@ -311,7 +300,7 @@ class Transport:
             raise ModelError(f"{url} forbids this (HTTP 403): {said}") if self._key else self._explain_key(403, said)
         missing = no_model or status in {404, 405, 410} or (status == 501 and response.url.path not in self._answered)
         if missing and self._session is not None:
-            raise NotThere(await explain_missing(self._session, endpoint, status, said))
+            raise NotThere(await replies.explain_missing(self._session, endpoint, status, said))
         if kind == ComplaintKind.LOADING:
             self._note(f"{url} is loading its model: waiting for it")
             raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s, patience=_LOADING_PATIENCE)
@@ -332,7 +321,7 @@ class Transport:
     def _explain_redirect(self, response: aiohttp.ClientResponse) -> Exception:
         location = response.headers.get("Location", "")
         target = self.shown(location or "another address")
-        moved = find_new_address(str(response.url), location)
+        moved = replies.find_new_address(str(response.url), location)
         if moved not in {"", self.url} and response.url.path not in self._answered:
             return ModelError(
                 f"{self.url} redirects to {target}: write {self.shown(moved)} as base_url, if it is yours"

@@ -18,19 +18,8 @@ from typing import Any
 from autoif.decisions import find_pair_id
 from autoif.reading.json_text import load_json
 from autoif.reading.jsonl import read_json_lines
+from autoif.runs import store
 from autoif.runs.contents import naming_damage, naming_damaged_audit, read_audit, read_records, refuse_gaps
-from autoif.runs.store import (
-    AUGMENTATION,
-    BACK_TRANSLATION,
-    CROSS_VALIDATION,
-    FOLDERS,
-    PREFERENCES,
-    REJECTION_SAMPLING,
-    SCORING,
-    SELF_INSTRUCT,
-    VERIFICATION,
-    reading_errors,
-)
 from autoif.thresholds import share
 
 _ID = re.compile(rb'"id": "([0-9a-f]{16})"')
@@ -147,9 +136,9 @@ def read_data(run: Path) -> RunData:
         by_id = _read_prompts(run, data, known)
         _read_responses(run, data, by_id)
         _count_responses(data)
-        if (run / PREFERENCES).exists():
-            with reading_errors(run / PREFERENCES):
-                data.pairs = [_name_pair(line) for _, line in read_json_lines(run / PREFERENCES)]
+        if (run / store.PREFERENCES).exists():
+            with store.reading_errors(run / store.PREFERENCES):
+                data.pairs = [_name_pair(line) for _, line in read_json_lines(run / store.PREFERENCES)]
     return data
 
 
@@ -159,24 +148,24 @@ def _read_instructions(run: Path, data: RunData) -> dict[str, int]:
     places: dict[str, int] = {}
     verified: dict[str, int] = {}
     drafts: dict[int, str] = {}
-    for folder in (BACK_TRANSLATION, CROSS_VALIDATION, VERIFICATION, SELF_INSTRUCT):
+    for folder in (store.BACK_TRANSLATION, store.CROSS_VALIDATION, store.VERIFICATION, store.SELF_INSTRUCT):
         for record, reason, detail in _read_stage(run, folder, data):
             instruction = record.get("instruction", record)
             place = places.get(instruction["id"])
             # An exact duplicate has the id of the instruction that was kept, and is a line of its own.
-            repeated = bool(reason) and folder == SELF_INSTRUCT
+            repeated = bool(reason) and folder == store.SELF_INSTRUCT
             if place is None or repeated:
                 place = len(data.instructions)
                 if not repeated:
                     places[instruction["id"]] = place
-                line = _make_line(record, FOLDERS.index(folder), reason, detail)
+                line = _make_line(record, store.FOLDERS.index(folder), reason, detail)
                 audit = None if repeated else audits.get(line.id)
                 line.findings = _list_findings(audit)
                 data.instructions.append(line)
                 data.records.append(json.dumps({"record": record, "audit": audit}).encode("ascii"))
-                if folder == BACK_TRANSLATION:
+                if folder == store.BACK_TRANSLATION:
                     verified[record["id"]] = place
-            if folder == VERIFICATION:
+            if folder == store.VERIFICATION:
                 drafts[place] = json.dumps({name: record[name] for name in _SETTLED if name in record})
     for place, draft in drafts.items():
         data.records[place] = data.records[place][:-1] + f', "draft": {draft}}}'.encode("ascii")
@@ -190,7 +179,7 @@ def _read_stage(run: Path, folder: str, data: RunData) -> Iterator[tuple[dict[st
             yield each.record, each.reason, each.detail
         else:
             data.others.append(
-                {"stage": FOLDERS.index(folder), "reason": each.reason, "id": each.id, "detail": each.detail}
+                {"stage": store.FOLDERS.index(folder), "reason": each.reason, "id": each.id, "detail": each.detail}
             )
 
 
@@ -235,7 +224,7 @@ def _list_findings(audit: dict[str, Any] | None) -> tuple[str, ...]:
 def _read_prompts(run: Path, data: RunData, known: dict[str, int]) -> dict[str, int]:
     """Read what the augmentation kept; return places among the prompts by id."""
     by_id = {}
-    for row, _, _ in _read_stage(run, AUGMENTATION, data):
+    for row, _, _ in _read_stage(run, store.AUGMENTATION, data):
         by_id[row["id"]] = len(data.prompts)
         places = tuple(known[id] for id in row["constraints"] if id in known)
         data.prompts.append(PromptLine(row["id"], places, row["query"]["text"]))
@@ -246,7 +235,7 @@ def _read_responses(run: Path, data: RunData, by_id: dict[str, int]) -> None:
     """Read responses from the last stage to the first, and put those of an instruction beside each other."""
     seen: set[str] = set()
     found: list[tuple[int, int, int, str, float | None, float | None, int, bytes]] = []
-    for folder in (SCORING, REJECTION_SAMPLING):
+    for folder in (store.SCORING, store.REJECTION_SAMPLING):
         for row, reason, detail in _read_stage(run, folder, data):
             if row["id"] in seen:
                 continue
@@ -258,7 +247,7 @@ def _read_responses(run: Path, data: RunData, by_id: dict[str, int]) -> None:
             mean = row["quality"]["mean"] if row["quality"] else None
             rate = row["pass_rate"] if row["verdicts"] else None  # a truncated one was never judged
             place = instructions[0] if instructions else len(data.instructions)
-            stage = FOLDERS.index(folder)
+            stage = store.FOLDERS.index(folder)
             packed = json.dumps(whole).encode("ascii")
             found.append((place, prompt, stage, reason, rate, mean, len(row["text"]), packed))
     found.sort(key=lambda each: each[:2])
@@ -282,7 +271,7 @@ def _name_pair(line: str) -> bytes:
 
 def _count_responses(data: RunData) -> None:
     """Give each instruction the number of its responses, of those that were kept to the end, and their pass rate."""
-    last = FOLDERS.index(SCORING)
+    last = store.FOLDERS.index(store.SCORING)
     judged, rates = Counter[int](), defaultdict[int, float](float)
     columns = data.columns
     for prompt, stage, reason, rate in zip(

@@ -17,21 +17,9 @@ from autoif.report.ending import describe_ending
 from autoif.report.funnel import describe_formats, read_formats, read_funnel
 from autoif.report.settling import describe_settling, print_settling, read_settling
 from autoif.report.terminal import make_table, print_line, print_notes
+from autoif.runs import store
 from autoif.runs.contents import read_dropped, read_verified
 from autoif.runs.counts import count_rows, count_stage
-from autoif.runs.store import (
-    AUGMENTATION,
-    BACK_TRANSLATION,
-    CROSS_VALIDATION,
-    DATA_SETS,
-    INSTRUCTIONS,
-    MANIFEST,
-    SCORING,
-    VERIFICATION,
-    read_manifest,
-    read_run,
-    read_stage,
-)
 from autoif.thresholds import share
 from autoif.vocabulary import fold
 
@@ -56,14 +44,14 @@ def show_run(run: Path, console: Console) -> None:
 def show_made(run: Path, console: Console) -> None:
     """Print what a run has made: the funnel, three samples, where things are, and what should not pass unsaid."""
     console.print(read_funnel(run))
-    judged = read_manifest(run).get("sandbox", "not recorded")
+    judged = store.read_manifest(run).get("sandbox", "not recorded")
     for said in (f"sandbox: {judged}", describe_formats(read_formats(run)), describe_settling(read_settling(run))):
         if said:
             print_line(said, console, "dim")
-    total = count_stage(run, SCORING, "kept").rows
+    total = count_stage(run, store.SCORING, "kept").rows
     print_samples(read_samples(run, places=range(0, total, max(1, total // 3))[:3]), console)
     console.print()
-    for name, rows in count_rows(run, (INSTRUCTIONS, *DATA_SETS)).items():
+    for name, rows in count_rows(run, (store.INSTRUCTIONS, *store.DATA_SETS)).items():
         print_line(f"{rows:>7,} rows  {os.path.relpath(run / name)}", console)
     print_notes(describe_ending(run).lines, console)
 
@@ -111,13 +99,13 @@ def _find_draft(run: Path, record: Draft | VerifiedInstruction) -> Draft | None:
     """Return what the verification stage left of an instruction; None in a run that began with verified ones."""
     if isinstance(record, Draft):
         return record
-    rows = read_stage(run, VERIFICATION, "kept")
+    rows = store.read_stage(run, store.VERIFICATION, "kept")
     found = next((row for row in rows if row["instruction"]["id"] == record.instruction.id), None)
     return Draft.model_validate(found) if found else None
 
 
 def _find_chooser(run: Path) -> str:
-    config: Any = read_run(run).get("config")
+    config: Any = store.read_run(run).get("config")
     rules = config.get("cross_validation") if isinstance(config, dict) else None
     return str(rules.get("choose_by", "cases")) if isinstance(rules, dict) else "cases"
 
@@ -152,11 +140,11 @@ def show_prompts(source: str, console: Console) -> None:
 
 
 def _read_prompts(run: Path) -> Prompts:
-    config: Any = read_run(run).get("config")
+    config: Any = store.read_run(run).get("config")
     try:
         return Prompts.model_validate(config["prompts"])
     except (KeyError, TypeError, ValueError):
-        raise StoreError(f"{run / MANIFEST} holds no prompts: restore it") from None
+        raise StoreError(f"{run / store.MANIFEST} holds no prompts: restore it") from None
 
 
 def print_samples(responses: list[Response], console: Console) -> None:
@@ -188,10 +176,10 @@ def _print_matrix(matrix: Matrix, kept: set[str], console: Console) -> None:
 
 def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | None = None) -> list[Response]:
     """Return the responses that a run kept to the end: of one instruction, at some places among all, or all."""
-    prompts: Iterable[dict[str, Any]] = read_stage(run, AUGMENTATION, "kept")
+    prompts: Iterable[dict[str, Any]] = store.read_stage(run, store.AUGMENTATION, "kept")
     chosen, named = None, None
     if places is not None:
-        chosen = [*read_stage(run, SCORING, "kept", places=places)]
+        chosen = [*store.read_stage(run, store.SCORING, "kept", places=places)]
         wanted = {row["prompt"] for row in chosen}
         prompts = [row for row in prompts if row["id"] in wanted]
         named = {name for row in prompts for name in row["constraints"]}
@@ -203,13 +191,13 @@ def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | No
     for row in prompts:
         if known.keys() >= {*row["constraints"]}:
             known[row["id"]] = Prompt.model_validate(row, context=known)
-    rows = read_stage(run, SCORING, "kept") if chosen is None else chosen
+    rows = store.read_stage(run, store.SCORING, "kept") if chosen is None else chosen
     return [Response.model_validate(row, context=known) for row in rows if row["prompt"] in known]
 
 
 def _all(run: Path) -> Iterator[tuple[Draft | VerifiedInstruction, str]]:
     """Yield every instruction that got as far as verification, with the reason if it was dropped."""
-    for folder in (VERIFICATION, CROSS_VALIDATION, BACK_TRANSLATION):
+    for folder in (store.VERIFICATION, store.CROSS_VALIDATION, store.BACK_TRANSLATION):
         for dropped in read_dropped(run, folder):
             if isinstance(dropped.record, Draft | VerifiedInstruction):
                 yield dropped.record, f"{dropped.stage}: {dropped.reason} ({dropped.detail})"

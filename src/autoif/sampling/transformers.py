@@ -11,19 +11,7 @@ from transformers import GenerationConfig
 from autoif.errors import ModelError
 from autoif.messages import Say
 from autoif.models.requests import Completion
-from autoif.sampling.policy import (
-    check_model,
-    encode_prompt,
-    find_turn_end,
-    free_memory,
-    is_out_of_memory,
-    load_to_answer,
-    load_tokenizer,
-    measure_room,
-    read_context,
-    read_ends,
-    read_tokens,
-)
+from autoif.sampling import policy
 from autoif.sampling.precision import describe_slow
 from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
 from autoif.sampling.tokens import check_tokens
@@ -50,13 +38,15 @@ class TransformersSampler:
         Raises ConfigError: the chat template refuses a prompt. ModelError: the memory doesn't do for one response, or
         the model has no weights for a token.
         """
-        encoded = [encode_prompt(self._tokenizer, row.prompt, self._settings.chat_template_kwargs) for row in rows]
+        encoded = [
+            policy.encode_prompt(self._tokenizer, row.prompt, self._settings.chat_template_kwargs) for row in rows
+        ]
         known = self._model.get_input_embeddings().num_embeddings
         for row, tokens in zip(rows, encoded, strict=True):
             check_tokens(tokens, self._tokenizer, known, f"prompt {row.prompt.id}")
         groups: dict[int, list[int]] = defaultdict(list)
         for place, tokens in enumerate(encoded):
-            groups[measure_room(len(tokens), self._settings.max_tokens, self._context)].append(place)
+            groups[policy.measure_room(len(tokens), self._settings.max_tokens, self._context)].append(place)
         answers: dict[int, Completion] = {}
         for room, places in groups.items():
             group = [(rows[place], encoded[place]) for place in places]
@@ -66,7 +56,7 @@ class TransformersSampler:
     def close(self) -> None:
         """Let go of the model: whoever still holds the sampler doesn't hold its memory."""
         self._model = None
-        free_memory()
+        policy.free_memory()
 
     def _generate(self, group: Sequence[tuple[Draw, list[int]]], room: int) -> list[Completion]:
         """Generate together, or in halves where the memory doesn't do for all."""
@@ -75,9 +65,9 @@ class TransformersSampler:
         try:
             return self._generate_together(group, room)
         except RuntimeError as error:
-            if not is_out_of_memory(error):
+            if not policy.is_out_of_memory(error):
                 raise
-        free_memory()  # not inside `except`: the traceback holds on to the tensors
+        policy.free_memory()  # not inside `except`: the traceback holds on to the tensors
         if len(group) == 1:
             raise ModelError(
                 f"out of memory at a single response: lower max_tokens (now {self._settings.max_tokens}), or sample "
@@ -116,7 +106,7 @@ class TransformersSampler:
 
     def _read(self, tokens: list[int], prompt: list[int]) -> Completion:
         end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
-        return read_tokens(self._tokenizer, tokens[:end], prompt, "length" if end is None else "stop")
+        return policy.read_tokens(self._tokenizer, tokens[:end], prompt, "length" if end is None else "stop")
 
 
 @contextmanager
@@ -126,9 +116,9 @@ def open_transformers(model: str, settings: SamplingSettings, say: Say) -> Itera
     Raises:
         ModelError: no model, no chat template, or too little memory for the weights.
     """
-    check_model(model)
-    tokenizer, context = load_tokenizer(model), read_context(model)
-    weights = load_to_answer(model, settings.dtype)
+    policy.check_model(model)
+    tokenizer, context = policy.load_tokenizer(model), policy.read_context(model)
+    weights = policy.load_to_answer(model, settings.dtype)
     if slow := describe_slow(weights.dtype, "choose float32 (--dtype, or online.dtype)"):
         say(slow)
     sampler = TransformersSampler(weights, tokenizer, context, settings, say)
@@ -144,5 +134,5 @@ def _read_ends(model: Any, tokenizer: Any) -> frozenset[int]:
 
     One is that of the template, which the files of a base model don't name.
     """
-    found = {tokenizer.eos_token_id, find_turn_end(tokenizer)} - {None}
-    return frozenset({*found, *read_ends(model.generation_config), *read_ends(model.config)})
+    found = {tokenizer.eos_token_id, policy.find_turn_end(tokenizer)} - {None}
+    return frozenset({*found, *policy.read_ends(model.generation_config), *policy.read_ends(model.config)})

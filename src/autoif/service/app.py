@@ -13,19 +13,9 @@ from aiohttp import web
 
 from autoif.errors import SandboxError
 from autoif.sandbox import Sandbox
+from autoif.service import callers
 from autoif.service.admission import Admission, Place
 from autoif.service.bodies import AnyRequest, Ask, Judged, answer_reward, answer_verify, collect
-from autoif.service.callers import (
-    Handler,
-    client_has_the_turn,
-    connection_of,
-    refuse_foreign_name,
-    require_json,
-    show_refusal,
-    too_large,
-    translate,
-    wait_for_next,
-)
 from autoif.service.document import OPEN_ROUTES, PAGE_HEADERS, make_document, render_page
 from autoif.service.reader import Reader
 from autoif.service.schemas import Refusal, RewardRequest, VerifyRequest
@@ -124,18 +114,18 @@ class Service:
 
     async def _receive(self, request: web.Request, place: Place) -> bytes:
         """Return the body. Not `request.read`, which would keep it for as long as the request waits."""
-        require_json(request)
+        callers.require_json(request)
         patience_s, now = self._settings.patience_s, asyncio.get_running_loop().time
         body = bytearray()
         try:
             async with asyncio.timeout(patience_s) as silence:
                 place.stop_receiving = lambda: silence.reschedule(now())
-                with client_has_the_turn(request, self._settings.deadline_s + patience_s):
+                with callers.client_has_the_turn(request, self._settings.deadline_s + patience_s):
                     async for part in request.content.iter_any():
                         place.hold(len(part))
                         body += part
                         if len(body) > request.client_max_size:
-                            raise too_large(request.client_max_size)
+                            raise callers.too_large(request.client_max_size)
                         silence.reschedule(now() if place.gave_way else now() + patience_s)
         except TimeoutError:
             if not silence.expired():
@@ -144,7 +134,7 @@ class Service:
                 raise Refusal("slow_body", f"nothing of the body arrived for {patience_s:g} s") from None
         finally:
             place.stop_receiving = None
-        connection_of(request).require_attention()
+        callers.connection_of(request).require_attention()
         if place.gave_way:
             raise Refusal("slow_body", "the body came slowly, and its room was needed: send less at once")
         return bytes(body)
@@ -173,12 +163,12 @@ class Service:
         return web.Response(text=self._page, content_type="text/html", headers=PAGE_HEADERS)
 
     @web.middleware
-    async def _frame(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _frame(self, request: web.Request, handler: callers.Handler) -> web.StreamResponse:
         """Let in who may come in, turn what goes wrong into an answer, send it, and count."""
         began, status = monotonic(), _CLIENT_GONE
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "other"
-        connection = connection_of(request)
+        connection = callers.connection_of(request)
         connection.work()
         try:
             response = await self._respond(request, handler, route)
@@ -186,7 +176,7 @@ class Service:
             status = response.status
             return response
         finally:
-            wait_for_next(connection, request)
+            callers.wait_for_next(connection, request)
             self.metrics.count_request(route, status, monotonic() - began)
 
     async def _send(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -196,17 +186,19 @@ class Service:
         if self.draining:
             response.force_close()
         await response.prepare(request)
-        with client_has_the_turn(request, self._settings.patience_s + (response.content_length or 0) / _SLOWEST_READER):
+        with callers.client_has_the_turn(
+            request, self._settings.patience_s + (response.content_length or 0) / _SLOWEST_READER
+        ):
             await response.write_eof()
 
-    async def _respond(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
+    async def _respond(self, request: web.Request, handler: callers.Handler, route: str) -> web.StreamResponse:
         try:
             self._check_caller(request, route)
             return await handler(request)
         except Refusal as refusal:
             found = refusal
         except web.HTTPException as error:
-            found = translate(error)
+            found = callers.translate(error)
         except web.RequestPayloadError as error:
             found = Refusal("bad_json", f"the body broke off: {error}")
         except ConnectionError:  # the client has left
@@ -215,12 +207,12 @@ class Service:
             _logger.exception("a request failed")
             found = Refusal("internal", "this request failed in the server; its log says why")
         self.metrics.count_refusal(found.code)
-        return show_refusal(found)
+        return callers.show_refusal(found)
 
     def _check_caller(self, request: web.Request, route: str) -> None:
         token = self._settings.token
         if not token:
-            refuse_foreign_name(request)
+            callers.refuse_foreign_name(request)
         elif route not in OPEN_ROUTES:
             scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
             right = hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), token.encode("ascii"))

@@ -31,23 +31,11 @@ from autoif.records import (
     Verdict,
     VerifiedInstruction,
 )
+from autoif.runs import store
 from autoif.runs.contents import naming_damage, read_dropped, read_kept, read_prompts, refuse_gaps
-from autoif.runs.store import (
-    AUGMENTATION,
-    BACK_TRANSLATION,
-    CROSS_VALIDATION,
-    INSTRUCTIONS,
-    REJECTION_SAMPLING,
-    SCORING,
-    VERIFICATION,
-    list_shards,
-    name_other_version,
-    read_run,
-    shard_number,
-)
 from autoif.sandbox.outcomes import Outcome
 
-_QUERY_STEP = (AUGMENTATION, REJECTION_SAMPLING, SCORING)
+_QUERY_STEP = (store.AUGMENTATION, store.REJECTION_SAMPLING, store.SCORING)
 _SAID = {Verdict.PASS, Verdict.FAIL}
 _NOT_LOADED = "does not load: "
 """How the detail of a function that can't be loaded begins."""
@@ -133,12 +121,12 @@ def read_stored(path: Path) -> StoredRun:
     Raises:
         StoreError: it is none, is of another version, damaged (its decisions, too) or lacks files, or nothing is done.
     """
-    manifest: dict[str, Any] = read_run(path)
+    manifest: dict[str, Any] = store.read_run(path)
     try:
         config = Config.model_validate(manifest.get("config"))
     except ValidationError:
-        raise name_other_version(path) from None
-    begun_verified = not (path / VERIFICATION).is_dir() and (path / INSTRUCTIONS).is_file()
+        raise store.name_other_version(path) from None
+    begun_verified = not (path / store.VERIFICATION).is_dir() and (path / store.INSTRUCTIONS).is_file()
     known: dict[str, dict[str, Outcome]] = defaultdict(dict)
     with naming_damage(path):
         shards = tuple(_read_shards(path, begun_verified, known))
@@ -151,8 +139,8 @@ def read_stored(path: Path) -> StoredRun:
 
 
 def _read_shards(path: Path, begun_verified: bool, known: dict[str, dict[str, Outcome]]) -> Iterator[StoredShard]:
-    first = AUGMENTATION if begun_verified else BACK_TRANSLATION
-    given = read_jsonl(path / INSTRUCTIONS, VerifiedInstruction, exact=True) if begun_verified else []
+    first = store.AUGMENTATION if begun_verified else store.BACK_TRANSLATION
+    given = read_jsonl(path / store.INSTRUCTIONS, VerifiedInstruction, exact=True) if begun_verified else []
     verified, lost, refused = {each.id: each for each in given}, list[Dropped](), list[Dropped]()
     for index in _list_numbers(path, first):
         found: dict[str, StoredInstruction] = {}
@@ -161,13 +149,15 @@ def _read_shards(path: Path, begun_verified: bool, known: dict[str, dict[str, Ou
         sampled = all(index in _list_numbers(path, stage) for stage in _QUERY_STEP)
         if sampled:
             _read_samples(path, index, verified, found, known)
-        nothing_left = not verified and (path / AUGMENTATION).is_dir()
+        nothing_left = not verified and (path / store.AUGMENTATION).is_dir()
         yield StoredShard(index, tuple(found.values()), sampled or nothing_left, tuple(lost), tuple(refused))
 
 
 def _list_numbers(path: Path, stage: str) -> list[int]:
     """Return the numbers of a stage's shards of which both files are there."""
-    kinds = ({shard_number(file) for file in list_shards(path, stage, kind)} for kind in ("kept", "dropped"))
+    kinds = (
+        {store.shard_number(file) for file in store.list_shards(path, stage, kind)} for kind in ("kept", "dropped")
+    )
     return sorted(set.intersection(*kinds))
 
 
@@ -180,10 +170,12 @@ def _read_instructions(
     """Read what the first step left of a shard; return its verified instructions by id, what verification dropped, and
     what cross-validation did.
     """
-    found |= {each.instruction.id: StoredInstruction(each) for each in read_kept(path, VERIFICATION, Draft, index)}
-    lost = [*read_dropped(path, VERIFICATION, index)]
-    kept = [*read_kept(path, CROSS_VALIDATION, VerifiedInstruction, index)]
-    dropped = [*read_dropped(path, CROSS_VALIDATION, index)]
+    found |= {
+        each.instruction.id: StoredInstruction(each) for each in read_kept(path, store.VERIFICATION, Draft, index)
+    }
+    lost = [*read_dropped(path, store.VERIFICATION, index)]
+    kept = [*read_kept(path, store.CROSS_VALIDATION, VerifiedInstruction, index)]
+    dropped = [*read_dropped(path, store.CROSS_VALIDATION, index)]
     for verified in kept:
         found[verified.instruction.id].verified = verified
     for each in dropped:
@@ -193,8 +185,8 @@ def _read_instructions(
     for record in (*kept, *(each.record for each in dropped)):
         if isinstance(record, Draft | VerifiedInstruction):
             _add_matrix(found[record.instruction.id], record, known)
-    last = [*read_kept(path, BACK_TRANSLATION, VerifiedInstruction, index)]
-    contradicted = [*read_dropped(path, BACK_TRANSLATION, index)]
+    last = [*read_kept(path, store.BACK_TRANSLATION, VerifiedInstruction, index)]
+    contradicted = [*read_dropped(path, store.BACK_TRANSLATION, index)]
     for each in contradicted:
         if isinstance(each.record, VerifiedInstruction) and not each.record.back_translations:
             found[each.record.instruction.id].undescribed = each
@@ -253,15 +245,15 @@ def _read_samples(
         stored.queries.append(prompt.query)
         if not stored.draft:
             stored.labels = {each.function_id: each for each in one.back_translations}
-    for response in read_kept(path, REJECTION_SAMPLING, Response, index, prompts):
+    for response in read_kept(path, store.REJECTION_SAMPLING, Response, index, prompts):
         _add_answer(found, response, None, known)
-    for dropped in read_dropped(path, REJECTION_SAMPLING, index, prompts):
+    for dropped in read_dropped(path, store.REJECTION_SAMPLING, index, prompts):
         if isinstance(dropped.record, Response):
             _add_answer(found, dropped.record, dropped, known)
-    for response in read_kept(path, SCORING, Response, index, prompts):
+    for response in read_kept(path, store.SCORING, Response, index, prompts):
         if response.quality:
             find_stored(found, response).qualities[place_of(response)] = response.quality
-    for dropped in read_dropped(path, SCORING, index, prompts):
+    for dropped in read_dropped(path, store.SCORING, index, prompts):
         if isinstance(dropped.record, Response):
             stored = find_stored(found, dropped.record)
             if dropped.record.quality:

@@ -22,21 +22,9 @@ from datasets import Dataset, load_from_disk
 
 from autoif.errors import AutoIFError, ConfigError, ModelError, StoreError
 from autoif.messages import Say
-from autoif.sampling.policy import (
-    TurnEnd,
-    adopt_turn_end,
-    check_model,
-    convert_weights,
-    find_folder,
-    load_tokenizer,
-    load_weights,
-    measure_common,
-    name_turn_end,
-    read_context,
-    read_dtype,
-    read_vocabulary,
-)
+from autoif.sampling import policy
 from autoif.sampling.precision import describe_slow
+from autoif.training import metrics, trainers
 from autoif.training.card import METRICS, describe_ancestry, read_metrics, versions, write_card, write_record
 from autoif.training.data import Kind, Row, TrainingData, read_data
 from autoif.training.folder import (
@@ -52,26 +40,8 @@ from autoif.training.folder import (
     whole_checkpoints,
 )
 from autoif.training.identity import ModelIdentity, identify_model
-from autoif.training.metrics import (
-    MetricsFile,
-    count_steps,
-    cut_metrics,
-    describe_learning,
-    fit_schedule,
-    learnt_nothing,
-    summarise,
-)
 from autoif.training.rendering import Lengths, Template, describe_date, describe_marks, fit_prompts, fit_rows
 from autoif.training.settings import TEMPLATE, TrainingSettings, make_arguments, renamed_settings
-from autoif.training.trainers import (
-    Beginning,
-    Parts,
-    check_prompts,
-    load_model,
-    make_lora_config,
-    make_reward,
-    make_trainer,
-)
 
 _WAIT_S = 1800
 """For the first process to read and render the rows: TRL's, where torch's is 600 on GPUs."""
@@ -108,7 +78,7 @@ def train(request: TrainingRequest, say: Say = print) -> dict[str, Any]:
     Raises ConfigError: data or settings don't fit. StoreError: the folder holds something else, or the disk is full;
     whole checkpoints stay.
     """
-    check_model(request.model)
+    policy.check_model(request.model)
     if not _join_processes(request.settings).is_main_process:
         say = lambda line: None  # noqa: E731  # the first process says it
     with ExitStack() as stack:
@@ -134,12 +104,14 @@ def _train(request: TrainingRequest, stack: ExitStack, say: Say) -> dict[str, An
         check_same(request.output, before, identity, model)
         if is_finished(request.output, before, say):
             return before
-    reward: Any = stack.enter_context(make_reward(request.settings.reward)) if request.settings.reward else None
+    reward: Any = (
+        stack.enter_context(trainers.make_reward(request.settings.reward)) if request.settings.reward else None
+    )
     parts, lengths = _prepare(request, read, stack, say)
     stack.enter_context(plain_errors(request.output, request.settings))
     stack.enter_context(renamed_settings())
     filters = request.settings.reward is not None and request.settings.reward.filter_zero_std
-    trainer = make_trainer(request.kind, parts, reward, filter_zero_std=filters)
+    trainer = trainers.make_trainer(request.kind, parts, reward, filter_zero_std=filters)
     if trainer.is_deepspeed_enabled and request.settings.save_dtype == "float32":
         raise ConfigError("save_dtype=float32 is set, and DeepSpeed saves 16 bits: use FSDP, or leave it out")
     record = {
@@ -168,14 +140,14 @@ def _share(found: Any) -> Any:
 
 def _prepare(
     request: TrainingRequest, read: Sequence[TrainingData] | None, stack: ExitStack, say: Say
-) -> tuple[Parts, Lengths]:
+) -> tuple[trainers.Parts, Lengths]:
     """Return what the trainer is built from, and the lengths of the rows to train on; `read` is the data and what to
     evaluate on, None in a process that another one reads for.
     """
     arguments = make_arguments(request.kind, request.settings, request.output)
-    tokenizer = load_tokenizer(request.model, request.revision)
-    context, kwargs = read_context(request.model, request.revision), request.settings.template_kwargs
-    template = Template(tokenizer, kwargs, read_vocabulary(request.model, request.revision))
+    tokenizer = policy.load_tokenizer(request.model, request.revision)
+    context, kwargs = policy.read_context(request.model, request.revision), request.settings.template_kwargs
+    template = Template(tokenizer, kwargs, policy.read_vocabulary(request.model, request.revision))
 
     def fit(data: TrainingData) -> tuple[Dataset, Lengths]:
         try:
@@ -197,11 +169,11 @@ def _prepare(
     ):
         if line:
             say(line)
-    end = adopt_turn_end(tokenizer, request.model, rows[0]["prompt"], kwargs)
-    if request.kind == "grpo" and (left := check_prompts(len(rows), arguments)):
+    end = policy.adopt_turn_end(tokenizer, request.model, rows[0]["prompt"], kwargs)
+    if request.kind == "grpo" and (left := trainers.check_prompts(len(rows), arguments)):
         say(f"{left} of the {len(rows)} prompts are left out of each epoch, others each time: they make no whole step")
-    if (steps := count_steps(request.kind, len(rows), arguments)) is not None:
-        for line in fit_schedule(arguments, steps, request.settings.global_batch_size):
+    if (steps := metrics.count_steps(request.kind, len(rows), arguments)) is not None:
+        for line in metrics.fit_schedule(arguments, steps, request.settings.global_batch_size):
             say(line)
     if slow := describe_slow("bfloat16" if arguments.bf16 else "", "stop here, and set bf16=false"):
         say(slow)
@@ -212,10 +184,10 @@ def _prepare(
         seen = {json.dumps(prompt) for prompt in rows["prompt"]}
         if shared := sum(json.dumps(prompt) in seen for prompt in eval_rows["prompt"]):
             say(f"{shared} of the prompts to evaluate on are trained on, too: they say little about others")
-    return Parts(
-        load=lambda: load_model(request.model, arguments), tokenizer=tokenizer, turn_end=end, rows=rows,
-        eval_rows=eval_rows, arguments=arguments, lora=make_lora_config(request.settings.lora),
-        callbacks=[MetricsFile(request.output / METRICS), *request.callbacks],
+    return trainers.Parts(
+        load=lambda: trainers.load_model(request.model, arguments), tokenizer=tokenizer, turn_end=end, rows=rows,
+        eval_rows=eval_rows, arguments=arguments, lora=trainers.make_lora_config(request.settings.lora),
+        callbacks=[metrics.MetricsFile(request.output / METRICS), *request.callbacks],
     ), lengths  # fmt: skip
 
 
@@ -232,7 +204,7 @@ def _make_dataset(rows: Sequence[Row], stack: ExitStack) -> Dataset:
 def _run(
     request: TrainingRequest,
     trainer: Any,
-    end: TurnEnd,
+    end: policy.TurnEnd,
     record: dict[str, Any],
     before: dict[str, Any] | None,
     say: Say,
@@ -245,12 +217,12 @@ def _run(
     if first:
         folder.mkdir(parents=True, exist_ok=True)
         write_record(folder, {**record, "status": "running", "seconds": spent})
-        cut_metrics(folder, step_of(checkpoint) if checkpoint else 0)
+        metrics.cut_metrics(folder, step_of(checkpoint) if checkpoint else 0)
     PartialState().wait_for_everyone()
     trainer.args.eval_on_start &= checkpoint is None  # the metrics have it already
     if line := end.describe(trainer.accelerator.unwrap_model(trainer.model)):
         say(line)
-    beginning = Beginning(checkpoint, lambda: _refuse_diverged(trainer))
+    beginning = trainers.Beginning(checkpoint, lambda: _refuse_diverged(trainer))
     trainer.add_callback(beginning)
     try:
         with beginning.plain_errors():
@@ -275,11 +247,11 @@ def _run(
         "status": "complete",
         "steps": trainer.state.global_step,
         "seconds": round(spent + time.monotonic() - began, 1),
-        "metrics": summarise(rows := read_metrics(folder)),
+        "metrics": metrics.summarise(rows := read_metrics(folder)),
         "saved": list_saved(folder),
     }
-    lost = _describe_lost(request) if first and not learnt_nothing(rows) else None
-    for line in (*describe_learning(rows, trainer.args), *([lost] if lost else [])):
+    lost = _describe_lost(request) if first and not metrics.learnt_nothing(rows) else None
+    for line in (*metrics.describe_learning(rows, trainer.args), *([lost] if lost else [])):
         say(line)
     if first:
         write_card(folder, record)
@@ -315,26 +287,26 @@ def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
     return found[-1] if found else None
 
 
-def _save(request: TrainingRequest, trainer: Any, end: TurnEnd, first: bool) -> None:
+def _save(request: TrainingRequest, trainer: Any, end: policy.TurnEnd, first: bool) -> None:
     if request.settings.lora is not None:
         trainer.save_model(str(request.output / "adapter"))
         if first:
             _save_merged(request, trainer.processing_class, end)
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    name_turn_end(model, end)
+    policy.name_turn_end(model, end)
     dtype = _read_saved_dtype(request)
     if dtype is not None and not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):  # they shard the weights
         model.to(dtype)
     trainer.save_model(str(request.output))
     if dtype is not None and trainer.is_fsdp_enabled and first:  # whole, in the 32 bits that were trained
-        convert_weights(request.output, dtype)
+        policy.convert_weights(request.output, dtype)
 
 
 def _read_saved_dtype(request: TrainingRequest) -> Any:
     """Return the precision, a torch.dtype, of the weights that are saved; None is that of the training."""
     asked = request.settings.save_dtype
-    return read_dtype(request.model, request.revision) if asked == "auto" else getattr(torch, asked)
+    return policy.read_dtype(request.model, request.revision) if asked == "auto" else getattr(torch, asked)
 
 
 def _describe_lost(request: TrainingRequest) -> str | None:
@@ -342,7 +314,7 @@ def _describe_lost(request: TrainingRequest) -> str | None:
     dtype = _read_saved_dtype(request)
     if request.settings.lora is not None or dtype not in {torch.bfloat16, torch.float16}:
         return None
-    same = measure_common(find_folder(request.model, request.revision), request.output)
+    same = policy.measure_common(policy.find_folder(request.model, request.revision), request.output)
     if same <= 0.5:
         return None
     return (
@@ -351,13 +323,13 @@ def _describe_lost(request: TrainingRequest) -> str | None:
     )
 
 
-def _save_merged(request: TrainingRequest, tokenizer: Any, end: TurnEnd) -> None:
+def _save_merged(request: TrainingRequest, tokenizer: Any, end: policy.TurnEnd) -> None:
     """Write the base model with the adapter merged into it, in its own precision: a folder like any other."""
     from peft import PeftModel
 
     at = {"revision": request.revision} if request.revision else {}
-    base = load_weights(request.model, dtype=request.settings.save_dtype, **at)
-    name_turn_end(base, end)
+    base = policy.load_weights(request.model, dtype=request.settings.save_dtype, **at)
+    policy.name_turn_end(base, end)
     merged = PeftModel.from_pretrained(base, str(request.output / "adapter")).merge_and_unload()
     merged.save_pretrained(request.output)
     tokenizer.save_pretrained(request.output)

@@ -17,17 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from autoif.records import content_id
 from autoif.report.funnel import read_funnel
+from autoif.runs import store
 from autoif.runs.contents import StageRow, naming_damage, read_records
-from autoif.runs.store import (
-    AUGMENTATION,
-    BACK_TRANSLATION,
-    CROSS_VALIDATION,
-    REJECTION_SAMPLING,
-    SCORING,
-    SELF_INSTRUCT,
-    VERIFICATION,
-    read_run,
-)
 
 K = TypeVar("K")
 
@@ -124,7 +115,7 @@ def read_side(run: Path) -> RunSide:
     Raises:
         StoreError: it is no run folder, of another version, or damaged.
     """
-    manifest: Mapping[str, Any] = read_run(run)
+    manifest: Mapping[str, Any] = store.read_run(run)
     verdicts = dict[tuple[str, str], RunItem]()
     with naming_damage(run):
         instructions, functions = _read_instructions(run, verdicts)
@@ -150,15 +141,15 @@ def _read_instructions(
 ) -> tuple[dict[str, RunItem], dict[str, tuple[str, list[str]]]]:
     """Return instructions by id, and of each verified one, by its id, its text and its kept functions' ids."""
     found, functions = dict[str, RunItem](), dict[str, tuple[str, list[str]]]()
-    for stage in (SELF_INSTRUCT, VERIFICATION, CROSS_VALIDATION, BACK_TRANSLATION):
+    for stage in (store.SELF_INSTRUCT, store.VERIFICATION, store.CROSS_VALIDATION, store.BACK_TRANSLATION):
         for row in read_records(run, stage):
             record = row.record or {}
             instruction = record.get("instruction", record)
-            if not instruction or (stage == SELF_INSTRUCT and instruction["id"] in found):
+            if not instruction or (stage == store.SELF_INSTRUCT and instruction["id"] in found):
                 continue  # an exact duplicate has the id of the one that was kept
             found[instruction["id"]] = RunItem((instruction["text"],), _name_outcome(stage, row))
             _read_matrix(record, verdicts)
-            if stage == BACK_TRANSLATION and not row.reason:
+            if stage == store.BACK_TRANSLATION and not row.reason:
                 kept = [record["matrix"]["functions"][place]["id"] for place in record["kept_functions"]]
                 functions[record["id"]] = instruction["text"], kept
     return found, functions
@@ -177,9 +168,9 @@ def _read_responses(
     run: Path, functions: Mapping[str, tuple[str, list[str]]], verdicts: dict[tuple[str, str], RunItem]
 ) -> dict[str, RunItem]:
     """Return responses with verdicts, by prompt and text; note what each function says of them."""
-    prompts = {row.id: row.record or {} for row in read_records(run, AUGMENTATION)}
+    prompts = {row.id: row.record or {} for row in read_records(run, store.AUGMENTATION)}
     found = dict[str, RunItem]()
-    for stage in (REJECTION_SAMPLING, SCORING):
+    for stage in (store.REJECTION_SAMPLING, store.SCORING):
         for row in read_records(run, stage):
             if not row.record or row.record["prompt"] not in prompts:
                 continue  # of a run that goes on, it may have come since prompts were read

@@ -38,16 +38,7 @@ from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import name_problem
 from autoif.records import Record
 from autoif.runs.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
-from autoif.service.callers import (
-    Handler,
-    client_has_the_turn,
-    connection_of,
-    refuse_foreign_name,
-    require_json,
-    show_refusal,
-    too_large,
-    wait_for_next,
-)
+from autoif.service import callers
 from autoif.service.schemas import Refusal
 from autoif.service.server import catch_stops, listening
 from autoif.service.settings import ServiceSettings, require_token_beyond_loopback
@@ -190,7 +181,7 @@ class Viewer:
             ticks += 1
             if state != last or ticks >= _HEARTBEAT_TICKS:
                 said = {"status": state.status, "page": state.page, "decisions": state.decisions}
-                with client_has_the_turn(request, self._settings.patience_s):
+                with callers.client_has_the_turn(request, self._settings.patience_s):
                     await response.write(f"event: state\ndata: {json.dumps(said)}\n\n".encode("ascii"))
                 last, ticks = state, 0
             with suppress(TimeoutError):
@@ -219,12 +210,12 @@ class Viewer:
         return web.json_response(said, status=201)
 
     async def _receive(self, request: web.Request) -> DecisionRequest:
-        require_json(request)
+        callers.require_json(request)
         try:
-            with client_has_the_turn(request, self._settings.patience_s):
+            with callers.client_has_the_turn(request, self._settings.patience_s):
                 body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise too_large(request.client_max_size) from None
+            raise callers.too_large(request.client_max_size) from None
         try:
             return DecisionRequest.model_validate(parse_json(body.decode("utf-8")))
         except ValidationError as error:
@@ -255,8 +246,8 @@ class Viewer:
         return _read_login(request)[0] or self._author
 
     @web.middleware
-    async def _frame(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        connection = connection_of(request)
+    async def _frame(self, request: web.Request, handler: callers.Handler) -> web.StreamResponse:
+        connection = callers.connection_of(request)
         connection.work()
         try:
             response = await self._respond(request, handler)
@@ -265,13 +256,13 @@ class Viewer:
                 if request.body_exists and not request.content.at_eof():
                     response.force_close()  # the rest of a refused body is not read
                 await response.prepare(request)
-                with client_has_the_turn(request, self._settings.patience_s):
+                with callers.client_has_the_turn(request, self._settings.patience_s):
                     await response.write_eof()
             return response
         finally:
-            wait_for_next(connection, request)
+            callers.wait_for_next(connection, request)
 
-    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _respond(self, request: web.Request, handler: callers.Handler) -> web.StreamResponse:
         try:
             self._check_caller(request)
             return await handler(request)
@@ -290,12 +281,12 @@ class Viewer:
             found = Refusal("internal", "this request failed in the server; its log says why")
         if _is_visit(request):  # somebody reads it
             return web.Response(text=f"{found.message}\n", status=found.status, headers=found.headers)
-        return show_refusal(found)
+        return callers.show_refusal(found)
 
     def _check_caller(self, request: web.Request) -> None:
         token = self._settings.token
         if not token:
-            refuse_foreign_name(request)
+            callers.refuse_foreign_name(request)
         elif not hmac.compare_digest(_read_login(request)[1].encode("utf-8", "surrogateescape"), token.encode("ascii")):
             asked = {"WWW-Authenticate": 'Basic realm="autoif: your name, and the token as password", charset="UTF-8"'}
             raise Refusal("no_token", "give the token: as password, or as Authorization: Bearer TOKEN", asked)
