@@ -13,31 +13,15 @@ from typing import Any
 
 from pydantic import JsonValue, ValidationError, model_validator
 
+from autoif import settings as sections
 from autoif.errors import ConfigError
 from autoif.given_values import Settings
 from autoif.models.endpoint import Budget
 from autoif.prompts import Prompts
-from autoif.reading.json_text import MAX_DEPTH, parse_json, read_toml
+from autoif.reading.json_text import MAX_DEPTH, read_toml, try_json
 from autoif.reading.text_lines import expand_home
 from autoif.records import HomePath
 from autoif.sandbox import SandboxSettings
-from autoif.settings import (
-    ROLES,
-    Augmentation,
-    BackTranslationSettings,
-    ContrastSettings,
-    CrossValidation,
-    Deduplication,
-    Execution,
-    Models,
-    Preferences,
-    RejectionSampling,
-    Rewards,
-    Scoring,
-    SelfInstruct,
-    Sft,
-    Verification,
-)
 
 
 class Config(Settings):
@@ -51,22 +35,22 @@ class Config(Settings):
     """Seed instructions: a file of any form (docs/queries.md) or a run folder; "" takes the packaged ones."""
     queries: HomePath = ""
     """Queries: a file of any form (docs/queries.md), a run folder or `datasets` name; "" takes the packaged ones."""
-    models: Models = Models()
+    models: sections.Models = sections.Models()
     prompts: Prompts = Prompts()
-    self_instruct: SelfInstruct = SelfInstruct()
-    verification: Verification = Verification()
-    cross_validation: CrossValidation = CrossValidation()
-    contrast: ContrastSettings = ContrastSettings()
-    back_translation: BackTranslationSettings = BackTranslationSettings()
-    augmentation: Augmentation = Augmentation()
-    rejection_sampling: RejectionSampling = RejectionSampling()
-    scoring: Scoring = Scoring()
-    deduplication: Deduplication = Deduplication()
-    sft: Sft = Sft()
-    preferences: Preferences = Preferences()
-    rewards: Rewards = Rewards()
+    self_instruct: sections.SelfInstruct = sections.SelfInstruct()
+    verification: sections.Verification = sections.Verification()
+    cross_validation: sections.CrossValidation = sections.CrossValidation()
+    contrast: sections.ContrastSettings = sections.ContrastSettings()
+    back_translation: sections.BackTranslationSettings = sections.BackTranslationSettings()
+    augmentation: sections.Augmentation = sections.Augmentation()
+    rejection_sampling: sections.RejectionSampling = sections.RejectionSampling()
+    scoring: sections.Scoring = sections.Scoring()
+    deduplication: sections.Deduplication = sections.Deduplication()
+    sft: sections.Sft = sections.Sft()
+    preferences: sections.Preferences = sections.Preferences()
+    rewards: sections.Rewards = sections.Rewards()
     sandbox: SandboxSettings = SandboxSettings()
-    execution: Execution = Execution()
+    execution: sections.Execution = sections.Execution()
     budget: Budget = Budget()
 
     @model_validator(mode="after")
@@ -273,16 +257,10 @@ def parse_setting(setting: str) -> dict[str, Any]:
         raise ConfigError(f'unknown setting "{key[:60]}…" (docs/configuration.md lists all of them)')
     for part in path:
         leaf = leaf.setdefault(part, {})
-    leaf[last] = _parse_value(value.strip())
+    # As TOML or JSON would read it, None as these pages write it, else as bare text.
+    text = value.strip()
+    leaf[last] = try_json("null" if text == "None" else text, text)
     return table
-
-
-def _parse_value(text: str) -> Any:
-    """Read a value as TOML or JSON would, None as these pages write it, else as bare text."""
-    try:
-        return parse_json("null" if text == "None" else text)
-    except ValueError:
-        return text
 
 
 def _spread_model(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -294,7 +272,7 @@ def _spread_model(table: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(shared, Mapping):
         raise ConfigError('models.all is a table of endpoint settings, as in --set models.all.model="NAME"')
     rest = {key: value for key, value in models.items() if key != "all"}
-    return {**table, "models": {**rest, **{role: {**shared, **rest.get(role, {})} for role in ROLES}}}
+    return {**table, "models": {**rest, **{role: {**shared, **rest.get(role, {})} for role in sections.ROLES}}}
 
 
 def merge_layer(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
@@ -335,5 +313,5 @@ def _list_problems(error: ValidationError) -> str:
 def _join_roles(keys: Sequence[str]) -> str:
     """Return the keys in one word where they are one setting of each role, and listed otherwise."""
     name = keys[0].rpartition(".")[2]
-    everyone = [f"models.{role}.{name}" for role in ROLES]
+    everyone = [f"models.{role}.{name}" for role in sections.ROLES]
     return f"models.all.{name}" if list(keys) == everyone else '", "'.join(keys)
