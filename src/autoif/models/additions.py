@@ -19,7 +19,7 @@ from typing import Any
 
 from autoif.models.bodies import read_body
 from autoif.models.reasoning import unwrap_answer
-from autoif.reading.json_text import parse_json
+from autoif.reading.json_text import try_json
 
 _LEAST_PROMPT = 40
 """Characters of a prompt that no answer begins with by chance."""
@@ -134,10 +134,7 @@ def _drop_turns(text: str) -> str:
 
 def _unwrap(text: str) -> str:
     """Return the one text in an object that a gateway put it in, alone or with the thought."""
-    try:
-        found: Any = parse_json(text)
-    except ValueError:
-        return text
+    found = try_json(text)
     said = {name: each for name, each in found.items() if name not in _THOUGHTS} if isinstance(found, dict) else {}
     if len(said) != 1:
         return text

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.models.transport import NotThere, Passing, Rejected, Transport
-from autoif.reading.json_text import parse_json
+from autoif.reading.json_text import try_json
 
 Result = TypeVar("Result")
 
@@ -156,7 +156,4 @@ def _parse_lines(lines: Iterable[bytes]) -> list[dict[str, Any]]:
 
 def _parse(content: bytes) -> object:
     """Return the JSON value that a server sent; None for what is no JSON."""
-    try:
-        return parse_json(content.decode("utf-8", "replace"))
-    except ValueError:
-        return None
+    return try_json(content.decode("utf-8", "replace"))

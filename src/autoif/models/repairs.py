@@ -15,7 +15,7 @@ Each is told by forms that no honest text is written in from end to end: what me
 import html
 import re
 
-from autoif.reading.json_text import parse_json
+from autoif.reading.json_text import try_json
 
 _MARKED = "ĠĊĉ"
 _PIECES = 3
@@ -94,8 +94,5 @@ def _read_json_text(text: str) -> str:
     written = text.strip()
     if len(written) < 4 or written[0] != '"' or written[-1] != '"' or not re.search(r'\\[n"]', written):
         return text
-    try:
-        found = parse_json(written)
-    except ValueError:
-        return text
+    found = try_json(written)
     return found if isinstance(found, str) else text

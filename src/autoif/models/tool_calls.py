@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from autoif.reading.json_text import parse_json
+from autoif.reading.json_text import try_json
 
 _XML_NAME = r"(?:tool_calls?|tool_use|toolcall|function_calls?|\w{1,10}[:_](?:tool_call|function_calls))"
 _XML_CALL = rf"<(?:{_XML_NAME}|function=\w{{1,60}})>"
@@ -64,10 +64,7 @@ def _is_bare(text: str) -> bool:
         text = fenced[1]
     if not re.match(r"\s{0,20}\[?\s{0,20}\{\s{0,20}\"(?:name|function|tool)\"", text):
         return False
-    try:
-        found = parse_json(text)
-    except ValueError:
-        return False
+    found = try_json(text)
     listed = found if isinstance(found, list) else [found]
     return all(isinstance(each, dict) and {"arguments", "parameters"} & each.keys() for each in listed)
 

@@ -20,7 +20,7 @@ from autoif.models.requests import Completion, Request
 from autoif.models.text import clean_text, drop_echo, is_blank
 from autoif.models.token_counts import count_tokens
 from autoif.models.tool_calls import NO_ANSWER, is_call, is_calling, read_called_answer
-from autoif.reading.json_text import parse_json
+from autoif.reading.json_text import try_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,10 +288,7 @@ def _find_parts(text: str) -> list[Any]:
     """Return the parts of a content that a gateway has written as JSON into a text; none of any other text."""
     if not text.startswith(('[{"type":', '[{"type" :')):
         return []
-    try:
-        found = parse_json(text)
-    except ValueError:
-        return []
+    found = try_json(text, [])
     return found if all(isinstance(each, dict) and each.get("type") in _PARTS for each in found) else []
 
 

@@ -3,6 +3,7 @@
 | function     | returns                                                             |
 |--------------|---------------------------------------------------------------------|
 | `parse_json` | what is written                                                     |
+| `try_json`   | the same, and something else in place of what is no JSON            |
 | `load_json`  | what may be written again: no half characters, null in place of NaN |
 """
 
@@ -56,6 +57,14 @@ def parse_json(
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value)
     return value
+
+
+def try_json(text: str, instead: object = None) -> Any:
+    """Return the value of a JSON text from outside, as `parse_json`; `instead` for what is none."""
+    try:
+        return parse_json(text)
+    except ValueError:
+        return instead
 
 
 def load_json(text: str) -> Any:
