@@ -17,6 +17,7 @@ import autoif
 from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox, inspect_layers
+from support.process_tree import is_there, list_descendants, list_parents
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,28 +31,8 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield entered
 
 
-def list_descendants(ancestor: int, only_children: bool = False) -> set[int]:
-    """Return the processes under a process, zombies included."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found: set[int] = set()
-    if only_children:
-        return {pid for pid, parent in parents.items() if parent == ancestor}
-    while new := {pid for pid, parent in parents.items() if parent in found | {ancestor}} - found:
-        found |= new
-    return found
-
-
 def verdicts(outcomes: list[Outcome]) -> list[Verdict]:
     return [outcome.verdict for outcome in outcomes]
-
-
-def is_there(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 async def wait_until_gone(processes: set[int]) -> None:
@@ -332,7 +313,7 @@ async def test_a_function_whose_worker_dies_twice_is_a_crash() -> None:
             if not (alive := sandbox._backend._chosen._alive - killed):  # a fresh one has not yet come up
                 continue
             killed.update(alive)
-            for pid in list_descendants(os.getpid(), only_children=True) - others:
+            for pid in {pid for pid, parent in list_parents().items() if parent == os.getpid()} - others:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         assert verdicts(await call) == [CRASH, CRASH]

@@ -23,6 +23,7 @@ from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.inside import kernel
 from support import forked
+from support.process_tree import list_descendants, list_parents
 from support.service_process import Serving, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -45,15 +46,6 @@ HONEST = (
 SHARED_PLACES = (Path("/dev/shm"), Path(tempfile.gettempdir()), Path("/var/tmp"))
 
 
-def list_parents() -> dict[int, int]:
-    """Return process id → that of its parent, zombies included."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
-    return parents
-
-
 def list_children() -> set[int]:
     """Return the children of this process, zombies included, as its threads have them: /proc has all, and is slow."""
     found, threads = set[int](), set[Path]()
@@ -64,13 +56,6 @@ def list_children() -> set[int]:
                 found |= {int(pid) for pid in (thread / "children").read_text().split()}
     if not found:  # or the kernel doesn't tell
         found = {pid for pid, parent in list_parents().items() if parent == os.getpid()}
-    return found
-
-
-def list_descendants(ancestor: int) -> set[int]:
-    parents, found = list_parents(), set[int]()
-    while new := {pid for pid, parent in parents.items() if parent in found | {ancestor}} - found:
-        found |= new
     return found
 
 

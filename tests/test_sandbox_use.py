@@ -19,6 +19,7 @@ import pytest
 from autoif import Limits, Sandbox, SandboxError, Verdict
 from autoif.sandbox.owner_loop import LoopThread, OwnerLoop
 from autoif.sandbox.sandbox import TEXTS_AT_ONCE
+from support.process_tree import is_there, list_descendants
 
 ROOT = Path(__file__).parent.parent
 LENGTH = "def evaluate(response):\n    return len(response) > 3"
@@ -36,23 +37,9 @@ def verdicts_of(outcomes):
     return [outcome.verdict for outcome in outcomes]
 
 
-def descendants_of(ancestor: int) -> set[int]:
-    """Return the processes under a process, zombies included."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found: set[int] = set()
-    while new := {pid for pid, parent in parents.items() if parent in found | {ancestor}} - found:
-        found |= new
-    return found
-
-
 def wait_until_gone(pids: set[int]) -> None:
     deadline = time.monotonic() + 30
-    while left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+    while left := list(filter(is_there, pids)):
         assert time.monotonic() < deadline, f"left: {left}"
         time.sleep(0.01)
 
@@ -137,13 +124,13 @@ def test_what_is_no_text_is_refused_before_a_worker_has_it(sandbox, source, inpu
 
 
 def test_leaving_ends_every_process_and_the_thread_whatever_happened_inside():
-    others, threads = descendants_of(os.getpid()), threading.active_count()
+    others, threads = list_descendants(os.getpid()), threading.active_count()
     with pytest.raises(ZeroDivisionError), Sandbox(workers=2) as sandbox:
         sandbox.run_many_sync([(LENGTH, ["long"])] * 4)  # at once, so that both workers are needed
-        started = descendants_of(os.getpid()) - others
+        started = list_descendants(os.getpid()) - others
         assert len(started) >= 4
         raise ZeroDivisionError
-    assert not started & descendants_of(os.getpid())
+    assert not started & list_descendants(os.getpid())
     assert threading.active_count() == threads
     wait_until_gone(started)
 
@@ -191,7 +178,7 @@ def test_ctrl_c_ends_a_waiting_call_and_every_process(when):
         lines = iter(program.stdout.readline, b"")
         assert f"{when}\n".encode() in lines
         time.sleep(0.3 if when == "waiting" else 0.02)
-        started = descendants_of(program.pid)
+        started = list_descendants(program.pid)
         began = time.monotonic()
         program.send_signal(signal.SIGINT)
         said = program.communicate(timeout=20)[1]
@@ -442,10 +429,10 @@ def test_the_workers_end_with_the_parent_even_if_a_forked_child_lives_on(backend
         try:
             if how == "leave":
                 assert float(program.stdout.readline()) < 4
-                assert descendants_of(program.pid) == {child}
+                assert list_descendants(program.pid) == {child}
             else:
                 time.sleep(0.5)
-            workers = descendants_of(program.pid) - {child}
+            workers = list_descendants(program.pid) - {child}
             assert how == "leave" or len(workers) >= 2
             program.kill()
             wait_until_gone(workers)

@@ -25,6 +25,7 @@ from autoif.service.schemas import MAX_FUNCTIONS, MAX_SOURCE_CHARS, MAX_TEXT_CHA
 from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings
 from support.command import autoif, fails_here
+from support.process_tree import is_there, list_descendants
 from support.service_process import BROKEN, FALSE, HANG, TRUE, UPPER, Serving, serving
 
 TOKEN = "0123456789abcdef0123"
@@ -583,24 +584,15 @@ async def test_what_is_not_done_within_the_grace_is_refused_and_not_lost(grace, 
 async def test_nothing_is_left_of_its_workers(tmp_path):
     async with serving(tmp_path, "--workers", 2) as server:
         await server.verify([TRUE], ["a"])
-        children = _descendants(server.process.pid)
+        children = list_descendants(server.process.pid)
         assert children
         server.process.send_signal(signal.SIGTERM)
         assert await server.ended() == 0
-    assert not [child for child in children if _is_there(child)]
+    assert not [child for child in children if is_there(child)]
 
 
 def _read_command_line(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
-
-
-def _is_there(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
-def _descendants(pid: int) -> list[int]:
-    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return found + [below for child in found for below in _descendants(child)]
 
 
 @pytest.mark.parametrize(

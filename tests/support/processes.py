@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from support import forked
 from support.command import run_here
 from support.model_server import be
+from support.process_tree import list_descendants
 
 SUPPORT = Path(__file__).parent
 SHORT_REPLAY = ("run", "quickstart", "--recorded", "--set", "self_instruct.max_instructions=3")
@@ -123,17 +124,12 @@ def _hear_ctrl_c() -> None:
 
 def find_processes(name: str) -> set[int]:
     """Return the descendants of this process whose command line has this word in it."""
-    parents, commands = {}, {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-    found = {os.getpid()}
-    while new := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= new
-    return {pid for pid in found if name in commands[pid]} - {os.getpid()}
+    found = set()
+    for pid in list_descendants(os.getpid()):
+        with suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            found |= {pid} if name in command else set()
+    return found
 
 
 def data_of(run: Path) -> dict[str, bytes]:

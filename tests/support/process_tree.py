@@ -1,0 +1,26 @@
+"""Which processes are below another one, zombies included: by /proc, in which a process may end while it is read."""
+
+from contextlib import suppress
+from pathlib import Path
+
+
+def list_parents() -> dict[int, int]:
+    """Return process id → that of its parent."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+    return parents
+
+
+def list_descendants(ancestor: int) -> set[int]:
+    """Return the children of a process, their children, and so on."""
+    parents, found = list_parents(), set[int]()
+    while new := {pid for pid, parent in parents.items() if parent in found | {ancestor}} - found:
+        found |= new
+    return found
+
+
+def is_there(pid: int) -> bool:
+    """Tell whether a process is there, if only as a zombie."""
+    return Path(f"/proc/{pid}").exists()
