@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from autoif.errors import ConfigError, ModelError
 from autoif.training.train import train
 from support.tiny_model import write_tiny_model
+from support.trained_folders import metrics_of, same_weights
 from support.training_data import make_request, preference_rows, sft_rows, turn, write_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -39,15 +39,6 @@ class Interrupt(TrainerCallback):
     def on_step_begin(self, args, state, control, **_):
         if state.global_step == 7:
             raise KeyboardInterrupt
-
-
-def metrics_of(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_the_margin_rises_and_the_pairs_are_told_apart(trained):

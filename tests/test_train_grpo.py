@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autoif.errors import ConfigError, ModelError, SandboxError, StoreError
 from autoif.training.train import train
 from support.interruptions import At, interrupt
 from support.tiny_model import write_tiny_model
+from support.trained_folders import metrics_of, same_weights
 from support.training_data import judged_by, make_grpo_request, make_request, reward_rows, sft_rows, turn, write_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,15 +35,6 @@ def place(tmp_path_factory) -> Path:
 def trained(place) -> Path:
     train(make_grpo_request(place, place / "sft", place / "trained"), lambda _: None)
     return place / "trained"
-
-
-def metrics_of(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 # What is trained

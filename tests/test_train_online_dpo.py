@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from autoif.errors import ConfigError, ModelError, SandboxError, StoreError
 from autoif.training.online_dpo import train_online
 from support.online_dpo import ANY, NONE, SPLITS, make_online_request, reward_row, write_place
 from support.tiny_model import write_tiny_model
+from support.trained_folders import metrics_of, same_weights
 from support.training_data import preference_rows, write_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -34,15 +33,6 @@ def trained(place) -> tuple[Path, dict, list[str]]:
 
 def lines_of(file: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-
-
-def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    first, second = weights_of(one), weights_of(other)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_every_round_keeps_samples_verdicts_pairs_and_a_trained_folder(trained):
@@ -95,7 +85,7 @@ def test_the_folder_itself_is_the_last_rounds_model_with_a_card_of_all_rounds(pl
     assert not same_weights(folder, place / "model")
     assert json.loads((folder / "training.json").read_text("utf-8")) == record
     assert record["steps"] == sum(row["steps"] for row in record["rounds"])
-    rows = lines_of(folder / "metrics.jsonl")
+    rows = metrics_of(folder)
     assert {row["round"] for row in rows} == {1, 2}
     card = (folder / "README.md").read_text("utf-8")
     assert "iterative online DPO" in card

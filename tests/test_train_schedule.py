@@ -1,17 +1,15 @@
 """A training that teaches nothing says so: too long a warm-up, equal pairs, groups that all earn the same."""
 
-import json
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from autoif.errors import ConfigError
 from autoif.training.metrics import count_steps
 from autoif.training.settings import make_arguments
 from autoif.training.train import train
 from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
+from support.trained_folders import metrics_of, same_weights
 from support.training_data import (
     ALL_STEPS_NOUGHT,
     judged_by,
@@ -33,12 +31,7 @@ def model(tmp_path_factory) -> Path:
 
 
 def rates_of(folder: Path) -> list[float]:
-    return [json.loads(line)["learning_rate"] for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
-
-
-def is_unchanged(one: Path, other: Path) -> bool:
-    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
-    return all(torch.equal(first[name], second[name]) for name in first)
+    return [row["learning_rate"] for row in metrics_of(folder)]
 
 
 # Warm-up
@@ -61,7 +54,7 @@ def test_one_step_of_dpo_learns_something(model, tmp_path):
         "dpo", data, model, tmp_path / "out", "warmup_steps=0.1", "global_batch_size=6", "num_train_epochs=1"
     )
     train(request, said.append)
-    assert not is_unchanged(model, tmp_path / "out")
+    assert not same_weights(model, tmp_path / "out")
     assert any(line.startswith("1 optimiser step in all, at learning_rate=0.01") for line in said)
 
 
@@ -160,14 +153,14 @@ def test_groups_that_earn_the_same_can_be_left_out_of_the_loss(model, tmp_path):
         settings = ("max_steps=3", "reward.gate=false", "num_generations=8")
         out = tmp_path / filters
         train(make_grpo_request(data, model, out, *settings, f"reward.filter_zero_std={filters}"), lambda _: None)
-    assert not is_unchanged(tmp_path / "false", tmp_path / "true"), "a group that is left out is in no mean"
+    assert not same_weights(tmp_path / "false", tmp_path / "true"), "a group that is left out is in no mean"
     data = write_rows(tmp_path / "same.jsonl", *({**row, **always} for row in reward_rows()))
     settings = ("max_steps=2", "reward.gate=false", "reward.filter_zero_std=true")
     train(make_grpo_request(data, model, tmp_path / "same", *settings), lambda _: None)
-    assert is_unchanged(model, tmp_path / "same")
+    assert same_weights(model, tmp_path / "same")
 
 
 def test_groups_that_differ_are_learnt_from_with_the_filter_on(model, tmp_path):
     data = write_rows(tmp_path / "rows.jsonl", *reward_rows())
     train(make_grpo_request(data, model, tmp_path / "out", "reward.filter_zero_std=true"), lambda _: None)
-    assert not is_unchanged(model, tmp_path / "out")
+    assert not same_weights(model, tmp_path / "out")

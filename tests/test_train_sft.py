@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.training.train import train
 from support.interruptions import At, interrupt
 from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
+from support.trained_folders import metrics_of, same_weights, weights_of
 from support.training_data import (
     ALL_STEPS_NOUGHT,
     make_request,
@@ -45,19 +45,6 @@ def place(tmp_path_factory) -> Path:
 def trained(place) -> Path:
     train(make_request("sft", place, place / "model", place / "trained"), say=lambda line: None)
     return place / "trained"
-
-
-def metrics_of(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
-
-
-def weights_of(folder: Path) -> dict:
-    return load_file(folder / "model.safetensors")
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    first, second = weights_of(one), weights_of(other)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 # What is trained
