@@ -60,6 +60,14 @@ def test_a_server_with_an_open_request_is_left_at_once() -> None:
     request.close()
 
 
+def test_a_server_starts_where_files_are_called_as_modules_of_python_are(tmp_path, monkeypatch) -> None:
+    for name in ("json", "types", "random", "xllamacpp"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('this is no {name}')")
+    monkeypatch.chdir(tmp_path)
+    with EmbeddedServer(MODEL, slots=1, context_tokens=256, threads=1) as server:
+        assert server.explain_end() is None
+
+
 @pytest.mark.parametrize("keeps_the_pipe", [False, True], ids=["alone", "with a forked child"])
 def test_a_server_does_not_outlive_the_process_that_started_it(keeps_the_pipe: bool) -> None:
     code = (

@@ -1,5 +1,6 @@
 """Shells, terminals, disks and paths unlike ours: a command says what is wrong in one line, and loses nothing."""
 
+import ast
 import contextlib
 import itertools
 import json
@@ -113,6 +114,17 @@ def test_the_home_folder_is_meant_by_its_sign(replayed, tmp_path, way, monkeypat
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "home" / "data" / "sft.jsonl").exists()
     assert not [*(tmp_path / "work").iterdir()]
+
+
+def test_no_process_that_is_started_takes_files_of_the_working_directory_for_modules():
+    started = 0
+    for path in Path(autoif.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            words = [ast.unparse(each) for each in node.elts] if isinstance(node, ast.List | ast.Tuple) else []
+            if words[:1] == ["sys.executable"]:
+                assert words[1] in {"'-P'", "*_FLAGS"}, path
+                started += 1
+    assert started >= 8
 
 
 def test_the_home_folder_is_meant_in_settings_and_in_python_too(replayed, tmp_path, monkeypatch):

@@ -117,7 +117,7 @@ class EmbeddedServer:
 
     def _start(self, settings: dict[str, str | int], log: IO[bytes]) -> str:
         self._process = process = subprocess.Popen(
-            [sys.executable, "-m", self._about.process],
+            [sys.executable, "-P", "-m", self._about.process],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -259,9 +259,7 @@ class _CrewProcess:
         ours, theirs = socket.socketpair()
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `leave`
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "autoif.engines.ray.crew",
+            *(sys.executable, "-P", "-m", "autoif.engines.ray.crew"),
             str(theirs.fileno()),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

@@ -80,7 +80,7 @@ class ModelServer:
             free.bind((host, 0))
             port = free.getsockname()[1]
         words = [word.replace("{host}", host).replace("{port}", str(port)) for word in command]
-        keeper = (sys.executable, "-m", "autoif.engines.ray.server_process")
+        keeper = (sys.executable, "-P", "-m", "autoif.engines.ray.server_process")
         self._process = await asyncio.create_subprocess_exec(
             *keeper, *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self._log
         )

@@ -157,7 +157,7 @@ def _join_verdicts(parts: Sequence[Verdicts | str]) -> Verdicts | str:
 def _start_server() -> "tuple[subprocess.Popen[bytes], socket.socket]":
     ours, theirs = socket.socketpair()
     with theirs:
-        command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), *sys.path]
+        command = [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), *sys.path]
         server = subprocess.Popen(command, pass_fds=[theirs.fileno()])
     atexit.register(_end, server, ours)
     return server, ours
