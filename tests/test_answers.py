@@ -48,6 +48,17 @@ REPAIRED = {
         JSON.replace('"input"', '"response"').replace('"output"', '"result"'),
         ["other_keys"],
     ),
+    "two functions": (f'{{"func": "def evaluate(response): return 1", {JSON[1:]}', ["repeated_key"]),
+    "two functions in a fence": (
+        f'```json\n{{"func": "def evaluate(response): return 1", {JSON[1:]}\n```',
+        ["surrounding_text", "repeated_key"],
+    ),
+    "the same function twice": (f"{JSON[:-1]}, {JSON[1 : JSON.index(CASES_JSON) - 2]}}}", []),
+    "two cases in one object": (
+        f'{{"func": {json.dumps(SOURCE)}, "cases": [{{"input": "a\\nb", "output": true}}, '
+        '{"input": "c", "output": true, "input": "b", "output": false}]}',
+        ["repeated_key"],
+    ),
     "cases as pairs": (
         f'{{"func": {json.dumps(SOURCE)}, "cases": [["a\\nb", true], ["b", false]]}}',
         ["other_keys"],

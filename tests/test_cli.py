@@ -82,6 +82,13 @@ def test_a_variable_of_the_shell_that_is_not_set_is_no_value(tmp_path, arguments
     assert not list(tmp_path.iterdir())
 
 
+def test_a_response_of_two_texts_is_refused_by_its_line(tmp_path):
+    (tmp_path / "f.jsonl").write_text('{"id": "f", "source": "def evaluate(r): return True"}\n')
+    (tmp_path / "r.jsonl").write_text('{"id": 1, "text": "x"}\n{"id": 2, "text": "y", "text": "z"}\n')
+    said = fails_here("verify", "f.jsonl", "r.jsonl", cwd=tmp_path)
+    assert "r.jsonl, line 2: broken JSON ('text' is there twice, with different values)" in said
+
+
 def test_what_comes_after_a_value_that_it_begins_with_is_not_taken_for_empty(tmp_path):
     assert "sft: no such folder" in fails_here("report", "sft", "sft2", "-o", "page.html", cwd=tmp_path)
     assert "f can't be read" in fails_here("verify", "f", "fx", cwd=tmp_path)

@@ -259,6 +259,11 @@ def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> N
         queries(tmp_path / "q.parquet")
 
 
+def test_a_name_that_is_there_twice_with_one_value_is_nothing_to_refuse(tmp_path: Path) -> None:
+    found = load_seeds(write(tmp_path, "a.jsonl", json.dumps({"seed": RULES[0]})[:-1] + f', "seed": "{RULES[0]}"}}\n'))
+    assert [seed.text for seed in found.kept] == RULES[:1]
+
+
 @pytest.mark.parametrize("address", ["https://example.com/seeds.txt", "s3://bucket/a.jsonl", "file:///tmp/a.csv"])
 @pytest.mark.parametrize("read", [queries, lambda source: seeds(Path(source))])
 def test_an_address_is_told_from_a_file_that_is_missing(address: str, read: Callable[[str], object]) -> None:
@@ -272,6 +277,12 @@ def test_an_address_is_told_from_a_file_that_is_missing(address: str, read: Call
         ("a.csv", f"{RULES[0]},x\n{RULES[0]},y\n", "columns found"),
         ("a.csv", "id,instruction\n1,Use no commas, ever.\n", "line 2: 3 columns, and the first line names 2"),
         ("a.csv", "instruction,instruction\na,b\n", "two columns are named 'instruction'"),
+        (
+            "a.jsonl",
+            '"Be brief."\n{"seed": "a", "seed": "b"}\n',
+            "line 2: broken JSON ('seed' is there twice, with dif",
+        ),
+        ("a.json", '[{"seed": "a"},\n{"id": {"n": 1, "n": 2}}]', "broken JSON ('n' is there twice, with different val"),
         ("a.csv", 'id,instruction\n1,"Use no\n', "no table"),
         ("a.json", "[1, 2]", "element 1: neither a text nor an object with one"),
         ("a.json", '{"seeds": [7]}', "element 1: no instruction in it; columns found: seeds"),

@@ -186,6 +186,7 @@ def test_a_prompt_that_nothing_can_judge_is_an_error_with_its_line(tmp_path, row
         (b"", "has no rows"),
         (b"\n \n", "has no rows"),
         (b"messages,tea\n", "line 1: not JSON"),
+        (b'{"messages": [], "messages": [1]}\n', "line 1: 'messages' is there twice, with different values: mend or"),
         (b"[" * 100_000, "line 1: broken JSON"),
         (b"PAR1\xff\xfe", "a Parquet file that can't be read"),
         (b"\xff{}", "line 1: not UTF-8"),

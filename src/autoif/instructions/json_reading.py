@@ -7,6 +7,8 @@
     | invalid escapes        | a backslash before a character that JSON doesn't escape, as in "\\d" or "\\'" |
     | json syntax            | anything else: triple or single quotes, True, comments, missing commas     |
 
+Of two values of one name the last counts, as JSON parsers have it; that there were two is named as a repair.
+
 Each is tried on the text itself, on each fence in it, and on what begins at each brace that opens an object.
 """
 
@@ -17,10 +19,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import json_repair
+
+from autoif.reading.json_text import TwoValues, refuse_two_values
 
 
 class FormatRepair(StrEnum):
@@ -30,6 +35,7 @@ class FormatRepair(StrEnum):
     RAW_CONTROL_CHARACTERS = "raw_control_characters"
     INVALID_ESCAPE = "invalid_escape"
     JSON_SYNTAX = "json_syntax"
+    REPEATED_KEY = "repeated_key"
     BARE_CODE = "bare_code"
     OTHER_KEYS = "other_keys"
     SPECIAL_TOKENS = "special_tokens"
@@ -107,11 +113,22 @@ def _decode(text: str) -> Iterator[tuple[list[FormatRepair], Any, str]]:
         (_ESCAPE.sub(_keep_backslash, text), False, [FormatRepair.INVALID_ESCAPE]),
     )
     for source, strict, repairs in readings:
+        repeated = list[FormatRepair]()
+        take = partial(_take_last, repeated=repeated)
         try:
-            value, end = json.JSONDecoder(strict=strict).raw_decode(source)
+            value, end = json.JSONDecoder(strict=strict, object_pairs_hook=take).raw_decode(source)
         except (ValueError, RecursionError):
             continue
-        yield repairs, value, source[end:]
+        yield [*repairs, *repeated[:1]], value, source[end:]
+
+
+def _take_last(members: list[tuple[str, Any]], repeated: list[FormatRepair]) -> dict[str, Any]:
+    """Return an object of these members, and note if it has two values of one name."""
+    try:
+        return refuse_two_values(members)
+    except TwoValues:
+        repeated.append(FormatRepair.REPEATED_KEY)
+        return dict(members)
 
 
 def _repair(text: str, effort: Effort) -> Iterator[Any]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TextIO
 
 from autoif.errors import ConfigError
-from autoif.reading.json_text import TOO_DEEP
+from autoif.reading.json_text import TOO_DEEP, refuse_two_values
 
 MAX_ELEMENT_CHARS = 64_000_000
 _CHUNK_CHARS = 1 << 20
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(object_pairs_hook=refuse_two_values)
 _SPACE = " \t\r\n"
 
 

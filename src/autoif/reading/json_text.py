@@ -5,6 +5,9 @@
 | `parse_json` | what is written                                                     |
 | `try_json`   | the same, and something else in place of what is no JSON            |
 | `load_json`  | what may be written again: no half characters, null in place of NaN |
+
+Of an object that has a name twice, Python's parser keeps the last value without a word. A row of data is refused there,
+as a table is in which two columns have one name: nobody knows which was meant. What a server sends is read as it is.
 """
 
 import json
@@ -34,23 +37,44 @@ class _PatientDecoder(json.JSONDecoder):
         self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
 
 
+class TwoValues(ValueError):
+    """An object has a name twice, with different values."""
+
+
+def refuse_two_values(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of these members, for the parser. Raises TwoValues."""
+    found = dict(members)
+    if len(found) < len(members) and (twice := [name for name, value in members if found[name] != value]):
+        raise TwoValues(f"{twice[0][:80]!r} is there twice, with different values")
+    return found
+
+
 def parse_json(
-    text: str, parse_constant: Callable[[str], Any] | None = None, *, patient: bool = False, strict: bool = True
+    text: str,
+    parse_constant: Callable[[str], Any] | None = None,
+    *,
+    patient: bool = False,
+    strict: bool = True,
+    unique: bool = False,
 ) -> Any:
     """Return the value of a JSON text from outside, such that nothing done with it later can go too deep.
 
     With `patient` it takes some ten times as long, and other threads go on meanwhile. Without `strict` texts may hold
-    control characters as they are.
+    control characters as they are. With `unique` no object may have two values of one name.
 
     Raises:
-        ValueError: it is no JSON, nests more than `MAX_DEPTH` deep, or holds a number of thousands of digits.
+        ValueError: it is no JSON, nests more than `MAX_DEPTH` deep, or holds a number of thousands of digits; or
+            TwoValues.
     """
     try:
         lenient: dict[str, Any] = {} if strict else {"strict": False}
-        value = json.loads(text, cls=_PatientDecoder if patient else None, parse_constant=parse_constant, **lenient)
+        value = json.loads(
+            text, cls=_PatientDecoder if patient else None, parse_constant=parse_constant,
+            object_pairs_hook=refuse_two_values if unique else None, **lenient,
+        )  # fmt: skip
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, TwoValues):
         raise
     except ValueError:
         raise ValueError("a number of thousands of digits") from None
@@ -73,9 +97,9 @@ def load_json(text: str) -> Any:
     No tokenizer takes half a character, and no strict reader takes NaN, so neither may reach a file that is written.
 
     Raises:
-        ValueError: as `parse_json` does.
+        ValueError: as `parse_json` with `unique` does.
     """
-    value = parse_json(text, lambda _: None)
+    value = parse_json(text, lambda _: None, unique=True)
     return replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
 
 

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -32,7 +33,7 @@ def iterate_jsonl(
     raises ValueError for a row that can't be used. Raises StoreError: it can't be read, or a line, which is named, is
     no such row.
     """
-    load = parse_json if exact else load_json
+    load: Callable[[str], Any] = partial(parse_json, unique=True) if exact else load_json
     for number, line in read_json_lines(path):
         try:
             content = load(line)

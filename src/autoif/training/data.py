@@ -27,7 +27,7 @@ from autoif.datasets.reviewed_rows import read_row_review, review_columns
 from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow
 from autoif.errors import ConfigError, StoreError
 from autoif.models.wire import REASONING_FIELDS
-from autoif.reading.json_text import load_json
+from autoif.reading.json_text import TwoValues, load_json
 from autoif.reading.jsonl import name_problem, read_json_lines
 from autoif.runs.store import PREFERENCES, REWARDS, SFT, find_rows, read_manifest
 from autoif.runs.whole_files import digest_file
@@ -112,6 +112,8 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         where = f"{path}, line {number}"
         try:
             found = load_json(line)
+        except TwoValues as error:
+            raise ConfigError(f"{where}: {error}: mend or remove the row") from None
         except (ValueError, RecursionError):
             raise ConfigError(f"{where}: not JSON; --data takes rows as JSON lines, a JSON list or Parquet") from None
         if not isinstance(found, dict):
