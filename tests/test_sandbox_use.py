@@ -207,6 +207,33 @@ def test_a_program_that_never_leaves_ends_all_the_same_and_its_workers_too():
     wait_until_gone(set(map(int, children)))
 
 
+IGNORING = '''
+import signal
+
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except OSError:  # the C library keeps some for itself
+        pass
+from autoif import Limits, Sandbox
+
+FUNCTION = """
+import os
+
+def evaluate(response):
+    while response == "hang":
+        pass
+    return response != "die" or os.abort()
+"""
+with Sandbox(Limits(timeout_s=0.5), backend="cpython", workers=1) as sandbox:
+    print(*(outcome.verdict for outcome in sandbox.run_sync(FUNCTION, ["a", "hang", "die", "b"])))
+'''
+
+
+def test_it_works_in_a_program_that_ignores_signals():
+    assert run_program(IGNORING).split() == ["pass", "timeout", "crash", "pass"]
+
+
 # Threads and event loops
 
 

@@ -30,6 +30,7 @@ it, because every module here makes every fork dearer. `zlib` needs a library th
 
 _NOT_STANDARD: Final = frozenset({"site-packages", "dist-packages"})
 _GUARDED: Final = (signal.SIGTERM, signal.SIGCHLD)
+_IGNORED_BY_PYTHON: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 
 class State(NamedTuple):
@@ -51,6 +52,7 @@ def main() -> None:
     sys.argv[:] = ["function"]
     sys.orig_argv[:] = []
     sys.executable = ""
+    _restore_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, _GUARDED)
     os.chdir("/")
     channel = _move_channel()
@@ -65,6 +67,13 @@ def main() -> None:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.pthread_sigmask(signal.SIG_SETMASK, CHILD_ENDED)
     _become_zygote(channel, options, entered, guard)
+
+
+def _restore_signals() -> None:
+    """Ignore nothing that the program does which started this: without SIGCHLD no child could be waited for."""
+    for number in signal.valid_signals() - _IGNORED_BY_PYTHON:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _move_channel() -> int:
