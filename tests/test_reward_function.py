@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import copy
 import json
+import os
 import pickle
 import runpy
 import subprocess
@@ -20,6 +22,7 @@ import pytest
 from autoif import ConfigError, Fault, Limits, RewardMode, Sandbox, SandboxError, VerificationReward, compute_reward
 from autoif.models.wire import read_text
 from autoif.reward import read_completion
+from support.process_tree import list_descendants, wait_until_gone
 
 ROOT = Path(__file__).parent.parent
 HAS_A = "def evaluate(response):\n    return 'a' in response"
@@ -174,6 +177,18 @@ def test_pickled_it_is_its_settings(reward):
     with copied:
         assert copied(["a", "tall"], functions=[[HAS_A, LONG]] * 2) == [0.5, 1]
         assert copied._sandbox.enter() is not reward._sandbox.enter()
+
+
+def test_a_copy_that_nobody_closes_ends_its_sandbox_when_it_is_dropped(reward):
+    others = list_descendants(os.getpid())
+    for _ in range(3):  # as pools hand a copy to each task
+        copied = copy.deepcopy(reward)
+        assert copied(["tall"], functions=[[LONG]]) == [1]
+        started = list_descendants(os.getpid()) - others
+        assert started
+        del copied
+        wait_until_gone(started)
+    assert reward(["tall"], functions=[[LONG]]) == [1]
 
 
 # The gate

@@ -19,7 +19,7 @@ import pytest
 from autoif import Limits, Sandbox, SandboxError, Verdict
 from autoif.sandbox.owner_loop import LoopThread, OwnerLoop
 from autoif.sandbox.sandbox import TEXTS_AT_ONCE
-from support.process_tree import is_there, list_descendants
+from support.process_tree import list_descendants, wait_until_gone
 
 ROOT = Path(__file__).parent.parent
 LENGTH = "def evaluate(response):\n    return len(response) > 3"
@@ -35,13 +35,6 @@ def sandbox() -> Iterator[Sandbox]:
 
 def verdicts_of(outcomes):
     return [outcome.verdict for outcome in outcomes]
-
-
-def wait_until_gone(pids: set[int]) -> None:
-    deadline = time.monotonic() + 30
-    while left := list(filter(is_there, pids)):
-        assert time.monotonic() < deadline, f"left: {left}"
-        time.sleep(0.01)
 
 
 def run_program(source: str, *arguments: str) -> str:

@@ -10,6 +10,7 @@ before the answer is not judged.
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -103,8 +104,9 @@ class VerificationReward:
     Made for the `reward_funcs` of TRL's GRPOTrainer and RLOOTrainer: the object itself, or, to run beside other
     asynchronous reward functions, its `verify`. A function runs once for all completions of a batch that have it.
 
-    Each process that calls it starts a sandbox at its first call and keeps it until `close` or its own end; so the
-    reward can be forked, pickled (it is then its settings) and called from any thread.
+    Each process that calls it starts a sandbox at its first call and keeps it until `close`, until nobody has the
+    reward any more, or until its own end; so the reward can be forked, pickled (it is then its settings) and called
+    from any thread.
 
     Args:
         mode: `binary` or `fraction`: see `RewardMode`.
@@ -235,11 +237,13 @@ def _judgements(batch: _Batch, judged: Sequence[Verdicts]) -> list[Judgement | N
 
 
 class _SandboxOfProcess:
-    """A sandbox that each process starts for itself when it first needs it."""
+    """A sandbox that each process starts for itself when it first needs it. It ends with the last who could use it:
+    pools give each task a copy of its reward, which nobody closes."""
 
     def __init__(self, settings: Sandbox) -> None:
         self._settings = settings
         self._places: dict[int, _Place] = {}
+        weakref.finalize(self, _abandon, self._places).atexit = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _SandboxOfProcess, (self._settings,)
@@ -269,6 +273,13 @@ class _Place:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.sandbox: Sandbox | None = None
+
+
+def _abandon(places: Mapping[int, _Place]) -> None:
+    """End this process's sandbox without waiting for it: garbage is found on any thread, also on its own."""
+    place = places.get(os.getpid())
+    if place and place.sandbox:
+        place.sandbox.abandon()
 
 
 def read_completion(completion: Completion) -> requests.Completion:

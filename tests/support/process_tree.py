@@ -1,5 +1,6 @@
 """Which processes are below another one, zombies included: by /proc, in which a process may end while it is read."""
 
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,3 +25,11 @@ def list_descendants(ancestor: int) -> set[int]:
 def is_there(pid: int) -> bool:
     """Tell whether a process is there, if only as a zombie."""
     return Path(f"/proc/{pid}").exists()
+
+
+def wait_until_gone(pids: set[int]) -> None:
+    """Fail if one of the processes is still there after half a minute."""
+    deadline = time.monotonic() + 30
+    while left := list(filter(is_there, pids)):
+        assert time.monotonic() < deadline, f"left: {left}"
+        time.sleep(0.01)

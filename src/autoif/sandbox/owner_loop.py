@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from autoif.errors import SandboxError
@@ -119,8 +120,13 @@ class LoopThread:
 
     def end(self) -> None:
         """Leave, and wait until all is gone: tasks, loop, thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.stop()
         self._thread.join()
+
+    def stop(self) -> None:
+        """Leave, and don't wait."""
+        with suppress(RuntimeError):  # it is closed: somebody left before
+            self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _live(self) -> None:
         try:
