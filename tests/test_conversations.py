@@ -58,12 +58,55 @@ ROWS: dict[str, object] = {
     "Vicuna": {"text": f"A chat between a user and an assistant. USER: {ASK} ASSISTANT: {REPLY}</s>"},
     "beside a source": {"data": "wiki", "text": ASK},
     "no input": {"instruction": ASK, "input": "No input"},
-}
+    "Capybara": {"source": "x", "conversation": [{"input": ASK, "output": REPLY}, {"input": WHERE, "output": REPLY}]},
+    "Claude": {"chat_messages": [{"sender": "human", "text": ASK}, {"sender": "assistant", "text": REPLY}]},
+    "Gemini, tuned": {"systemInstruction": {"parts": [{"text": "x"}]},
+                      "contents": [{"role": "user", "parts": [{"text": ASK}]}]},
+    "a batch of OpenAI's": {"custom_id": "1", "url": "/v1/chat/completions", "body": {"model": "m", "messages": TURNS}},
+    "a batch of Anthropic's": {"custom_id": "1", "params": {"model": "m", "messages": TURNS}},
+    "a batch for Responses": {"custom_id": "1", "body": {"model": "m", "input": ASK}},
+    "Aya": {"inputs": ASK, "targets": REPLY},
+    "Argilla": {"fields": {"prompt": ASK}, "responses": []},
+    "pairs alone": {"chosen": TURNS, "rejected": TURNS[:1]},
+    "pairs as texts": {"chosen": f"\n\nHuman: {ASK}\n\nAssistant: {REPLY}", "rejected": "x"},
+    "an arena": {"model_a": "a", "conversation_a": TURNS, "conversation_b": TURNS},
+    "no image": {"question": ASK, "image": None, "images": [], "messages": None},
+    "an empty part": {"messages": [{"role": "user", "content": [{"type": "text", "text": ASK, "image": None}]}]},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_a_row_gives_what_the_user_asks_first(tmp_path: Path, row: object) -> None:
     assert queries(write(tmp_path, "q.jsonl", json.dumps(row) + "\n" + json.dumps({"prompt": WHERE}))) == [ASK, WHERE]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": ASK, "image": "a.png"},
+        {"question": ASK, "images": [{"bytes": "aGk=", "path": None}]},
+        {"prompt": ASK, "video_path": "a.mp4"},
+        {"conversations": [{"from": "human", "value": f"<image>\n{ASK}"}, {"from": "gpt", "value": REPLY}]},
+        {"conversations": [{"from": "human", "value": f"{ASK}\n<image>"}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}},
+                                                   {"type": "text", "text": ASK}]}]},
+        {"contents": [{"role": "user", "parts": [{"inlineData": {"data": "x"}}, {"text": ASK}]}]},
+        [{"role": "user", "content": [{"type": "input_audio"}, {"type": "text", "text": ASK}]}],
+    ],
+)  # fmt: skip
+def test_a_question_about_an_image_is_dropped_with_that_reason(tmp_path: Path, row: object) -> None:
+    pool = load_queries(str(write(tmp_path, "q.jsonl", "\n".join(map(json.dumps, [row, {"prompt": WHERE}])))))
+    assert ([query.text for query in pool.kept], pool.reasons) == ([WHERE], {Reason.NEEDS_CONTEXT: 1})
+
+
+def test_a_question_about_a_tag_is_one(tmp_path: Path) -> None:
+    asked = "What does the tag <video> do in a page, and what does <image> do?"
+    assert queries(write(tmp_path, "q.jsonl", json.dumps({"prompt": asked}))) == [asked]
+
+
+def test_one_side_of_a_pair_that_is_no_conversation_is_no_query(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="columns found: chosen, rejected"):
+        load_queries(str(write(tmp_path, "q.jsonl", json.dumps({"chosen": REPLY, "rejected": ASK}))))
 
 
 def test_answers_and_later_turns_of_a_tree_are_no_queries(tmp_path: Path) -> None:

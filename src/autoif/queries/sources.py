@@ -14,18 +14,33 @@ from autoif.reading.json_text import replace_surrogates
 from autoif.reading.lines import clean_line, is_layout
 from autoif.reading.row_files import SourceRow, is_file_name, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_line
-from autoif.reading.turns import find_turns, first_turn, is_turn, is_user_turn, parse_turns, read_transcript, turn_text
+from autoif.reading.turns import (
+    find_turns,
+    first_turn,
+    has_placeholder,
+    is_turn,
+    is_user_turn,
+    parse_turns,
+    read_transcript,
+    shows_media,
+    turn_text,
+)
 from autoif.runs.store import MANIFEST, QUERIES, find_rows
 
 HUB_PREFIX = "hf:"
-_ONLY_TURNS = ("dialogue", "dialog", "turns", "data", "chat")
-"""A text in a column of these names is something else."""
+_PAIRS = ("chosen", "conversation_a")
+"""Of preferences without a prompt of its own: each side begins with it."""
+_ONLY_TURNS = ("dialogue", "dialog", "turns", "data", "chat", "contents", "chat_messages", *_PAIRS)
+"""A text in a column of these names is something else, unless it is a conversation written out."""
 CONVERSATION_COLUMNS = ("conversations", "messages", "conversation", *_ONLY_TURNS)
+_INNER = ("body", "params", "request", "fields", "data", "chat")
+"""Of requests in batches and of exports: objects that hold the row itself."""
 _TIERS = (
     ("query", "queries"),
-    CONVERSATION_COLUMNS,
+    tuple(name for name in CONVERSATION_COLUMNS if name not in _PAIRS),
     ("question", "questions", "prompt", "prompts", "instruction", "instructions"),
-    ("text", "texts", "input", "content", "user", "human", "seed", "constraint"),
+    ("text", "texts", "input", "inputs", "content", "user", "human", "seed", "constraint"),
+    _PAIRS,
 )
 _LIST_LINES = 1_000
 """So many lines of a text tell whether it is a numbered list."""
@@ -77,15 +92,26 @@ def _read_query(row: object, column: str | None, where: str) -> RowText:
     if isinstance(row, str):
         return RowText(_find_question(read_line(row, column, where)))
     if isinstance(row, list):
-        return RowText(str(replace_surrogates(first_turn(row, alternate=False))))
+        return _mark_media(RowText(str(replace_surrogates(first_turn(row, alternate=False)))), shows_media(row))
     if not isinstance(row, Mapping):
         return RowText()
     if column is None and is_turn(row):  # of a tree, whose other turns are rows too
         opens = is_user_turn(row) and not row.get("parent_id")
-        return RowText(str(replace_surrogates(turn_text(row))) if opens else "")
+        text = str(replace_surrogates(turn_text(row))) if opens else ""
+        return _mark_media(RowText(text), opens and shows_media([row]))
     said = {name: _read_conversation(str(name).strip().casefold(), value, column) for name, value in row.items()}
     found = pick_text({**row, **{name: text for name, text in said.items() if text is not None}}, _TIERS, column, where)
-    return replace(found, text=_find_question(found.text))
+    if not found.text and column is None:
+        inner = [row[name] for name in _INNER if isinstance(row.get(name), Mapping)]
+        return next((each for each in (_read_query(value, None, where) for value in inner) if each.text), found)
+    text = _find_question(found.text)
+    shown = (turns for name, value in row.items() if said[name] == found.text and (turns := find_turns(value)))
+    return _mark_media(replace(found, text=text), any(map(shows_media, shown)))
+
+
+def _mark_media(found: RowText, is_shown: bool) -> RowText:
+    """Return a query as one that asks about what is no text, if it does."""
+    return replace(found, unreadable=True) if is_shown or has_placeholder(found.text) else found
 
 
 def _read_conversation(name: str, value: object, column: str | None) -> str | None:
@@ -93,7 +119,10 @@ def _read_conversation(name: str, value: object, column: str | None) -> str | No
     turns = find_turns(value)
     named = column is not None and name == column.casefold()
     if turns is None:
-        return "" if name in _ONLY_TURNS and isinstance(value, str) and not named else None
+        if name not in _ONLY_TURNS or not isinstance(value, str) or named:
+            return None
+        asked = read_transcript(value)
+        return asked if asked != value else ""
     conversation = named or name in CONVERSATION_COLUMNS
     return first_turn(turns, alternate=conversation) or ("" if isinstance(value, str) else None)
 

@@ -40,7 +40,7 @@ from autoif.reading.text_lines import (
 MAX_JSON_LINE_BYTES = 16_000_000
 """A line may hold a whole conversation, of which only the first turn is read."""
 COLUMNS = (
-    "query", "prompt", "question", "instruction", "text", "seed", "constraint", "input", "queries", "prompts",
+    "query", "prompt", "question", "instruction", "text", "seed", "constraint", "input", "inputs", "queries", "prompts",
     "questions", "instructions", "texts", "seeds", "constraints", "rule", "rules", "content", "user",
 )  # fmt: skip
 """Names of columns that hold a query or an instruction, in small letters."""

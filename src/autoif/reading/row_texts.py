@@ -12,6 +12,11 @@ from autoif.reading.json_text import replace_surrogates
 
 CONTEXTS = ("input", "context", "passage", "document", "article", "paragraph")
 """Columns of what a text asks about, as Alpaca's `input` and Dolly's `context`."""
+MEDIA = frozenset({
+    "image", "images", "img", "image_path", "image_url", "image_urls", "image_file", "video", "videos", "video_path",
+    "video_url", "audio", "audios", "audio_path", "audio_url",
+})  # fmt: skip
+"""Columns of what a text asks about that is no text."""
 HOW_TO_NAME = "as FILE:COLUMN, or as hf:NAME:SPLIT:COLUMN"
 _NOTHING = {"", "<noinput>", "noinput", "no input", "no input required", "none", "null", "nan", "n/a", "-"}
 """What data sets write where there is no context."""
@@ -84,10 +89,20 @@ def _with_context(row: Mapping[str, object], names: Mapping[str, str], chosen: s
         case [{"input": value}, *_]:
             values.append(value)
     contexts = [_read_context(value) for value in values]
-    if None in contexts:
+    shown = [row[names[name]] for name in names if name in MEDIA]
+    if None in contexts or any(map(_is_something, shown)):
         return RowText(text, unreadable=True)
     apart = [context for context in dict.fromkeys(contexts) if context and context not in text]
     return RowText(text, "\n\n".join(apart))
+
+
+def _is_something(value: object) -> bool:
+    """Tell whether a cell of an image, video or sound holds one."""
+    if isinstance(value, list | tuple):
+        return any(map(_is_something, value))
+    if isinstance(value, Mapping):
+        return any(map(_is_something, value.values()))
+    return bool(value) and str(value).strip().casefold() not in _NOTHING
 
 
 def _read_context(value: object) -> str | None:

@@ -4,13 +4,15 @@
 |-----------------------------------------------------|--------------------------------------|
 | {"from": "human", "value": …}, {"role", "content"}  | ShareGPT, OpenAI; roles in any case  |
 | {"role": "user", "parts": [{"text": …}]}            | Gemini, ChatGPT's exports            |
-| {"human": …, "assistant": …}                        | MOSS, Firefly                        |
+| {"sender": "human", "text": …}                      | Claude's exports                     |
+| {"human": …, "assistant": …}; {"input", "output"}   | MOSS, Firefly; Capybara              |
 | texts, or objects without a role, that take turns   | UltraChat's `data`, MT-Bench's `turns` |
 | any of these as JSON, Python or numpy within a text | tables that pandas wrote             |
 | "### Human: …### Assistant: …", "[INST] … [/INST]"  | Guanaco, HH-RLHF, Alpaca, templates  |
 """
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,10 +21,12 @@ from autoif.reading.json_text import parse_json
 
 USER_ROLES = ("user", "human", "prompter", "usr")
 _OTHER_ROLES = ("assistant", "gpt", "chatgpt", "bot", "bard", "model", "system", "tool", "function", "ai")
-_SPEAKERS = ("from", "role", "speaker", "author")
+_SPEAKERS = ("from", "role", "speaker", "author", "sender")
 _NAMES = (*_SPEAKERS, "content", "value")
 _ASKED = ("human", "user")
 _SAID = ("assistant", "gpt", "bot")
+_PAIRED = {"input": True, "output": False}
+"""Whether the user says it, where it is known to be a conversation: examples of a task have the same names."""
 _TEXTS = ("value", "content", "text", "parts", "utterance")
 _MARKS = (
     ("<|im_start|>user", ("<|im_end|>",)),
@@ -52,6 +56,8 @@ def list_turns(turns: Sequence[object], *, alternate: bool = True) -> Iterator[t
                 yield number % 2 == 0, turn.strip()
         elif isinstance(turn, Mapping):
             said = [(name in _ASKED, turn[name]) for name in (*_ASKED, *_SAID) if isinstance(turn.get(name), str)]
+            if alternate and not said:
+                said = [(asks, turn[name]) for name, asks in _PAIRED.items() if isinstance(turn.get(name), str)]
             if said and not any(name in turn for name in _TEXTS):
                 yield from ((asked, text.strip()) for asked, text in said)
             elif _speaker(turn):
@@ -63,6 +69,30 @@ def list_turns(turns: Sequence[object], *, alternate: bool = True) -> Iterator[t
 def first_turn(turns: Sequence[object], *, alternate: bool = True) -> str:
     """Return what the first user turn of a conversation says; "" if there is none."""
     return next((text for is_users, text in list_turns(turns, alternate=alternate) if is_users), "")
+
+
+_NO_TEXT = re.compile(r"image|video|audio|file|document|inline_?data", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"(?:\A|\n)\s*<(?:image|img|video|audio)\d{0,2}>|<(?:image|img|video|audio)\d{0,2}>\s*\Z")
+"""Where LLaVA's and others' data have what is shown."""
+
+
+def shows_media(turns: Sequence[object]) -> bool:
+    """Tell whether the first user turn of a conversation shows an image or anything else that is no text."""
+    turn = next((turn for turn in turns if is_user_turn(turn)), None)
+    parts = next((turn[name] for name in _TEXTS if turn.get(name)), None) if isinstance(turn, Mapping) else None
+    return isinstance(parts, list) and any(isinstance(part, Mapping) and _is_media(part) for part in parts)
+
+
+def _is_media(part: Mapping[str, Any]) -> bool:
+    kind = part.get("type")
+    if isinstance(kind, str):
+        return _NO_TEXT.search(kind) is not None
+    return any(_NO_TEXT.fullmatch(str(name)) and value for name, value in part.items())
+
+
+def has_placeholder(text: str) -> bool:
+    """Tell whether a text has a mark where an image, a video or a sound stood."""
+    return "<" in text and _PLACEHOLDER.search(text) is not None
 
 
 def is_user_turn(turn: object) -> bool:
