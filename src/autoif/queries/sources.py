@@ -30,14 +30,15 @@ from autoif.runs.store import MANIFEST, QUERIES, find_rows
 HUB_PREFIX = "hf:"
 _PAIRS = ("chosen", "conversation_a")
 """Of preferences without a prompt of its own: each side begins with it."""
-_ONLY_TURNS = ("dialogue", "dialog", "turns", "data", "chat", "contents", "chat_messages", *_PAIRS)
-"""A text in a column of these names is something else, unless it is a conversation written out."""
+_ONLY_TURNS = ("dialogue", "dialog", "turns", "data", "chat", "contents", "chat_messages")
 CONVERSATION_COLUMNS = ("conversations", "messages", "conversation", *_ONLY_TURNS)
+_NO_QUESTIONS = (*_ONLY_TURNS, *_PAIRS)
+"""A text in a column of these names is something else, unless it is a conversation written out."""
 _INNER = ("body", "params", "request", "fields", "data", "chat")
 """Of requests in batches and of exports: objects that hold the row itself."""
 _TIERS = (
     ("query", "queries"),
-    tuple(name for name in CONVERSATION_COLUMNS if name not in _PAIRS),
+    CONVERSATION_COLUMNS,
     ("question", "questions", "prompt", "prompts", "instruction", "instructions"),
     ("text", "texts", "input", "inputs", "content", "user", "human", "seed", "constraint"),
     _PAIRS,
@@ -119,11 +120,11 @@ def _read_conversation(name: str, value: object, column: str | None) -> str | No
     turns = find_turns(value)
     named = column is not None and name == column.casefold()
     if turns is None:
-        if name not in _ONLY_TURNS or not isinstance(value, str) or named:
+        if name not in _NO_QUESTIONS or not isinstance(value, str) or named:
             return None
         asked = read_transcript(value)
         return asked if asked != value else ""
-    conversation = named or name in CONVERSATION_COLUMNS
+    conversation = named or name in CONVERSATION_COLUMNS or name in _PAIRS
     return first_turn(turns, alternate=conversation) or ("" if isinstance(value, str) else None)
 
 
