@@ -118,6 +118,21 @@ def test_a_checkpoint_without_its_optimiser_is_not_gone_on_from_in_silence(place
         train(request, lambda _: None)
 
 
+def test_a_checkpoint_without_its_schedule_is_not_gone_on_from_with_a_new_optimiser(place, tmp_path):
+    request = interrupted(place, tmp_path / "out")
+    (tmp_path / "out" / "checkpoint-2" / "scheduler.pt").unlink()
+    with pytest.raises(StoreError, match=r"checkpoint-2 has no scheduler\.pt to go on with: bring it back, or delete"):
+        train(request, lambda _: None)
+
+
+def test_a_training_whose_checkpoint_lacks_its_random_numbers_says_that_it_may_end_otherwise(place, tmp_path):
+    request, said = interrupted(place, tmp_path / "out"), list[str]()
+    (tmp_path / "out" / "checkpoint-2" / "rng_state.pth").unlink()
+    assert train(request, said.append)["status"] == "complete"
+    place = said.index("going on from checkpoint-2")
+    assert said[place + 1].startswith("checkpoint-2 lacks rng_state.pth: random numbers (of dropout, ")
+
+
 @pytest.mark.parametrize("lacking", ["identity", "model", "seconds", "status"])
 def test_a_damaged_record_is_one_line(place, tmp_path, lacking):
     request, record = ask(place, tmp_path / "out"), {"identity": {}, "model": {}, "seconds": 1, "status": "running"}

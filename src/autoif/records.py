@@ -62,9 +62,7 @@ def content_id(*parts: JsonValue) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
 
 
-HomePath = Annotated[
-    str, AfterValidator(lambda path: str(expand_home(path)) if path.startswith("~") or path == "-" else path)
-]
+HomePath = Annotated[str, AfterValidator(lambda path: str(expand_home(path)) if path[:1] in {"~", "-"} else path)]
 """A path, or what else may stand in its place, with the home folder for "~"."""
 
 

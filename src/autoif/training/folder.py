@@ -22,6 +22,7 @@ from autoif.training.identity import ModelIdentity, differing_files
 from autoif.training.settings import TrainingSettings
 
 _STATE = "trainer_state.json"
+_SCHEDULE = "scheduler.pt"
 _NAME = re.compile(r"checkpoint-(\d+)")
 _NAMED = 6
 _HELD = {"identity": dict, "model": dict, "status": str, "seconds": int | float}
@@ -126,6 +127,22 @@ def check_same(
 def whole_checkpoints(folder: Path) -> list[Path]:
     """Return the whole checkpoints of a folder, the oldest first."""
     return [path for _, path in _checkpoints(folder) if _is_whole(path)]
+
+
+def find_lacking(checkpoint: Path, processes: int) -> str:
+    """Return the names of the states of random numbers that a whole checkpoint has not for so many processes.
+
+    transformers goes on without any of these files, and says nothing. Raises StoreError: the optimiser or the schedule
+    isn't there, without which it would take new ones of both.
+    """
+    names = {path.name for path in checkpoint.iterdir()}
+    sharded = any(name.startswith("global_step") for name in names)  # DeepSpeed has all states there
+    optimiser = sharded or any(name.startswith("optimizer") for name in names)
+    if not optimiser or not (sharded or _SCHEDULE in names):
+        lacking = _SCHEDULE if optimiser else "optimiser"
+        raise StoreError(f"{checkpoint} has no {lacking} to go on with: bring it back, or delete the checkpoint")
+    states = ["rng_state.pth"] if processes == 1 else [f"rng_state_{number}.pth" for number in range(processes)]
+    return list_some([name for name in states if name not in names], _NAMED)
 
 
 def remove_broken(folder: Path) -> list[str]:

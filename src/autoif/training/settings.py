@@ -12,18 +12,15 @@ model_init_kwargs.attn_implementation=flash_attention_2 (docs/training.md).
 """
 
 import dataclasses
-import difflib
-import importlib.util
 import os
 import typing
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic import Field, ValidationError
 
 from autoif.config import merge_layer, parse_setting
 from autoif.errors import ConfigError, first_line
@@ -34,6 +31,7 @@ from autoif.sampling.precision import computes_in_bf16
 from autoif.sampling.settings import check_template_kwargs
 from autoif.sandbox import SandboxSettings
 from autoif.training.data import Kind
+from autoif.training.setting_checks import check_installed, check_values, refuse_idle, unknown_setting
 
 _ALL: dict[str, Any] = {
     "bf16": True,  # App. B; False on a processor without instructions for it
@@ -113,17 +111,7 @@ RESERVED = {
     **dict.fromkeys(("lora.task_type", "lora.peft_type", "lora.inference_mode"), "it follows from the training"),
 }
 
-_ABOVE_0 = {
-    "num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size", "num_iterations", "temperature",
-    "steps_per_generation", "generation_batch_size", "max_length", "max_completion_length", "top_p", "save_steps",
-    "eval_steps", "repetition_penalty", "lora.r", "lora.lora_alpha",
-}  # fmt: skip
-_MAY_BE_NEGATIVE = {"local_rank", "max_steps", "save_total_limit"}
-_SHARES = {"top_p", "min_p", "label_smoothing", "label_smoothing_factor", "adam_beta1", "adam_beta2"}
-"""Of 1 at most."""
-
 S = TypeVar("S", bound=SandboxSettings)
-_TRACKERS = set("clearml codecarbon comet_ml dvclive mlflow neptune swanlab tensorboard trackio wandb".split())
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 TEMPLATE = "chat_template_kwargs"
 _EVALUATION = {"eval_strategy": "epoch", "eval_on_start": True}
@@ -220,10 +208,10 @@ def resolve_settings(
     if save_dtype not in _DTYPES:
         raise ConfigError(f'setting "save_dtype": {save_dtype!r} is none of {", ".join(_DTYPES)}')
     values = _add_evaluation(values, kind) if evaluates else _check_no_evaluation(values)
-    _check_installed(values)
-    arguments = _check_values(values, _list_types(_arguments_class(kind)), "")
-    adapter = _check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None
-    _refuse_idle(kind, arguments, adapter or {})
+    check_installed(values)
+    arguments = check_values(values, _list_types(_arguments_class(kind)), "")
+    adapter = check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None
+    refuse_idle(kind, arguments, adapter or {})
     return TrainingSettings(
         arguments,
         adapter,
@@ -253,7 +241,7 @@ def take_table(merged: dict[str, Any], name: str, what: str) -> Mapping[str, Any
 def read_settings(kind: type[S], given: Mapping[str, Any], prefix: str) -> S:
     """Return the settings of a table. Raises ConfigError: one is unknown, or its value is wrong."""
     for name in given.keys() - kind.model_fields.keys():
-        raise _unknown_setting(name, kind.model_fields, prefix)
+        raise unknown_setting(name, kind.model_fields, prefix)
     try:
         return kind.model_validate(given)
     except ValidationError as error:
@@ -269,22 +257,6 @@ def _read_reward(given: Mapping[str, Any]) -> RewardSettings:
         if "mode" in given or not found.gate:
             raise ConfigError("reward.weights takes the place of reward.mode, and is gated: leave out mode and gate")
     return found
-
-
-def _refuse_idle(kind: Kind, values: Mapping[str, Any], lora: Mapping[str, Any]) -> None:
-    """Refuse settings under which no step changes the weights, as those that make no step are: else only the end of a
-    training shows it."""
-    weights = values.get("loss_weights")
-    uses_beta = kind == "dpo" and values["loss_type"] != ["sft"]  # of GRPO it is the weight of the KL alone
-    idle = {
-        "learning_rate": values["learning_rate"] == 0,
-        "beta": uses_beta and values["beta"] == 0,
-        "loss_weights": weights is not None and not any(weights),
-        "lora.lora_dropout": lora.get("lora_dropout", 0) >= 1,
-    }
-    for name in filter(idle.__getitem__, idle):
-        value = lora["lora_dropout"] if name == "lora.lora_dropout" else values[name]
-        raise ConfigError(f'setting "{name}": with {value} no step changes the weights, so nothing would be learnt')
 
 
 def _add_evaluation(values: dict[str, Any], kind: Kind) -> dict[str, Any]:
@@ -364,54 +336,3 @@ def _lora_types() -> dict[str, Any]:
 
     types = {name: kind if kind in {int, float, bool} else Any for name, kind in _list_types(LoraConfig).items()}
     return {**types, "lora_alpha": float}  # what else there may be, peft's own types leave out
-
-
-def _check_values(values: Mapping[str, Any], types: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the values, each as its setting's type has it."""
-    checked = {}
-    for name, value in values.items():
-        if name not in types:
-            raise _unknown_setting(name, types, prefix)
-        checked[name] = _check_value(f"{prefix}{name}", value, types[name])
-    return checked
-
-
-def _unknown_setting(name: str, known: Iterable[str], prefix: str) -> ConfigError:
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f'; did you mean "{prefix}{near[0]}"?' if near else " (docs/training.md says where they are listed)"
-    return ConfigError(f'unknown setting "{prefix}{name}"{hint}')
-
-
-def _check_value(name: str, value: Any, kind: Any) -> Any:
-    try:
-        adapter = TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticSchemaGenerationError, PydanticUserError):
-        return value  # a type that only TRL can judge
-    try:
-        adapter.validate_python(value, strict=True)
-    except ValidationError as error:
-        raise ConfigError(f'setting "{name}": {error.errors()[0]["msg"]}, not {value!r}') from None
-    if isinstance(value, int | float):
-        _check_range(name, value)
-    return value
-
-
-def _check_range(name: str, value: float) -> None:
-    """Refuse numbers that TRL and torch take as they are, or find out about once the model is loaded."""
-    if name == "max_steps" and (value == 0 or value < -1):
-        raise ConfigError(f'setting "max_steps": {value} is no number of steps: give 1 or more, or -1 for whole epochs')
-    if (name in _ABOVE_0 and value <= 0) or (value < 0 and name not in _MAY_BE_NEGATIVE):
-        raise ConfigError(f'setting "{name}": {value} is {"not above" if name in _ABOVE_0 else "below"} 0')
-    if name in _SHARES and value > 1:
-        raise ConfigError(f'setting "{name}": {value} is above 1')
-
-
-def _check_installed(values: Mapping[str, Any]) -> None:
-    """Refuse what needs a package that isn't there, before a model is loaded."""
-    report_to = values.get("report_to")
-    asked = report_to if isinstance(report_to, list) else [report_to]
-    if values.get("use_vllm") is True and importlib.util.find_spec("vllm") is None:
-        raise ConfigError("use_vllm=true, but vLLM is not installed: pip install vllm, or leave it out")
-    for name in _TRACKERS & {each for each in asked if isinstance(each, str)}:
-        if importlib.util.find_spec(name) is None:
-            raise ConfigError(f"report_to={name}, but it is not installed: pip install {name}, or leave it out")

@@ -20,7 +20,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset, load_from_disk
 
-from autoif.errors import AutoIFError, ConfigError, ModelError, StoreError
+from autoif.errors import AutoIFError, ConfigError, ModelError
 from autoif.messages import Say
 from autoif.sampling import policy
 from autoif.sampling.precision import describe_slow
@@ -30,6 +30,7 @@ from autoif.training.data import Kind, Row, TrainingData, read_data
 from autoif.training.folder import (
     check_same,
     clear_output,
+    find_lacking,
     hold_output,
     is_finished,
     list_saved,
@@ -279,11 +280,13 @@ def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
             say(f"{name} was not whole and is removed")
     found = whole_checkpoints(folder)
     if found:
-        if not any(
-            path.name.startswith(("optimizer", "global_step")) for path in found[-1].iterdir()
-        ):  # DeepSpeed's are the latter
-            raise StoreError(f"{found[-1]} has no optimiser to go on with: bring it back, or delete the checkpoint")
+        lacking = find_lacking(found[-1], PartialState().num_processes)
         say(f"going on from {found[-1].name}")
+        if lacking:
+            say(
+                f"{found[-1].name} lacks {lacking}: random numbers (of dropout, of sampled completions) begin anew, so "
+                "the weights may not be those of a training without a stop"
+            )
     return found[-1] if found else None
 
 

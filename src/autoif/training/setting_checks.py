@@ -1,0 +1,93 @@
+"""What the settings of a training can be: those of a wrong name or kind, out of range, or under which nothing would be
+learnt are refused before a model is loaded.
+"""
+
+import difflib
+import importlib.util
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from autoif.errors import ConfigError
+from autoif.training.data import Kind
+
+_ABOVE_0 = {
+    "num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size", "num_iterations", "temperature",
+    "steps_per_generation", "generation_batch_size", "max_length", "max_completion_length", "top_p", "save_steps",
+    "eval_steps", "repetition_penalty", "lora.r", "lora.lora_alpha",
+}  # fmt: skip
+_MAY_BE_NEGATIVE = {"local_rank", "max_steps", "save_total_limit"}
+_SHARES = {"top_p", "min_p", "label_smoothing", "label_smoothing_factor", "adam_beta1", "adam_beta2"}
+"""Of 1 at most."""
+_TRACKERS = set("clearml codecarbon comet_ml dvclive mlflow neptune swanlab tensorboard trackio wandb".split())
+
+
+def check_values(values: Mapping[str, Any], types: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the values, each as its setting's type has it. Raises ConfigError: one is unknown, of another type, or out
+    of range."""
+    checked = {}
+    for name, value in values.items():
+        if name not in types:
+            raise unknown_setting(name, types, prefix)
+        checked[name] = _check_value(f"{prefix}{name}", value, types[name])
+    return checked
+
+
+def unknown_setting(name: str, known: Iterable[str], prefix: str) -> ConfigError:
+    """Return the error for a setting that there is not, with the nearest that there is."""
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f'; did you mean "{prefix}{near[0]}"?' if near else " (docs/training.md says where they are listed)"
+    return ConfigError(f'unknown setting "{prefix}{name}"{hint}')
+
+
+def _check_value(name: str, value: Any, kind: Any) -> Any:
+    try:
+        adapter = TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True))
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return value  # a type that only TRL can judge
+    try:
+        adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        raise ConfigError(f'setting "{name}": {error.errors()[0]["msg"]}, not {value!r}') from None
+    if isinstance(value, int | float):
+        _check_range(name, value)
+    return value
+
+
+def _check_range(name: str, value: float) -> None:
+    """Refuse numbers that TRL and torch take as they are, or find out about once the model is loaded."""
+    if name == "max_steps" and (value == 0 or value < -1):
+        raise ConfigError(f'setting "max_steps": {value} is no number of steps: give 1 or more, or -1 for whole epochs')
+    if (name in _ABOVE_0 and value <= 0) or (value < 0 and name not in _MAY_BE_NEGATIVE):
+        raise ConfigError(f'setting "{name}": {value} is {"not above" if name in _ABOVE_0 else "below"} 0')
+    if name in _SHARES and value > 1:
+        raise ConfigError(f'setting "{name}": {value} is above 1')
+
+
+def check_installed(values: Mapping[str, Any]) -> None:
+    """Refuse what needs a package that isn't there, before a model is loaded. Raises ConfigError."""
+    report_to = values.get("report_to")
+    asked = report_to if isinstance(report_to, list) else [report_to]
+    if values.get("use_vllm") is True and importlib.util.find_spec("vllm") is None:
+        raise ConfigError("use_vllm=true, but vLLM is not installed: pip install vllm, or leave it out")
+    for name in _TRACKERS & {each for each in asked if isinstance(each, str)}:
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(f"report_to={name}, but it is not installed: pip install {name}, or leave it out")
+
+
+def refuse_idle(kind: Kind, values: Mapping[str, Any], lora: Mapping[str, Any]) -> None:
+    """Refuse settings under which no step changes the weights, as those that make no step are: else only the end of a
+    training shows it. Raises ConfigError."""
+    weights = values.get("loss_weights")
+    uses_beta = kind == "dpo" and values["loss_type"] != ["sft"]  # of GRPO it is the weight of the KL alone
+    idle = {
+        "learning_rate": values["learning_rate"] == 0,
+        "beta": uses_beta and values["beta"] == 0,
+        "loss_weights": weights is not None and not any(weights),
+        "lora.lora_dropout": lora.get("lora_dropout", 0) >= 1,
+    }
+    for name in filter(idle.__getitem__, idle):
+        value = lora["lora_dropout"] if name == "lora.lora_dropout" else values[name]
+        raise ConfigError(f'setting "{name}": with {value} no step changes the weights, so nothing would be learnt')
