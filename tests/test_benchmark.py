@@ -1,15 +1,18 @@
 """IFEval and IFBench as they are typed: recorded responses, a real tiny model, a real endpoint, and bad input."""
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from autoif.errors import ConfigError
 from autoif.evaluation.ifeval_ifbench.data import SIZES, read_questions
 from autoif.evaluation.ifeval_ifbench.processes import open_checkers
-from autoif.evaluation.ifeval_ifbench.tokenizer_data import data_folder, find_data
+from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, data_folder, find_data
 from autoif.evaluation.responses import RecordedRow
 from autoif.models.wire import REASONING_FIELDS
 from support.command import autoif_here, fails_here
@@ -334,6 +337,30 @@ def test_without_tokenizer_data_the_command_says_how_to_get_it(tmp_path, monkeyp
     assert "run `autoif eval fetch` once" in fails_here("eval", "ifeval", *options)
 
 
+@pytest.mark.parametrize("place", ["", "tokenizers", "tokenizers/punkt_tab.zip"])
+def test_tokenizer_data_that_others_may_write_to_is_refused_before_any_verdict_is_wrong(tmp_path, monkeypatch, place):
+    folder = shutil.copytree(TOKENIZERS, tmp_path / "group")
+    (folder / place).chmod(0o775)
+    for name, value in {"NLTK_DATA": folder, "AUTOIF_CACHE": tmp_path, "HOME": tmp_path}.items():
+        monkeypatch.setenv(name, str(value))
+    responses = write_rows(tmp_path / "r.jsonl", *rows_of(GOOD))
+    options = ["eval", "ifeval", "--data", write_questions(tmp_path), "--responses", responses, "-o", tmp_path / "out"]
+    assert f"run `chmod -R go-w {folder}`, or set AUTOIF_CACHE" in fails_here(*options)
+    (folder / place).chmod(0o755)
+    autoif_here(*options)
+
+
+def test_tokenizer_data_of_another_user_is_refused(tmp_path, monkeypatch):
+    folder = shutil.copytree(TOKENIZERS, tmp_path / "others")
+    if os.geteuid() == 0:
+        os.chown(folder / "tokenizers", 12345, 12345)
+    else:  # who can't give files away is somebody else instead
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setenv("NLTK_DATA", str(folder))
+    with pytest.raises(ConfigError, match="others belongs to somebody else, or others may write to it"):
+        find_data([PUNKT])
+
+
 def test_two_processes_give_the_verdicts_of_one():
     questions = read_questions("ifbench", unpack("ifbench") / "IFBench_test.jsonl")
     texts = {row["prompt"]: row["response"] for row in read_rows(unpack("ifbench") / "recorded.jsonl")}
@@ -351,7 +378,11 @@ def test_fetched_data_is_what_the_checkers_find(tmp_path, monkeypatch, capsys):
         monkeypatch.setenv(name, str(tmp_path / "nothing"))
     monkeypatch.setenv("AUTOIF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("nltk.download", lambda *_, **__: False)  # of NLTK's own host
-    autoif_here("eval", "fetch")
+    before = os.umask(0o002)  # as Debian and Ubuntu have it for their users
+    try:
+        autoif_here("eval", "fetch")
+    finally:
+        os.umask(before)
     assert "tokenizers/punkt_tab and corpora/stopwords" in capsys.readouterr().err
     assert str(data_folder()) in find_data(["tokenizers/punkt_tab", "corpora/stopwords"])
     scores = score(tmp_path, rows_of(GOOD), "--workers", 1)

@@ -7,10 +7,10 @@ from pathlib import Path
 from autoif.benchmark_wordings import Suite
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision
 from autoif.evaluation.ifeval_ifbench.data import Question
-from support.packed_data import DATA, unpack
+from support.packed_data import DATA, copy_own, unpack
 from support.training_data import write_rows
 
-TOKENIZERS = DATA / "nltk"
+TOKENIZERS = copy_own(DATA / "nltk")
 
 
 @cache

@@ -43,3 +43,16 @@ def unpack(name: str) -> Path:
     with tarfile.open(DATA / f"{name}.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     return folder
+
+
+def copy_own(folder: Path) -> Path:
+    """Return a copy of a folder that nobody else may write to, gone when this process ends.
+
+    A clone may be a group's, or another user's, and NLTK reads no such data.
+    """
+    place = Path(tempfile.mkdtemp(prefix="autoif-tests-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    copied = Path(shutil.copytree(folder, place / folder.name))
+    for each in (copied, *copied.rglob("*")):
+        each.chmod(each.stat().st_mode & ~0o022)
+    return copied

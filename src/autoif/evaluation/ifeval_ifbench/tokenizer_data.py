@@ -10,6 +10,7 @@ keeps its data.
 
 import hashlib
 import os
+import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,6 +26,7 @@ TAGGER = "taggers/averaged_perceptron_tagger_eng"
 WHEEL = "llama-index-core==0.14.25"
 _INSIDE = "llama_index/core/_static/nltk_cache/"
 _ENGLISH = f"{PUNKT}/english"
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _MEMBERS = {
     f"{STOPWORDS}/english": "f6d005956f407dbc6ea32e5ff0c7e8e6f71488d3239b9023efdc7fc139d6375b",
     f"{_ENGLISH}/abbrev_types.txt": "92a3e070f43d9b4c5534758ca40ad7343b04e7e29bfe0c2eb658a39445a4f779",
@@ -43,11 +45,16 @@ def data_folder() -> Path:
 def find_data(needed: Iterable[str]) -> list[str]:
     """Return the folders to look in, if they have all that is needed: $NLTK_DATA, then what was fetched, then NLTK's.
 
-    Raises ConfigError: something is in none of them.
+    Raises ConfigError: something is in none of them, or only where others may write, which NLTK refuses.
     """
     named = [Path(each) for each in os.environ.get("NLTK_DATA", "").split(os.pathsep) if each]
     folders = [*named, data_folder(), Path.home() / "nltk_data", Path(sys.prefix) / "nltk_data"]
     missing = [name for name in needed if not has_data(folders, name)]
+    if refused := next((each for name in missing for each in folders if _find(each, name)), None):
+        raise ConfigError(
+            f"{refused} belongs to somebody else, or others may write to it, and NLTK reads no such data: run "
+            f"`chmod -R go-w {refused}`, or set AUTOIF_CACHE to a folder of your own and run `autoif eval fetch`"
+        )
     if missing:
         raise ConfigError(
             f"the checkers need {', '.join(missing)}: run `autoif eval fetch` once, "
@@ -57,8 +64,23 @@ def find_data(needed: Iterable[str]) -> list[str]:
 
 
 def has_data(folders: Iterable[str | Path], name: str) -> bool:
-    """Tell whether one of the folders has this data."""
-    return any(Path(folder, name).is_dir() or Path(folder, f"{name}.zip").is_file() for folder in folders)
+    """Tell whether one of the folders has this data, and NLTK reads it there."""
+    return any(_is_own(Path(folder), place) for folder in folders if (place := _find(Path(folder), name)))
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    places = (folder / name, folder / f"{name}.zip")
+    return next((place for place in places if place.exists()), None)
+
+
+def _is_own(folder: Path, place: Path) -> bool:
+    """Tell whether nobody but this user and root may change what is at a place in a folder, by NLTK's own rule.
+
+    What it refuses it doesn't find: a checker then fails, which would count as an instruction that is not followed.
+    """
+    above = [each for each in place.parents if each.is_relative_to(folder)]
+    found = (each.stat() for each in (*above, place, *place.rglob("*")))
+    return all(each.st_uid in {os.geteuid(), 0} and not each.st_mode & _BY_OTHERS for each in found)
 
 
 def fetch_data(say: Say) -> bool:
@@ -69,6 +91,7 @@ def fetch_data(say: Say) -> bool:
     folder = data_folder()
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        _make_own(folder)
         if not (has_data([folder], PUNKT) and has_data([folder], STOPWORDS)):
             _take_from_wheel(folder)
         say(f"{PUNKT} and {STOPWORDS}: {folder}")
@@ -76,6 +99,7 @@ def fetch_data(say: Say) -> bool:
             import nltk
 
             nltk.download(TAGGER.rpartition("/")[2], download_dir=str(folder), quiet=True)
+        _make_own(folder)
     found = has_data([folder], TAGGER)
     say(
         f"{TAGGER}: {folder}"
@@ -83,6 +107,13 @@ def fetch_data(say: Say) -> bool:
         else f"{TAGGER}: NLTK's data can't be reached; of all checkers only IFBench's words:start_verb needs it"
     )
     return found
+
+
+def _make_own(folder: Path) -> None:
+    """Let others write nothing in the folder, as they may where files are made for a group."""
+    for each in (folder, *folder.rglob("*")):
+        if each.stat().st_uid == os.geteuid():
+            each.chmod(each.stat().st_mode & ~_BY_OTHERS)
 
 
 def _take_from_wheel(folder: Path) -> None:
