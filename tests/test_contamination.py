@@ -147,6 +147,31 @@ FORMS = {
     "recorded": ({"query": "q", "instruction": "i", "completions": ["a", "b"]}, ("q\ni",), ("a", "b")),
     "verified": ({"id": "1", "instruction": {"id": "2", "text": "i", "origin": "seed"}}, ("i",), ()),
     "text": ({"text": "a"}, (), ("a",)),
+    "pairs alone": (
+        {"chosen": [turn("user", "q"), turn("assistant", "a")],
+         "rejected": [turn("user", "q"), turn("assistant", "b")]},
+        ("q",), ("a", "b"),
+    ),
+    "sharegpt pairs": (
+        {"chosen": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "rejected": []}, ("q",), ("a",),
+    ),
+    "llama-factory pairs": (
+        {"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "a"},
+         "rejected": {"from": "gpt", "value": "b"}},
+        ("q",), ("a", "b"),
+    ),
+    "transcript": ({"text": "### Human: q### Assistant: a"}, ("q",), ("### Human: q### Assistant: a",)),
+    "transcripts of a pair": (
+        {"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: q\n\nAssistant: b"},
+        ("q",), ("\n\nHuman: q\n\nAssistant: a", "\n\nHuman: q\n\nAssistant: b"),
+    ),
+    "input and output": ({"input": "q", "output": "a"}, ("q",), ("a",)),
+    "turns and output": ({"input": [turn("user", "q")], "output": "a"}, ("q",), ("a",)),
+    "aya": ({"inputs": "q", "targets": "a"}, ("q",), ("a",)),
+    "capitals": ({"Prompt": "q", "Response": "a"}, ("q",), ("a",)),
+    "a batch": ({"custom_id": "1", "body": {"messages": [turn("user", "q")]}}, ("q",), ()),
+    "a server's answer": ({"prompt": "q", "choices": [{"message": {"content": "a"}}]}, ("q",), ("a",)),
+    "ultrafeedback": ({"instruction": "q", "completions": [{"response": "a"}]}, ("q",), ("a",)),
 }  # fmt: skip
 
 

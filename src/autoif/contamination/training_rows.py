@@ -14,14 +14,22 @@ from pathlib import Path
 
 from autoif.datasets.rows import find_data_sets
 from autoif.errors import ConfigError
-from autoif.queries.sources import CONVERSATION_COLUMNS
+from autoif.models.recorded import find_choices
+from autoif.models.wire import read_choice
+from autoif.queries.sources import CONVERSATION_COLUMNS, INNER
 from autoif.reading.row_files import read_rows as read_file
 from autoif.reading.text_lines import refuse_repeats
-from autoif.reading.turns import find_turns, list_turns
+from autoif.reading.turns import find_turns, is_turn, list_turns, read_transcript
 
-_QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",))
+_QUESTIONS = (
+    ("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",), ("problem",),
+    ("inputs",), ("user",), ("human",), ("input", "context"),
+)  # fmt: skip
 """Columns that hold what is asked; of the first whose first column is there, joined."""
-_ANSWERS = ("completion", "completions", "chosen", "rejected", "response", "responses", "output", "answer", "text")
+_ANSWERS = (
+    "completion", "completions", "chosen", "rejected", "response", "responses", "choices", "output", "outputs",
+    "answer", "targets", "solution", "assistant", "text", "content",
+)  # fmt: skip
 _COLUMNS = {*CONVERSATION_COLUMNS, *(names[0] for names in _QUESTIONS), *_ANSWERS}
 _FUNCTIONS = ("functions", "verifiers")
 
@@ -72,8 +80,9 @@ def read_rows(files: Sequence[Path]) -> Iterator[TrainingRow]:
 
 def _read_row(row: object, index: int, number: int, file: Path) -> TrainingRow:
     columns: Mapping[str, object] = row if isinstance(row, Mapping) else {}
-    asked, said = _read_texts(columns)
-    if not asked and not said and not _COLUMNS & columns.keys():
+    named = {str(name).strip().casefold(): value for name, value in columns.items()}
+    asked, said = _read_texts({**named, **columns})
+    if not asked and not said and not _COLUMNS & named.keys():
         has = ", ".join(columns) or f"a {type(row).__name__}"
         raise ConfigError(
             f"training file {file}, row {number}: no text of messages, conversations, prompt, instruction or text in "
@@ -103,7 +112,10 @@ def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
     """Return what is asked and what is said, without blank texts."""
     for name in CONVERSATION_COLUMNS:
         if (turns := find_turns(row.get(name))) and any(found := _read_turns(turns)):
-            return found
+            asked, said = found
+            for side in ("chosen", "rejected"):
+                said += _read_answers(row.get(side))[1]
+            return asked, said
     asked, said = list[str](), list[str]()
     for names in _QUESTIONS:
         if (turns := find_turns(row.get(names[0]))) is not None:
@@ -114,8 +126,32 @@ def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
             continue
         break
     for name in (*_ANSWERS, "system"):
-        said += _read_list(row.get(name), "content")
+        of_users, others = _read_answers(row.get(name))
+        asked += [text for text in of_users if text not in asked]
+        said += others
+    if not asked and not said:
+        inner = (_read_texts(value) for name in INNER if isinstance(value := row.get(name), Mapping))
+        return next(filter(any, inner), (asked, said))
     return asked, said
+
+
+def _read_answers(value: object) -> tuple[list[str], list[str]]:
+    """Return what users say in an answer, or in the conversation that it ends, and what is said else."""
+    if isinstance(value, str):
+        if turns := find_turns(value):
+            return _read_turns(turns)
+        asked = read_transcript(value)
+        return [asked] if asked != value and asked else [], [value] if value.strip() else []
+    listed = _as_list(value)
+    if all(isinstance(each, Mapping) and is_turn(each) for each in listed):
+        return _read_turns(listed)
+    said = [each if isinstance(each, str) else _read_choices(each) for each in listed]
+    return [], [text for text in said if text.strip()]
+
+
+def _read_choices(answer: object) -> str:
+    """Return what an answer says that is an object: of a server, or with its text in a column."""
+    return "\n".join(read_choice(choice, clean=False).text for choice in find_choices(answer))
 
 
 def _read_turns(turns: Sequence[object]) -> tuple[list[str], list[str]]:

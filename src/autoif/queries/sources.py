@@ -34,7 +34,7 @@ _ONLY_TURNS = ("dialogue", "dialog", "turns", "data", "chat", "contents", "chat_
 CONVERSATION_COLUMNS = ("conversations", "messages", "conversation", *_ONLY_TURNS)
 _NO_QUESTIONS = (*_ONLY_TURNS, *_PAIRS)
 """A text in a column of these names is something else, unless it is a conversation written out."""
-_INNER = ("body", "params", "request", "fields", "data", "chat")
+INNER = ("body", "params", "request", "fields", "data", "chat")
 """Of requests in batches and of exports: objects that hold the row itself."""
 _TIERS = (
     ("query", "queries"),
@@ -103,7 +103,7 @@ def _read_query(row: object, column: str | None, where: str) -> RowText:
     said = {name: _read_conversation(str(name).strip().casefold(), value, column) for name, value in row.items()}
     found = pick_text({**row, **{name: text for name, text in said.items() if text is not None}}, _TIERS, column, where)
     if not found.text and column is None:
-        inner = [row[name] for name in _INNER if isinstance(row.get(name), Mapping)]
+        inner = [row[name] for name in INNER if isinstance(row.get(name), Mapping)]
         return next((each for each in (_read_query(value, None, where) for value in inner) if each.text), found)
     text = _find_question(found.text)
     shown = (turns for name, value in row.items() if said[name] == found.text and (turns := find_turns(value)))
