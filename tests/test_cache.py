@@ -4,17 +4,19 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from autoif.errors import StoreError
-from autoif.models import answer_rows
+from autoif.models import answer_rows, answer_tables
 from autoif.models.cache import CompletionCache, CompletionRow, Usage, request_key
 from autoif.models.disks import find_network_disk
 from autoif.models.requests import Completion, Request
@@ -48,6 +50,14 @@ def test_an_answer_comes_back_as_it_was_stored(path: Path) -> None:
         assert cache.get(key_of("k"), 1) == {0: stored}
     with CompletionCache(path) as reopened:
         assert reopened.get(key_of("k"), 1) == {0: stored}
+
+
+@pytest.mark.parametrize("module", [answer_rows, answer_tables])
+def test_statements_number_no_parameters(module: ModuleType) -> None:
+    """Python 3.12.0 to 3.12.3 warns of each numbered parameter, at each answer that is read or stored."""
+    statements = [value for value in vars(module).values() if isinstance(value, str)]
+    assert any("?" in statement for statement in statements)
+    assert not [statement for statement in statements if re.search(r"\?\d", statement)]
 
 
 def test_only_samples_below_the_asked_number_come_back(path: Path) -> None:
