@@ -157,10 +157,12 @@ main()
 """
 
 
-async def run_in_patched_worker(monkeypatch: pytest.MonkeyPatch, patch: str) -> Verdict:
+async def run_in_patched_worker(
+    monkeypatch: pytest.MonkeyPatch, patch: str, source: str = "def evaluate(response): return True"
+) -> Verdict:
     monkeypatch.setattr(cpython, "_PROGRAM", PATCHED.format(before="", patch=patch))
     async with Sandbox(workers=1) as sandbox:
-        (outcome,) = await sandbox.run("def evaluate(response): return True", ["x"])
+        (outcome,) = await sandbox.run(source, ["x"])
         return outcome.verdict
 
 
@@ -190,6 +192,13 @@ async def test_a_worker_that_fails_of_itself_is_the_sandbox_to_blame(monkeypatch
 async def test_a_worker_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpython, "_CALL_GRACE_S", -2.5)
     assert await run_in_patched_worker(monkeypatch, "import time; time.sleep(60)") is Verdict.CRASH
+
+
+async def test_a_pause_right_after_a_child_was_forked_is_not_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pause = "(lambda fork: lambda: (pid := fork()) and (time.sleep(3) or pid))(self._fork)"
+    patch = f"import time; self._settings = self._settings._replace(timeout_s=2.0); self._fork = {pause}"
+    source = "import time\ndef evaluate(response):\n    time.sleep(3.3)\n    return True"
+    assert await run_in_patched_worker(monkeypatch, patch, source) is Verdict.PASS
 
 
 async def test_a_worker_that_does_not_go_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

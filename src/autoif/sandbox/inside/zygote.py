@@ -103,6 +103,8 @@ class Zygote:
         self._parent.register(channel, select.POLLRDHUP)
         self._size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._limited = 0
+        self._looked = 0.0
+        """When it last looked at the clock: it may be paused at any point between two looks, not only in a wait."""
 
     def serve(self, descriptors: Descriptors) -> None:
         """Answer requests until the parent hangs up."""
@@ -169,6 +171,7 @@ class Zygote:
 
     def _run_child(self, job: child.Job, first: int, results: ResultBuffer, since: float, deadline: float) -> Ending:
         results.started[0] = since
+        self._looked = time.monotonic()
         pid = self._fork()
         if pid == 0:
             self._lock_child()
@@ -202,14 +205,14 @@ class Zygote:
         timeout_s = self._settings.timeout_s
         seen, paused_s = texts.start, 0.0
         while True:
-            now = time.monotonic()
-            left_s = min(since + timeout_s, deadline + paused_s) - now
+            left_s = min(since + timeout_s, deadline + paused_s) - self._looked
             if left_s <= 0:
                 os.kill(pid, signal.SIGKILL)
                 return Ending(os.waitpid(pid, 0)[1], True, since, paused_s)
             wait_s = min(left_s, _LONGEST_WAIT_S)
             signal.sigtimedwait(CHILD_ENDED, wait_s)
-            late_s = time.monotonic() - now - wait_s
+            last, self._looked = self._looked, time.monotonic()
+            late_s = self._looked - last - wait_s
             if late_s > _PAUSED_S:
                 since, paused_s = since + late_s, paused_s + late_s
             ended, status = os.waitpid(pid, os.WNOHANG)
