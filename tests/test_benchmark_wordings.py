@@ -112,6 +112,12 @@ def test_curly_quotes_hide_no_official_words_and_tell_the_same_arguments():
     assert kept.arguments == {"end_phrase": "Hi!"}
 
 
+def test_a_list_that_python_can_not_hold_is_an_argument_as_it_is_written():
+    found = find_wording("Include keywords [{[]}] in the response.")
+    assert found
+    assert found.arguments == {"keywords": "[{[]}]"}
+
+
 def test_quotes_numbering_and_punctuation_hide_no_prompt():
     prompt = next(each for each in list_prompts() if '"' in each)
     curly = prompt.replace('"', "”").replace("'", "’")

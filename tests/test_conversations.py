@@ -11,7 +11,8 @@ from pyarrow import parquet
 from autoif.errors import ConfigError
 from autoif.instructions.seeds import load_seeds
 from autoif.queries.pool import load_queries
-from autoif.reading.turns import read_transcript
+from autoif.reading.json_text import parse_literal
+from autoif.reading.turns import parse_turns, read_transcript
 from autoif.records import Reason
 
 ASK = "Why does the moon look larger near the horizon?"
@@ -107,6 +108,20 @@ def test_a_question_about_a_tag_is_one(tmp_path: Path) -> None:
 def test_one_side_of_a_pair_that_is_no_conversation_is_no_query(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="columns found: chosen, rejected"):
         load_queries(str(write(tmp_path, "q.jsonl", json.dumps({"chosen": REPLY, "rejected": ASK}))))
+
+
+def test_literals_are_read_without_a_warning_of_their_escapes() -> None:
+    assert parse_literal(r"['rock \_and_ roll']") == [r"rock \_and_ roll"]
+
+
+@pytest.mark.parametrize("text", ["[{[]}]", "{[]: 1}", "[" * 500, "a", "1 +", "'\0'\0", ""])
+def test_what_is_no_literal_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match="no Python literal"):
+        parse_literal(text)
+
+
+def test_a_conversation_that_python_can_not_hold_is_no_question() -> None:
+    assert parse_turns("[{'role': 'user', 'content': {[]}}]") == []
 
 
 def test_answers_and_later_turns_of_a_tree_are_no_queries(tmp_path: Path) -> None:

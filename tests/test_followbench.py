@@ -120,6 +120,8 @@ def test_a_judgement_is_read_from_its_last_line(text, level, satisfied):
         ("['YES', 'NO']\nThat is all.", 2, "no list in its last line"),
         ("[YES, NO]", 2, "no list in its last line"),
         ("[__import__('os').abort()]", 2, "no list in its last line"),
+        ("['YES', {[]}]", 2, "no list in its last line"),
+        (r"['YES', 'NOT\_']", 2, r"'NOT\\_' is neither YES nor NO"),
         ("['YES', 'NO']", 3, "2 verdicts on 3 constraints"),
         ("['YES', 'FINE']", 2, "'FINE' is neither YES nor NO"),
         ("['YES', ['NO']]", 2, "\"['NO']\" is neither YES nor NO"),

@@ -8,7 +8,6 @@ A benchmark's prompt is no query of a run (`queries/pool.py`); the package has o
 may be verified, sampled and audited, but no row trains them (`datasets/writing.py`): the model couldn't be measured.
 """
 
-import ast
 import hashlib
 import json
 import re
@@ -21,6 +20,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from autoif.reading.json_text import parse_literal
 from autoif.reading.lines import clean_line
 
 Suite = Literal["ifeval", "ifbench"]
@@ -152,8 +152,8 @@ def _read_argument(name: str, value: str) -> JsonValue:
         return value.lower()
     if name in _LISTS:
         try:
-            listed = ast.literal_eval(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            listed = parse_literal(value)
+        except ValueError:
             return value
         return [str(each) for each in listed] if isinstance(listed, list) else value
     return value

@@ -1,19 +1,22 @@
-"""Parses JSON and TOML of others; values that nest too deep for the code that uses them later are refused.
+"""Parses JSON, TOML and Python literals of others; JSON that nests too deep for the code that uses it is refused.
 
-| function     | returns                                                             |
-|--------------|---------------------------------------------------------------------|
-| `parse_json` | what is written                                                     |
-| `try_json`   | the same, and something else in place of what is no JSON            |
-| `load_json`  | what may be written again: no half characters, null in place of NaN |
+| function        | returns                                                             |
+|-----------------|---------------------------------------------------------------------|
+| `parse_json`    | what is written                                                     |
+| `try_json`      | the same, and something else in place of what is no JSON            |
+| `load_json`     | what may be written again: no half characters, null in place of NaN |
+| `parse_literal` | the value of a Python literal                                       |
 
 Of an object that has a name twice, Python's parser keeps the last value without a word. A row of data is refused there,
 as a table is in which two columns have one name: nobody knows which was meant. What a server sends is read as it is.
 """
 
+import ast
 import json
 import json.scanner
 import re
 import tomllib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +104,20 @@ def load_json(text: str) -> Any:
     """
     value = parse_json(text, lambda _: None, unique=True)
     return replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
+
+
+def parse_literal(text: str) -> object:
+    """Return the value of a Python literal, as pandas and models write lists. Raises ValueError if it is none.
+
+    Nothing is said of escapes that Python doesn't know, such as `\\_`: from 3.12 on it warns of them on the terminal.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value: object = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise ValueError("no Python literal") from None
+    return value
 
 
 def read_toml(path: Path) -> dict[str, Any]:

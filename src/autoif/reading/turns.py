@@ -11,13 +11,11 @@
 | "### Human: …### Assistant: …", "[INST] … [/INST]"  | Guanaco, HH-RLHF, Alpaca, templates  |
 """
 
-import ast
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from autoif.reading.json_text import parse_json
+from autoif.reading.json_text import parse_json, parse_literal
 
 USER_ROLES = ("user", "human", "prompter", "usr")
 _OTHER_ROLES = ("assistant", "gpt", "chatgpt", "bot", "bard", "model", "system", "tool", "function", "ai")
@@ -179,9 +177,6 @@ def _parse_python(text: str) -> object:
     if len(text) > _LONGEST_CELL:
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes that Python knows no more
-            value: object = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return parse_literal(text)
+    except ValueError:
         return None
-    return value

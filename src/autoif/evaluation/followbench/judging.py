@@ -8,7 +8,6 @@ Recorded judgements are a folder of the benchmark's [MODEL_]TYPE_constraint.json
 the judge with the response that was judged. Those of unknown responses, and duplicates, are counted and left out.
 """
 
-import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from autoif.evaluation.judge import explain_unread
 from autoif.evaluation.responses import RecordedRow
 from autoif.models.reasoning import split_reasoning
 from autoif.models.requests import Completion
+from autoif.reading.json_text import parse_literal
 from autoif.reading.jsonl import read_jsonl
 
 STAGE = "followbench"
@@ -71,9 +71,10 @@ def read_judgement(text: str, level: int) -> ResponseJudgement:
         return ResponseJudgement(text, None, "neither YES nor NO in its last line")
     listed = line[line.find("[") : line.rfind("]") + 1] if "[" in line else ""
     try:
-        words = list(ast.literal_eval(listed)) if 0 < len(listed) <= _LONGEST_LIST_CHARS else []
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        words = []
+        listing = parse_literal(listed) if 0 < len(listed) <= _LONGEST_LIST_CHARS else None
+    except ValueError:
+        listing = None
+    words = [*listing] if isinstance(listing, list | tuple) else []
     if not words:
         return ResponseJudgement(text, None, "no list in its last line")
     if len(words) != level:
