@@ -5,6 +5,7 @@ import pytest
 from autoif.errors import ConfigError
 from autoif.records import Verdict
 from autoif.reward import ACCEPTED, RewardMode, compute_reward
+from autoif.sandbox import Outcome
 from autoif.settings import RejectionSampling
 
 PASS, FAIL = Verdict.PASS, Verdict.FAIL
@@ -40,9 +41,15 @@ def test_no_functions_is_an_error_and_not_a_reward(mode):
 
 
 def test_verdicts_and_modes_may_come_as_the_words_that_files_hold():
-    assert compute_reward(["pass", "error", "pass"], "binary") == 1
-    with pytest.raises(ValueError, match="average"):
+    assert compute_reward(["pass", "error", "pass"], "binary") == compute_reward(["pass"]) == 1
+    with pytest.raises(ConfigError, match="no reward is called 'average': choose binary or fraction"):
         compute_reward(["pass"], "average")
+
+
+@pytest.mark.parametrize("verdicts", [[Outcome(PASS)], [True], "pass", ["passed"], [None]])
+def test_what_is_no_verdict_is_an_error_and_not_a_failed_function(verdicts):
+    with pytest.raises(ConfigError, match=r"a verdict is pass, fail, .*: of an outcome, its verdict"):
+        compute_reward(verdicts)
 
 
 def test_a_completion_is_accepted_where_rejection_sampling_keeps_it():

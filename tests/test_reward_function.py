@@ -16,12 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy
+import pyarrow
 import pytest
 
 from autoif import ConfigError, Fault, Limits, RewardMode, Sandbox, SandboxError, VerificationReward, compute_reward
 from autoif.models.wire import read_text
-from autoif.reward import read_completion
+from autoif.reward_inputs import read_completion
 from support.process_tree import list_descendants, wait_until_gone
 
 ROOT = Path(__file__).parent.parent
@@ -120,6 +122,14 @@ def test_of_a_conversation_the_last_answer_is_judged(completion, text):
 def test_a_data_set_that_does_not_fit_is_refused(reward, columns, said):
     with pytest.raises(ConfigError, match=said):
         reward(["a", "b"], prompts=["", ""], **columns)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"gate": "false"}, {"column": None}, {"limits": {"timeout_s": 1}}, {"workers": "2"}]
+)
+def test_settings_of_another_type_are_refused_by_name(settings):
+    with pytest.raises(ConfigError, match=f"^{next(iter(settings))} is .*: Input should be "):
+        VerificationReward(**settings)
 
 
 def test_settings_that_do_not_exist_are_refused_before_training():
@@ -444,9 +454,34 @@ def test_a_prompt_of_any_form_is_read_as_far_as_it_is_text(reward):
     assert reward(texts, functions=[[HAS_A]] * 4, prompts=prompts) == [1, 0, 1, 1], "the second is a copy"
 
 
-def test_one_text_is_no_list_of_completions(reward):
-    with pytest.raises(ConfigError, match="completions is a list of completions, and not one text"):
-        reward("a" * 3, functions=[[HAS_A]] * 3)
+@pytest.mark.parametrize("given", ["aaa", None, (text for text in "aaa"), {"role": "assistant", "content": "a"}, b"a"])
+def test_what_is_no_list_of_completions_is_an_error(reward, given):
+    with pytest.raises(ConfigError, match=r"completions is a list of completions, and not (one text|[a-zA-Z]*)$"):
+        reward(given, functions=[[HAS_A]] * 3)
+
+
+def test_completions_may_be_arrays_and_columns_of_tables_too(reward):
+    texts, functions = ["tall", "x"], [[HAS_A]] * 2
+    messages = numpy.empty(2, dtype=object)
+    messages[:] = [numpy.array(answer(text), dtype=object) for text in texts]
+    table = pyarrow.table({"completions": [answer(text) for text in texts], "functions": functions})
+    rows = datasets.Dataset(table)
+    assert reward(messages, functions=functions) == [1, 0]
+    assert reward(table["completions"], functions=table["functions"]) == [1, 0]
+    assert reward(list(table["completions"]), functions=list(table["functions"])) == [1, 0]
+    assert reward(rows["completions"], functions=rows["functions"]) == [1, 0]
+    assert reward(rows.to_pandas()["completions"], functions=rows.to_pandas()["functions"]) == [1, 0]
+
+
+@pytest.mark.parametrize("role", ["model", "gpt", "user"])
+def test_a_conversation_in_which_nobody_is_the_assistant_is_an_error_and_no_empty_answer(reward, role):
+    with pytest.raises(ConfigError, match=f"no message of the role \"assistant\": its roles are '{role}'"):
+        reward([[{"role": role, "content": "tall"}]], functions=[[HAS_A]])
+
+
+def test_a_content_that_is_no_text_is_an_error_and_no_empty_answer(reward):
+    with pytest.raises(ConfigError, match="the content of a message is a text or a list of parts, not b'tall'"):
+        reward([answer(b"tall")], functions=[[HAS_A]])
 
 
 @pytest.mark.parametrize("completion", [None, 3, ["a"], [["a"]], [None], [{"content": "a"}]])

@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 import autoif
-from autoif.errors import SandboxError
+from autoif.errors import ConfigError, SandboxError
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox, inspect_layers
 from support.process_tree import is_there, list_descendants, list_parents
@@ -444,3 +445,19 @@ async def test_an_outcome_tells_whether_there_was_an_evaluate_to_call(source: st
 async def test_limits_that_are_none_are_refused(limits: Limits) -> None:
     with pytest.raises(SandboxError, match="above zero, and finite"):
         Sandbox(limits)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"timeout_s": "1"}, {"memory_mb": float("nan")}, {"total_s": True}, {"packages": "nltk"}, {"packages": [7]}],
+    ids=repr,
+)
+async def test_a_limit_of_another_type_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"^{next(iter(wrong))} is "):
+        Limits(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"limits": 2.0}, {"backend": None}, {"backend": ["cpython"]}, {"workers": 2.0}])
+async def test_an_argument_of_another_type_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"^{next(iter(wrong))} is .*: Input should be "):
+        Sandbox(**wrong)

@@ -20,10 +20,21 @@ from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
 from autoif.gate import Fault, find_fault, find_unanswered
+from autoif.given_values import check_type
 from autoif.judging import Row, Verdicts, compute_pass_rate, judge, judge_async
-from autoif.models import requests
-from autoif.models.wire import read_choice, read_text
 from autoif.records import Verdict
+from autoif.reward_inputs import (
+    CONSTRAINTS,
+    FUNCTIONS,
+    PARTS,
+    PROMPTS,
+    Completion,
+    read_completion,
+    read_constraints,
+    read_prompt,
+    take_columns,
+    take_completions,
+)
 from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.sandbox import AUTO
 from autoif.thresholds import Threshold, meets
@@ -43,32 +54,35 @@ class RewardMode(StrEnum):
     """The share of functions that pass: finer, and with a slope below the threshold."""
 
 
-def compute_reward(verdicts: Sequence[Verdict], mode: RewardMode) -> float:
-    """Return the reward, 0 to 1, of one completion from the verdict of each of its functions.
+def compute_reward(verdicts: Sequence[Verdict | str], mode: RewardMode | str = RewardMode.BINARY) -> float:
+    """Return the reward, 0 to 1, of one completion from the verdict of each of its functions, or the verdict's word.
 
     Raises:
-        ConfigError: there are no verdicts. Nobody has judged the completion, and neither 0 nor 1 would be true.
+        ConfigError: there are no verdicts: nobody has judged the completion, and neither 0 nor 1 would be true. Or
+            what is given is none, or no mode.
     """
     if not verdicts:
         raise ConfigError("a completion without functions has no reward: give it at least one function")
-    passed = compute_pass_rate(verdicts)
-    match RewardMode(mode):
+    passed = compute_pass_rate([_read_verdict(each) for each in verdicts])
+    match _read_mode(mode):
         case RewardMode.BINARY:
             return float(meets(passed, ACCEPTED))
         case RewardMode.FRACTION:
             return float(passed)
 
 
-Completion = str | Sequence[Mapping[str, Any]] | requests.Completion
-"""As trainers have it: a text, or messages, of which the assistant's last one is judged; or read already."""
+def _read_verdict(given: str) -> Verdict:
+    try:
+        return Verdict(given)
+    except ValueError:
+        raise ConfigError(f"a verdict is {', '.join(Verdict)}, not {given!r:.80}: of an outcome, its verdict") from None
 
-PARTS: Final = ("instruction", "query")
-"""Columns of what the prompt is made of, which an answer may copy too; so may it the instruction of a constraint."""
-PROMPTS: Final = "prompts"
-"""Column of what was asked, as trainers hand it over."""
-CONSTRAINTS: Final = "constraints"
-FUNCTIONS: Final = "functions"
-"""Column: a list of sources for each row, the short form of one constraint."""
+
+def _read_mode(given: str) -> RewardMode:
+    try:
+        return RewardMode(given)
+    except ValueError:
+        raise ConfigError(f"no reward is called {given!r}: choose {' or '.join(RewardMode)}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +144,12 @@ class VerificationReward:
         backend: str = AUTO,
         workers: int | None = None,
     ) -> None:
-        try:
-            self.mode = RewardMode(mode)
-        except ValueError:
-            raise ConfigError(f"no reward is called {mode!r}: choose {' or '.join(RewardMode)}") from None
-        self.gate = gate
-        self.column = column
+        self.mode = _read_mode(mode)
+        self.gate: bool = check_type("gate", gate, bool)
+        self.column: str = check_type("column", column, str)
         self.__name__ = f"verification_{self.mode}"
         """What trainers call it in their logs."""
-        limits = limits or Limits()
+        limits = check_type("limits", limits, Limits | None) or Limits()
         if limits.total_s is None:
             limits = replace(limits, total_s=LONGEST_CALL_S)
         self._sandbox = _SandboxOfProcess(Sandbox(limits, backend=backend, workers=workers))
@@ -174,8 +185,7 @@ class VerificationReward:
         return _judgements(batch, judge(batch.rows, self._sandbox.enter()))
 
     def _arrange(self, completions: Sequence[Completion], given: Mapping[str, Any]) -> _Batch:
-        if isinstance(completions, str):  # a sequence of texts, too: its letters
-            raise ConfigError("completions is a list of completions, and not one text")
+        completions = take_completions(completions)
         columns = {**given, **take_columns(given, self.column)}
         constraints = self._read_constraints(columns, len(completions))
         read = [read_completion(completion) for completion in completions]
@@ -199,7 +209,7 @@ class VerificationReward:
         for name in named:
             if len(columns[name]) != count:
                 raise ConfigError(f"{count} completions came with {len(columns[name])} rows of {name!r}")
-        read = ([_check_constraints(row, name) for row in columns[name]] for name in named)
+        read = ([read_constraints(row, name) for row in columns[name]] for name in named)
         return [next(filter(None, rows), []) for rows in zip(*read, strict=True)]
 
     def _report(self, faults: Sequence[Fault | None], columns: Mapping[str, Any]) -> None:
@@ -282,29 +292,13 @@ def _abandon(places: Mapping[int, _Place]) -> None:
         place.sandbox.abandon()
 
 
-def read_completion(completion: Completion) -> requests.Completion:
-    """Return what a model wrote, the answer letter by letter and its thought apart: of messages, the assistant's last
-    one, with a thought in a field of its own (`reasoning_content`, `thinking`, …), "" if there is none."""
-    if isinstance(completion, requests.Completion):
-        return completion
-    if isinstance(completion, str):
-        return read_text(completion, clean=False)
-    messages = [completion] if isinstance(completion, Mapping) else completion
-    if not isinstance(messages, Sequence) or not all(
-        isinstance(message, Mapping) and "role" in message for message in messages
-    ):
-        raise ConfigError(f"a completion is a text or a list of messages, not {completion!r:.80}")
-    said = [message for message in messages if message.get("role") == "assistant"]
-    return read_choice({"message": said[-1] if said else {}, "finish_reason": "stop"}, clean=False)
-
-
 def _find_faults(texts: Sequence[str], columns: Mapping[str, Any], constraints: str) -> list[Fault | None]:
     asked: list[list[str]] = [[] for _ in texts]
     for name in (PROMPTS, *PARTS):
         column = columns.get(name)
         if isinstance(column, list) and len(column) == len(texts):
             for row, value in zip(asked, column, strict=True):
-                row.extend(_read_prompt(value))
+                row.extend(read_prompt(value))
         elif isinstance(column, list) and name == PROMPTS:
             raise ConfigError(f"{len(texts)} completions came with {len(column)} rows of {name!r}")
     for row, given in zip(asked, columns.get(constraints) or (), strict=False):
@@ -312,63 +306,3 @@ def _find_faults(texts: Sequence[str], columns: Mapping[str, Any], constraints: 
             instruction = each.get("instruction") if isinstance(each, Mapping) else None
             row.extend([instruction] if isinstance(instruction, str) else [])
     return [find_fault(text, *row) for text, row in zip(texts, asked, strict=True)]
-
-
-def take_columns(columns: Mapping[str, Any], constraints: str) -> dict[str, Any]:
-    """Return the columns that a reward reads, in lists: tables that pandas read have arrays, nested ones too."""
-    names = (constraints, FUNCTIONS, PROMPTS, *PARTS)
-    return {name: _list_out(columns[name]) for name in names if columns.get(name) is not None}
-
-
-def _list_out(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _list_out(each) for key, each in value.items()}
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_list_out(each) for each in value]
-    return value
-
-
-def _read_prompt(prompt: Any) -> list[str]:
-    """Return what was said to the model: a text, or of a conversation each message that is not its own."""
-    if isinstance(prompt, str):
-        return [prompt]
-    if not isinstance(prompt, list):  # a column of the same name that holds something else
-        return []
-    said = [each.get("content") for each in prompt if isinstance(each, Mapping) and each.get("role") != "assistant"]
-    return [text for content in said if (text := _read_content(content))]
-
-
-def _read_content(content: Any) -> str:
-    """Return a text, or what of the parts of a message is text, where a model also sees images."""
-    parts = content if isinstance(content, list) else [content]
-    texts = (part.get("text") if isinstance(part, Mapping) else part for part in parts)
-    return "".join(text for text in texts if isinstance(text, str))
-
-
-def _check_constraints(row: Any, column: str) -> list[list[str]]:
-    """Return the functions of each constraint of a row. A row without any, as of another data set that is trained on
-    too, is allowed."""
-    given = row or []
-    if _are_sources(given):
-        given = [{"functions": given}]
-    each_one = given if isinstance(given, list) else [given]
-    constraints = [_list_sources(one) for one in each_one]
-    if not all(map(_are_sources, constraints)):
-        raise ConfigError(
-            f'the column {column!r} must hold a list of {{"functions": [source, ...]}}, or of sources, in each row, '
-            f"not {row!r:.80}"
-        )
-    return [list(each) for each in constraints if each]
-
-
-def _list_sources(constraint: Any) -> Any:
-    """Return a constraint's functions; null, which `datasets` fills up a lacking key with, is none."""
-    if not isinstance(constraint, Mapping) or "functions" not in constraint:
-        return None
-    return constraint["functions"] or []
-
-
-def _are_sources(given: Any) -> bool:
-    return isinstance(given, list) and all(isinstance(each, str) for each in given)

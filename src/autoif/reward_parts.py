@@ -19,15 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
-from autoif.reward import (
-    CONSTRAINTS,
-    Completion,
-    Judgement,
-    RewardMode,
-    VerificationReward,
-    compute_reward,
-    take_columns,
-)
+from autoif.reward import Judgement, RewardMode, VerificationReward, compute_reward
+from autoif.reward_inputs import CONSTRAINTS, Completion, take_columns, take_completions
 from autoif.sandbox import Limits
 from autoif.sandbox.sandbox import AUTO
 
@@ -77,7 +70,7 @@ class RewardParts:
 
     def _judge(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Judgement | None]:
         """Judge a batch once: the parts are asked for it one after the other, with the same lists or copies of them."""
-        key = (list(completions), take_columns(columns, self._column))
+        key = (take_completions(completions), take_columns(columns, self._column))
         with self._lock:
             if self._last is None or self._last[0] != key:
                 self._last = (key, self._reward.judge(completions, **columns))

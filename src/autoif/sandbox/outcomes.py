@@ -1,10 +1,11 @@
 """What running a function came to, and within which limits; details made fit for records."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_type_hints
 
+from autoif.given_values import check_type
 from autoif.records import Verdict
 
 
@@ -33,6 +34,12 @@ class Limits:
     """Wall-clock seconds for a call of up to 2,048 inputs; None sets no limit. What has no time left is a timeout."""
     packages: tuple[str, ...] = ()
     """Installed packages that it may import, by the names that it imports; what they need is to be named as well."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError: one of them is of another type."""
+        for name, kind in get_type_hints(type(self)).items():
+            check_type(name, getattr(self, name), Sequence[str] if name == "packages" else kind)
+        object.__setattr__(self, "packages", tuple(self.packages))
 
 
 LONGEST_DETAIL: Final = 300

@@ -15,6 +15,7 @@ from math import inf
 from typing import Any, Final, Protocol, Self
 
 from autoif.errors import SandboxError
+from autoif.given_values import check_type
 from autoif.records import Verdict
 from autoif.sandbox.cpython import open_cpython
 from autoif.sandbox.monty import open_monty
@@ -85,6 +86,10 @@ class Sandbox:
     """
 
     def __init__(self, limits: Limits | None = None, *, backend: str = AUTO, workers: int | None = None) -> None:
+        """Raises SandboxError: there is no such backend, or a number is out of its range; ConfigError: another type."""
+        check_type("backend", backend, str)
+        check_type("workers", workers, int | None)
+        check_type("limits", limits, Limits | None)
         if backend != AUTO and backend not in BACKENDS:
             raise SandboxError(f"no sandbox is called {backend!r}: choose {', '.join((AUTO, *BACKENDS))}")
         if workers is not None and not 1 <= workers <= MAX_WORKERS:

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, WithJs
 
 from autoif.models.requests import Completion
 from autoif.records import Record, Verdict
-from autoif.reward import RewardMode, read_completion
+from autoif.reward import RewardMode
+from autoif.reward_inputs import read_completion
 
 MAX_FUNCTIONS: Final = 256
 """In one request, or of one item."""
