@@ -190,6 +190,15 @@ ALONE = {
     "TGI": {"generated_text": TEA, "details": {"finish_reason": "eos_token"}},
     "TRL": [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": TEA}],
     "parts": [{"type": "reasoning", "text": "Hm, commas."}, {"type": "text", "text": TEA}],
+    "Bedrock": {"output": {"message": {"role": "assistant", "content": [{"text": TEA}]}}, "stopReason": "end_turn"},
+    "DashScope": {"output": {"choices": [{"message": {"content": TEA}, "finish_reason": "stop"}]}},
+    "Responses, in phases": {
+        "output": [
+            {"type": "message", "phase": "commentary", "content": [{"type": "output_text", "text": "I look it up."}]},
+            {"type": "message", "phase": "final_answer", "content": [{"type": "output_text", "text": TEA}]},
+        ],
+        "status": "completed",
+    },
     "a message": {"content": TEA},
 }
 
@@ -218,6 +227,51 @@ def test_an_answer_of_any_api_is_read(response):
 def test_an_answer_of_any_api_that_was_cut_is_known_to_be(response):
     [found] = RecordedRow(prompt="", response=response).read()
     assert (found.text, found.truncated) == ("Tea", True)
+
+
+CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Tea?"}]
+OF_PROGRAMS = {
+    "a chat": {"messages": [*CHAT, {"role": "assistant", "content": TEA}]},
+    "a chat and its answer": {"messages": CHAT, "output": TEA},
+    "TRL": {"prompt": CHAT, "completion": [{"role": "assistant", "content": TEA}]},
+    "AlpacaEval": {"instruction": "Tea?", "output": TEA, "generator": "m"},
+    "lm-eval": {
+        "doc_id": 0,
+        "doc": {"key": 1, "prompt": "Tea?"},
+        "target": 0,
+        "resps": [[TEA]],
+        "filtered_resps": [TEA],
+    },
+    "Inspect": {"input": "Tea?", "output": {"choices": [{"message": {"content": TEA}, "stop_reason": "stop"}]}},
+    "vLLM": {"prompt": "Tea?", "outputs": [{"text": TEA}]},
+    "home-made": {"question": "Tea?", "model_output": TEA},
+}
+
+
+@pytest.mark.parametrize("row", OF_PROGRAMS.values(), ids=OF_PROGRAMS)
+def test_a_row_of_another_program_is_read(row):
+    found = RecordedRow.model_validate(row)
+    assert (found.asked, [each.text for each in found.read()]) == ("Tea?", [TEA])
+
+
+def test_the_call_of_a_tool_by_gpt_oss_is_no_answer_to_judge():
+    called = (
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=functions.find {}<|call|>"
+    )
+    [found] = RecordedRow(prompt="", response=called).read()
+    assert (found.text, found.lack) == ("", "only_reasoning")
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", "<end_of_turn>\n", "</s>"])
+def test_tokens_that_are_judged_with_an_answer_are_told(tmp_path, capsys, end):
+    scores = score(tmp_path, rows_of({prompt: f"{text}{end}" for prompt, text in GOOD.items()}))
+    assert scores["counts"]["chat_tokens"]["count"] == 3
+    assert "3 responses hold some, and are judged with them" in capsys.readouterr().out
+
+
+def test_answers_behind_their_prompts_are_told(tmp_path, capsys):
+    score(tmp_path, rows_of({prompt: f"{prompt}\n{text}" for prompt, text in GOOD.items()}))
+    assert "3 responses begin with their prompt, and are judged with it" in capsys.readouterr().out
 
 
 def test_a_recorded_answer_that_is_none_is_empty_or_refused_and_one_of_no_known_form_is_an_error():

@@ -178,6 +178,7 @@ def evaluate(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, *, 
         reason = next((named[0] for named in [*judged.unscored.values(), refused, missing] if named), "no responses")
         raise ConfigError(f"no prompt can be scored: {reason}")
     noted = {**unscored, "unknown": answers.unknown, "duplicates": answers.duplicates, **judged.noted}
+    noted["echoes"] = _find_echoes(given)
     say(f"{len(judged.results):,} prompts scored")
     scores, results = _sum_up(benchmark, subject, settings, given, judged, noted)
     write_results(folder, scores, results)
@@ -335,11 +336,24 @@ def _explain_partial(benchmark: Benchmark, scored: int, noted: Mapping[str, Sequ
     return tuple(reasons)
 
 
+def _find_echoes(given: Given) -> list[str]:
+    """Return the prompts with which their responses begin, where most do, as full texts of a model do."""
+    pairs = [(prompt, prompt.text.strip(), each.text.lstrip()) for prompt, some in given for each in some]
+    echoes = [prompt.key for prompt, asked, text in pairs if asked and text.startswith(asked)]
+    return echoes if len(echoes) * 2 > len(pairs) else []
+
+
 def _list_remarks(partial: Sequence[str], counts: Mapping[str, Counted]) -> list[str]:
     remarks = []
     if partial:
         remarks.append(f"PARTIAL, {partial[0]}" + (f" ({'; '.join(partial[1:])})" if partial[1:] else ""))
-    for name, said in (("truncated", "cut"), ("empty", "without text, wrong as a rule")):
+    told = {
+        "truncated": "cut",
+        "empty": "without text, wrong as a rule",
+        "chat_tokens": "with tokens of a chat template, judged with them",
+        "echoes": "behind their prompt, judged with it",
+    }
+    for name, said in told.items():
         if number := counts[name].count:
             remarks.append(f"{number:,} response{'' if number == 1 else 's'} {said}")
     return remarks

@@ -4,7 +4,15 @@ A thought (`models/reasoning.py`) is no part of an answer and is not judged. A r
 thought that never ends, has no answer and is wrong.
 
 Recorded rows are {"prompt": text, "response": text}, or {"prompt", "choices"} as a server answers; with `finish_reason`
-and a thought in a field of its own where there are any. Chat tokens and control characters stay in their answers, so
+and a thought in a field of its own where there are any. Other programs' rows are read as well:
+
+| row                                                     | of                                   |
+|---------------------------------------------------------|--------------------------------------|
+| {"messages": [turn, …]}, {"prompt": [turn, …]}          | chats: the last question and answer  |
+| {"instruction", "output"}, {"prompt", "completion"}, …  | AlpacaEval, TRL, and home-made files |
+| {"doc": {"prompt"}, "resps": [[text, …]]}               | lm-eval's `--log_samples`            |
+
+Chat tokens and control characters stay in their answers, so
 that verdicts are those of the official programs. The samples.jsonl of another evaluation of the same prompts is a file
 of recorded responses, too.
 """
@@ -21,7 +29,9 @@ from autoif.models.ends import ENDS
 from autoif.models.reasoning import split_reasoning
 from autoif.models.recorded import find_choices
 from autoif.models.requests import Completion
+from autoif.models.text import holds_token
 from autoif.models.wire import REASONING_FIELDS, read_choice
+from autoif.reading.turns import list_turns
 from autoif.records import ForeignRow
 from autoif.sampling.settings import Sample
 
@@ -29,7 +39,7 @@ Lack = Literal["only_reasoning", "unfinished_reasoning", "refused"]
 """Why there is no answer: a thought alone, a thought that never ends, or a server's refusal."""
 FLAGS = (
     "empty", "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
-    "unknown_ends",
+    "unknown_ends", "chat_tokens",
 )  # fmt: skip
 """What is told of a response beside its text."""
 
@@ -65,6 +75,7 @@ class SubjectResponse:
             "end_not_recorded": self.truncated is None,
             "with_reasoning": self.reasoned,
             "unknown_ends": self.ends_unknown,
+            "chat_tokens": "<" in self.text and (holds_token(self.text) or self.text.rstrip().endswith("</s>")),
         }
         return {name for name, is_true in found.items() if is_true} | ({self.lack} if self.lack else set())
 
@@ -73,6 +84,14 @@ def read_sample(sample: Sample, *, keep_thinking: bool = False) -> SubjectRespon
     """Return a sampled response as it is judged."""
     found = sample.completion
     return _make_response(found, _write_thought_and_answer(found) if keep_thinking else found.text, is_end_told=True)
+
+
+_PROMPTS = ("instruction", "question", "query", "input")
+_RESPONSES = (
+    "responses", "completion", "completions", "output", "outputs", "generated_text", "generation", "prediction",
+    "model_output", "answer",
+)  # fmt: skip
+"""What others call them, where a row has neither as it should be called."""
 
 
 class RecordedRow(ForeignRow):
@@ -100,14 +119,15 @@ class RecordedRow(ForeignRow):
             return given
         if {"prompt_id", "index", "text"} <= given.keys():
             return {"prompt": given["prompt_id"], "response": given["text"], "sample": given}
+        given = _rename(given)
         return {**given, "thoughts": {name: given[name] for name in REASONING_FIELDS if given.get(name) is not None}}
 
     @model_validator(mode="after")
     def _check_whole(self) -> "RecordedRow":
         if self.prompt is None and self.prompt_new is None:
-            raise ValueError("it has neither prompt nor prompt_new")
+            raise ValueError('it has neither prompt nor prompt_new: write {"prompt": text, "response": text}')
         if "response" not in self.model_fields_set and not self._has_choices:
-            raise ValueError("it has neither response nor choices")
+            raise ValueError('it has neither response nor choices: write {"prompt": text, "response": text}')
         if not self._list_choices():
             raise ValueError("its response is of no form that is known: give a text, or a server's answer")
         return self
@@ -132,6 +152,28 @@ class RecordedRow(ForeignRow):
         if isinstance(answer, str | None):
             return [{"message": {**self.thoughts, "content": answer}, **ends}]
         return [{**ends, **choice} for choice in find_choices(answer)]
+
+
+def _rename(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row with its prompt and its response under these names, where it has them under others."""
+    found = dict(given)
+    turns = [*list_turns(given["messages"], alternate=False)] if isinstance(given.get("messages"), list) else []
+    if isinstance(given.get("prompt"), list):
+        turns, found["prompt"] = [*list_turns(given["prompt"], alternate=False)], None
+    if found.get("prompt") is None and "prompt_new" not in given:
+        doc = given.get("doc")
+        texts = [doc.get("prompt")] if isinstance(doc, Mapping) else []
+        texts += [text for of_user, text in reversed(turns) if of_user][:1] + [given.get(name) for name in _PROMPTS]
+        found["prompt"] = next((text for text in texts if isinstance(text, str)), None)
+    if "response" in given or "choices" in given:
+        return found
+    match given.get("resps"):
+        case [[*_] as texts, *_]:
+            return {**found, "response": texts}
+    if turns and not turns[-1][0]:
+        return {**found, "response": given["messages"][-1:]} if "messages" in given else found
+    name = next((name for name in _RESPONSES if name in given), None)
+    return {**found, "response": given[name]} if name else found
 
 
 def digest_files(files: Sequence[Path]) -> str:

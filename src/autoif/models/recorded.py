@@ -5,6 +5,7 @@
 | a text; a list of texts, null for an empty one          | anybody; as many samples                 |
 | {"choices": […]}; {"status_code": 200, "body": {…}}     | OpenAI; its batches                      |
 | {"output": [{"type": "message", …}, …]}                 | OpenAI's Responses                       |
+| {"output": {"message": {…}}}; {"output": {"choices"}}   | Bedrock; DashScope                       |
 | {"content": […], "stop_reason"}; {"role", "content"}    | Anthropic; a message                     |
 | a list of turns                                         | TRL: what the assistant says last        |
 | {"error": {…}}                                          | a request that failed: a refusal         |
@@ -53,6 +54,8 @@ def _find_in_object(answer: Mapping[str, Any], depth: int) -> list[Choice]:
     output = answer.get("output")
     if isinstance(output, list) and any(isinstance(each, dict) and "type" in each for each in output):
         return [_read_output(answer, output)]
+    if isinstance(output, dict) and (found := find_choices(output, depth)):  # Bedrock's, DashScope's
+        return [{**_take(answer, ENDS), **choice} for choice in found]
     for name in _LISTS:
         inner = answer.get(name)
         if isinstance(inner, list | dict) and (found := find_choices(inner, depth)):
@@ -79,7 +82,8 @@ def _take(answer: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 def _read_output(answer: Mapping[str, Any], output: list[Any]) -> Choice:
     parts: list[Any] = []
-    for item in output:
+    final = [item for item in output if isinstance(item, dict) and item.get("phase") == "final_answer"]
+    for item in final or output:  # what comes before that is said to whoever waits
         inner = item.get("content") if isinstance(item, dict) and item.get("type") == "message" else None
         parts += inner if isinstance(inner, list) else [item]
     details = answer.get("incomplete_details")

@@ -185,6 +185,8 @@ def read_text(
             ended, told = "length", "its text says that it is truncated"
         answer = clean_text(drop_additions(answer, prompt) if prompt is not None else answer)
         answer = drop_marks(answer)
+    elif thought.reasoning and is_call(answer):
+        answer = ""
     return Completion(
         text=answer,
         finish_reason=ended,

@@ -10,7 +10,7 @@ from autoif.messages import list_some, show_in_line
 
 _TOLD = {
     "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
-    "unknown_ends", "unread",
+    "unknown_ends", "unread", "chat_tokens", "echoes",
 }  # fmt: skip
 """What lines of their own tell of."""
 _NAMED, _NAMED_CHARS = 3, 60
@@ -34,6 +34,12 @@ def describe_scores(scores: Scores, folder: Path) -> Iterator[tuple[str, str]]:
         yield "refused", f"{counts['refused'].count:,} by the server{said}"
     if "unknown_ends" in counts:
         yield "ends unknown", f"{counts['unknown_ends'].count:,}{said}"
+    if "chat_tokens" in counts:
+        number = counts["chat_tokens"].count
+        yield "chat tokens", f"{number:,} responses hold some, and are judged with them: record them without"
+    if "echoes" in counts:
+        number = counts["echoes"].count
+        yield "echoes", f"{number:,} responses begin with their prompt, and are judged with it: record answers alone"
     for name, counted in counts.items():
         if name not in _TOLD:
             named = list_some([show_in_line(each)[:_NAMED_CHARS] for each in counted.named], _NAMED)
