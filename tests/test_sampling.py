@@ -64,6 +64,16 @@ def test_the_draws_come_from_the_seed_and_the_prompts_alone(model, tmp_path):
     assert sample(model, tmp_path / "three.jsonl", changed(seed=1)) != first
 
 
+def test_a_build_for_gpus_samples_on_the_processor_of_a_machine_without_one(model, tmp_path, monkeypatch):
+    """Such a build names its kind of device unless asked for one that is there, and is what a plain install brings."""
+    monkeypatch.setattr(
+        torch.accelerator,
+        "current_accelerator",
+        lambda check_available=False: None if check_available else torch.device("cuda"),
+    )
+    sample(model, tmp_path / "samples.jsonl")
+
+
 def test_two_models_get_the_same_draws(model, tmp_path):
     copied = shutil.copytree(model, tmp_path / "elsewhere")
     assert sample(copied, tmp_path / "one.jsonl") == sample(model, tmp_path / "two.jsonl")

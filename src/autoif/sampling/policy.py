@@ -134,7 +134,7 @@ def load_to_answer(model: str, dtype: Any) -> Any:
 
     Raises ModelError: as there, or the memory is too small.
     """
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         return load_weights(model, dtype=dtype).to(device).eval()
     except RuntimeError as error:
