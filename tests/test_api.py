@@ -1,11 +1,14 @@
 """`autoif.run` and `autoif.load_run`: what a program, a notebook and the command line call."""
 
+import gc
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache
 from autoif.report.ending import describe_ending
 from autoif.runs import manifest
+from autoif.together import collecting_seldom
 from support.processes import model_server
 
 ROOT = Path(__file__).parent.parent
@@ -154,6 +158,43 @@ def test_rows_are_of_a_file_that_is_there_or_of_a_run_that_will_make_it(recorded
     for call in (autoif.load_run, autoif.Rows, lambda name: autoif.plan(output=name)):
         with pytest.raises(autoif.ConfigError, match="has a NUL in it: name another file"):
             call("a\0b")
+
+
+@pytest.mark.parametrize("given", [None, 3, b"runs/first"])
+@pytest.mark.parametrize("call", [autoif.load_run, autoif.Rows, autoif.load_config], ids=lambda call: call.__name__)
+def test_what_names_no_file_is_refused_in_words(call, given):
+    with pytest.raises(autoif.ConfigError, match=f"is named by a text or a Path, not by {given!r}"):
+        call(given)
+
+
+def test_a_run_whose_folder_is_gone_can_still_be_shown(recorded, tmp_path):
+    run = autoif.load_run(shutil.copytree(recorded.path, tmp_path / "run"))
+    (run.path / "sft.jsonl").unlink()
+    assert "sft.jsonl is missing: restore it" in repr(run)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    for shown in (repr(run), repr(run.sft), run._repr_html_()):
+        assert f"{tmp_path}/run is gone: load the run from where it is now" in shown
+    for read in (lambda: len(run.sft), lambda: run.sft[0], lambda: list(run.sft), lambda: run.manifest["status"]):
+        with pytest.raises(autoif.StoreError, match=r"is gone|is no run folder"):
+            read()
+
+
+def test_runs_in_several_threads_leave_the_program_as_it_was(recorded, tmp_path):
+    before = gc.get_threshold()
+    with ThreadPoolExecutor(2) as threads:
+        runs = threads.map(lambda name: autoif.run(output=tmp_path / name, recorded=True, progress=False), "ab")
+        assert [list(made.sft) for made in runs] == [list(recorded.sft)] * 2
+    assert gc.get_threshold() == before
+
+
+def test_of_runs_at_the_same_time_the_last_to_end_sets_what_the_first_found():
+    before = gc.get_threshold()
+    with collecting_seldom(), ExitStack() as later:
+        later.enter_context(collecting_seldom())
+        later = later.pop_all()
+    assert gc.get_threshold() != before
+    later.close()
+    assert gc.get_threshold() == before
 
 
 def test_contradictory_options_are_refused(tmp_path, monkeypatch):

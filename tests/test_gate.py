@@ -150,3 +150,11 @@ def test_a_long_text_takes_time_in_proportion_only():
     assert find_fault("lorem ipsum " * 200_000, *ASKED) is Fault.DEGENERATE
     assert find_fault("a" * 2_000_000, *ASKED) is Fault.DEGENERATE
     assert find_fault("\ud800 a lone surrogate", *ASKED) is None
+
+
+@pytest.mark.parametrize(
+    "given", [(None,), (b"tea",), ("Tea is hot.", [{"role": "user"}]), ("Tea.", "", None)], ids=repr
+)
+def test_what_is_no_text_is_refused(given):
+    with pytest.raises(TypeError, match="find_fault takes texts"):
+        find_fault(*given)

@@ -58,15 +58,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # it would give a type to every misspelled name
 
-        return version("autoif")
-    if name in _PLACES:
-        found = globals()[name] = getattr(import_module(_PLACES[name]), name)
-        return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("autoif")
+        if name in _PLACES:
+            found = globals()[name] = getattr(import_module(_PLACES[name]), name)
+            return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ run = autoif.run("quickstart", output="runs/first", base_url="http://127.0.0.1:8
 run.sft[0]["messages"]
 """
 
+import html
 import re
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from pydantic import Field, JsonValue
 from rich.console import Console
 
 from autoif.config import Config, load_config, write_settings
-from autoif.errors import ConfigError, needing_extra
+from autoif.errors import ConfigError, StoreError, needing_extra
 from autoif.given_values import check_type
 from autoif.pipeline import Step
 from autoif.planning.plan import RunPlan
@@ -39,37 +40,37 @@ T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
-    """What `run` takes beside its named arguments, all by keyword."""
+    """What `run` takes beside its named arguments, all by keyword; None stands for the default."""
 
-    seeds: str | Path
+    seeds: str | Path | None
     """Seed instructions: a file, or an earlier run."""
-    queries: str | Path
+    queries: str | Path | None
     """Queries: a file, an earlier run, or `hf:NAME` for a data set."""
-    until: Step
+    until: Step | None
     """`"instructions"` stops after §3.2."""
-    instructions: str | Path
+    instructions: str | Path | None
     """Begin with the verified instructions of an earlier run, or of its instructions.jsonl."""
-    engine: str
+    engine: str | None
     """`"local"` or `"ray"`."""
-    ray_address: str
+    ray_address: str | None
     """Of a running Ray cluster; by default one is started on this machine."""
-    workers: int
+    workers: int | None
     """Shards in flight at once."""
-    recorded: bool
+    recorded: bool | None
     """Replay the packaged recording of quickstart; no model is asked."""
-    recordings: str | Path | Sequence[str | Path]
+    recordings: str | Path | Sequence[str | Path] | None
     """Replay a recording of your own, or several; no model is asked."""
-    answers: str | Path | Sequence[str | Path]
+    answers: str | Path | Sequence[str | Path] | None
     """Take answers from these recordings where they have them; ask the model for the rest."""
-    resume_with_changes: bool
+    resume_with_changes: bool | None
     """Go on in a folder that was made with other settings."""
-    retry_refused: bool
+    retry_refused: bool | None
     """Ask again for what servers refused."""
-    shards: str
+    shards: str | None
     """Run the third of a hundred slices ("3/100"); the last one that is complete makes the data (docs/scale.md)."""
     work: str | Path | None
     """The folder to work in where the output is an address; `runs/NAME` by default."""
-    progress: bool
+    progress: bool | None
     """Show progress on standard error, or in the notebook. Default: True."""
 
 
@@ -109,8 +110,8 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, JsonValue]:
-        """What run.json says: settings, versions, usage, times, notes."""
-        return store.read_manifest(self.path)
+        """What run.json says: settings, versions, usage, times, notes. Raises StoreError: it is gone or damaged."""
+        return store.read_run(self.path)
 
     @property
     def funnel(self) -> Funnel:
@@ -154,8 +155,11 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what was made, the funnel, and a link to the page."""
-        made = {name: len(rows) for name, rows in self._made.items()}
-        return render_run_html(self.path, str(self.manifest.get("status")), made, self.funnel)
+        try:
+            made = {name: len(rows) for name, rows in self._made.items()}
+            return render_run_html(self.path, str(self.manifest.get("status")), made, self.funnel)
+        except StoreError:
+            return f"<pre>{html.escape(repr(self))}</pre>"
 
     @property
     def _made(self) -> dict[str, Rows]:
@@ -165,8 +169,11 @@ class Run:
         }  # fmt: skip
 
     def __repr__(self) -> str:
-        made = ", ".join(f"{len(rows):,} {name}" for name, rows in self._made.items())
-        return f"<autoif run {self.path}: {self.manifest.get('status')}, {made}>"
+        try:
+            made = ", ".join(f"{len(rows):,} {name}" for name, rows in self._made.items())
+            return f"<autoif run {self.path}: {self.manifest.get('status')}, {made}>"
+        except StoreError as error:  # a log or a debugger shows it, too
+            return f"<autoif run: {error}>"
 
 
 def run(
@@ -198,10 +205,10 @@ def run(
     """
     options = cast(Options, _take_options(options, Options.__optional_keys__))
     resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
-    console, shown = Console(stderr=True), options.get("progress", True)
+    console, shown = Console(stderr=True), options.get("progress") is not False
     run_to_end(make_run(resolved, arranged, Progress(console, quiet=not shown)))
     made = Run(arranged.output)
-    if arranged.slice and made.manifest.get("status") != "complete":
+    if arranged.slice and store.read_manifest(made.path).get("status") != "complete":
         return made
     check_ending(arranged.output)
     if shown and console.is_jupyter:
@@ -248,7 +255,9 @@ def _take_options(options: Mapping[str, Any], known: Collection[str]) -> dict[st
     return {name: check_type(name, value, _TYPES[name]) for name, value in options.items() if value is not None}
 
 
-def _list_files(given: str | Path | Sequence[str | Path]) -> list[Path]:
+def _list_files(given: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    if given is None:
+        return []
     return [expand_home(each) for each in ([given] if isinstance(given, str | Path) else given)]
 
 
@@ -268,7 +277,7 @@ def _arrange(
     given = {key: value for key, value in short.items() if value is not None}
     resolved = _resolve(config, [*write_settings(given), *write_settings(set)])
     name = config.preset if isinstance(config, Config) else Path(config).stem
-    replayed = _list_files(options.get("recordings", ()))
+    replayed = _list_files(options.get("recordings"))
     if options.get("recorded"):
         replayed.insert(0, _packaged_recording(name))
     folder, remote = place_run(output, options.get("work"), f"{name}{'-recorded' if replayed else ''}")
@@ -277,12 +286,12 @@ def _arrange(
         raise ConfigError("a run that begins with --instructions uses no --seeds: leave one of them out")
     arranged = RunOptions(
         output=folder,
-        until=options.get("until", "queries"),
+        until=options.get("until") or "queries",
         instructions=expand_home(instructions) if instructions is not None else None,
-        recordings=(*replayed, *_list_files(options.get("answers", ()))),
+        recordings=(*replayed, *_list_files(options.get("answers"))),
         replay=bool(replayed),
-        resume_with_changes=options.get("resume_with_changes", False),
-        retry_refused=options.get("retry_refused", False),
+        resume_with_changes=options.get("resume_with_changes") or False,
+        retry_refused=options.get("retry_refused") or False,
         remote=remote,
         slice=Slice.parse(str(options["shards"])) if "shards" in options else None,
     )

@@ -94,8 +94,11 @@ def find_fault(text: str, prompt: str = "", *parts: str) -> Fault | None:
 
     `parts` are what the prompt is made of: the instruction and the query. An answer may quote the prompt, restate the
     question, and repeat itself as poems, tables and code do. If the prompt asks to repeat something, only an answer
-    that adds nothing is a copy.
+    that adds nothing is a copy. Raises TypeError: one of them is no text.
     """
+    for each in (text, prompt, *parts):
+        if not isinstance(each, str):
+            raise TypeError(f"find_fault takes texts (str), not {each!r:.80}: of messages, their contents")
     folded = text.casefold()
     words = _split(folded)
     if not words:

@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 _NEW_OBJECTS = 1_000_000
 """After which Python looks for garbage: what objects that nobody reaches any more may take is bounded by it."""
+_COLLECTING = threading.Lock()
+_BEFORE: list[tuple[int, int, int]] = []
+"""The thresholds that each run found, of all that go on in this process. The last to end sets what the first found."""
 
 
 async def run_together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -52,9 +55,14 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
 def collecting_seldom() -> Iterator[None]:
     """Let Python look for garbage only after a million new objects: each look stops the event loop (60 ms for 50,000
     objects), and a run leaves some hundred cycles, however many prompts it has."""
-    before = gc.get_threshold()
-    gc.set_threshold(before[0] and max(before[0], _NEW_OBJECTS), *before[1:])  # 0 is never
+    with _COLLECTING:
+        _BEFORE.append(before := gc.get_threshold())
+        gc.set_threshold(before[0] and max(before[0], _NEW_OBJECTS), *before[1:])  # 0 is never
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        with _COLLECTING:
+            first = _BEFORE[0]
+            _BEFORE.pop()
+            if not _BEFORE:
+                gc.set_threshold(*first)

@@ -69,7 +69,10 @@ class Rows(Sequence[Row]):
             raise StoreError(f"{self.path} is no data set ({error.__cause__ or error}); mend it") from None
 
     def __repr__(self) -> str:
-        return f"<{len(self):,} rows of {self.path}>"
+        try:
+            return f"<{len(self):,} rows of {self.path}>"
+        except StoreError as error:  # a log or a debugger shows it, too
+            return f"<rows: {error}>"
 
     def _read(self, index: int, line: bytes) -> Row:
         try:

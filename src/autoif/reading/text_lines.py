@@ -143,6 +143,8 @@ def expand_home(path: str | os.PathLike[str]) -> Path:
     """Return a path with the home folder for "~", which shells leave behind a "=" and programs everywhere.
     Raises ConfigError: no file can have this name, or it stands for standard input: what reads rows may look at them
     twice, and notes which file they are of."""
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise ConfigError(f"a file or folder is named by a text or a Path, not by {path!r:.80}")
     if os.fspath(path) == "-":
         raise ConfigError("- is not taken for standard input or output: name a file (./- is one of that name)")
     if isinstance(path, str) and "\0" in path:
