@@ -189,9 +189,9 @@ def test_runs_in_several_threads_leave_the_program_as_it_was(recorded, tmp_path)
 
 def test_of_runs_at_the_same_time_the_last_to_end_sets_what_the_first_found():
     before = gc.get_threshold()
-    with collecting_seldom(), ExitStack() as later:
+    later = ExitStack()
+    with collecting_seldom():
         later.enter_context(collecting_seldom())
-        later = later.pop_all()
     assert gc.get_threshold() != before
     later.close()
     assert gc.get_threshold() == before
