@@ -1,5 +1,6 @@
 """IFEval and IFBench as they are typed: recorded responses, a real tiny model, a real endpoint, and bad input."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -456,6 +457,13 @@ def test_without_its_extra_fetching_says_which(tmp_path, monkeypatch):
     monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.tokenizer_data._take_from_wheel", lambda folder: None)
     monkeypatch.setitem(sys.modules, "nltk", None)
     assert "needs the extra eval, of which nltk is missing: pip install 'autoif[eval]'" in fails_here("eval", "fetch")
+
+
+@pytest.mark.parametrize("benchmark", ["ifeval", "ifbench", "followbench"])
+def test_without_its_extra_a_benchmark_says_which_and_no_other(benchmark, tmp_path, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "datasets" else find_spec(name))
+    assert "pip install 'autoif[eval]', or name" in fails_here("eval", benchmark, "m", "-o", tmp_path / "out")
 
 
 def test_either_revision_of_ifbench_judges_and_is_told_and_only_like_is_compared_with_like(tmp_path, capsys):

@@ -22,7 +22,7 @@ def fetch_rows(
     Raises ConfigError: `datasets` is not installed, or the data set can't be fetched, or has another form than it had.
     """
     if importlib.util.find_spec("datasets") is None:
-        raise ConfigError(f"{name} is fetched with `datasets`: pip install 'autoif[datasets]', or name {instead}")
+        raise ConfigError(f"{name} is fetched with `datasets`: pip install 'autoif[eval]', or name {instead}")
     import datasets
 
     try:
