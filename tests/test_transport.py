@@ -716,7 +716,7 @@ def certificate(tmp_path: Path) -> Path:
 async def test_plain_http_to_a_port_of_tls_says_to_write_https(certificate: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
     secure = StubServer()
     secure.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     async with server:
