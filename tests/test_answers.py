@@ -80,6 +80,27 @@ REPAIRED = {
     "verdicts as text": (JSON.replace("true", '"True"').replace("false", '"False"'), ["string_verdict"]),
     "verdicts as lower-case text": (JSON.replace("true", '"true"').replace("false", '"false "'), ["string_verdict"]),
     "verdicts as numbers": (JSON.replace("true", "1").replace("false", "0"), ["string_verdict"]),
+    "verdicts as decimals": (JSON.replace("true", "1.0").replace("false", "0.0"), ["string_verdict"]),
+    "verdicts in words": (JSON.replace("true", '"PASS"').replace("false", '"FAIL"'), ["string_verdict"]),
+    "keys in capitals": (JSON.replace('"func"', '"Func"').replace('"cases"', '"CASES"'), ["other_keys"]),
+    "keys in camel case": (JSON.replace('"cases"', '"testCases"'), ["other_keys"]),
+    "keys with blanks": (JSON.replace('"func"', '" func "').replace('"output"', '"Expected Output"'), ["other_keys"]),
+    "a longer key": (JSON.replace('"func"', '"evaluation_function"'), ["other_keys"]),
+    "code in an object": (JSON.replace(json.dumps(SOURCE), json.dumps({"name": "evaluate", "code": SOURCE})), []),
+    "inputs by the name of the argument": (
+        JSON.replace('"input": "a\\nb"', '"input": {"response": "a\\nb"}').replace('"b"', '{"response": "b"}'),
+        ["other_keys"],
+    ),
+    "inputs as lists": (JSON.replace('"a\\nb"', '["a\\nb"]').replace('"b"', '["b"]'), []),
+    "cases by number": (
+        f'{{"func": {json.dumps(SOURCE)}, "cases": {{"1": {{"input": "a\\nb", "output": true}}, '
+        '"2": {"input": "b", "output": false}}}',
+        [],
+    ),
+    "two objects": (f'{{"func": {json.dumps(SOURCE)}}}\n{{{CASES_JSON}}}', ["surrounding_text"]),
+    "the form before it": (f'As {{"func": "...", "cases": []}}:\n{JSON}', ["surrounding_text"]),
+    "backticks": (f'{{"func": `{SOURCE}`, {CASES_JSON}}}', ["json_syntax"]),
+    "a fence as a value": (f'{{"func": ```python\n{SOURCE}\n```, {CASES_JSON}}}', ["json_syntax"]),
 }
 
 
@@ -131,6 +152,41 @@ def test_python_without_json_is_a_function_without_cases(text: str) -> None:
     assert read.function.source.strip() == SOURCE
     assert read.repairs[0] is FormatRepair.BARE_CODE
     assert read.cases == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```json\n{{{CASES_JSON}}}\n```\n\n```python\n{SOURCE}\n```",
+        f"```python\n{SOURCE}\n\ntest_cases = {json.loads(JSON)['cases']}\n```",
+    ],
+)
+def test_cases_before_the_code_and_in_it_belong_to_it(text: str) -> None:
+    read = read_function_answer(text)
+    assert read.function is not None
+    assert read.function.source.startswith(SOURCE)
+    assert read.cases == CASES
+
+
+def test_the_only_function_is_called_evaluate_too() -> None:
+    read = read_function_answer(JSON.replace("def evaluate", "def check_letters"))
+    assert read.function is not None
+    assert read.function.source.endswith("\n\n\nevaluate = check_letters\n")
+    assert read.repairs == (FormatRepair.OTHER_NAME,)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def first(response):\n    return True\n\ndef second(response):\n    return False",
+        "class Check:\n    def run(self, response):\n        return True",
+        "evaluate = lambda response: True",
+    ],
+)
+def test_what_is_no_only_function_keeps_its_name(source: str) -> None:
+    read = read_function_answer(answer(source, ("a", True), ("b", False)))
+    assert read.function is not None
+    assert (read.function.source, read.repairs) == (source, ())
 
 
 def test_imports_and_helpers_around_bare_code_stay_with_it() -> None:

@@ -28,6 +28,11 @@ MENDED = {
     ),
     "lost_escape": ("import re\nx = re.compile('\x08a\x08|\x0c')", "import re\nx = re.compile('\\ba\\b|\\f')"),
     "broken_literal": ("x = r.split('\n')\ny = \"a\r\nb\"", "x = r.split('\\n')\ny = \"a\\r\\nb\""),
+    "odd_characters": (
+        "def f（r）：\n\u00a0\u00a0return r == “a” or '“\u00a0' in r  # a “b”",
+        "def f(r):\n  return r == \"a\" or '“\u00a0' in r  # a “b”",
+    ),
+    "indented": ("\n    def f(r):\n        return r\n", "\ndef f(r):\n    return r\n"),
 }
 
 

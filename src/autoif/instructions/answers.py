@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from autoif.instructions.json_reading import FENCE, Effort, FormatRepair, find_json
-from autoif.instructions.source_repair import mend_source
+from autoif.instructions.source_repair import mend_source, name_evaluate
 from autoif.language import is_garbled
 from autoif.records import Case, Function
 from autoif.vocabulary import carry
@@ -50,11 +50,20 @@ class ReadAnswer:
 
 _SPECIAL_TOKEN = re.compile(r"<\|(?:im_end|im_start|endoftext|end_of_text|eot_id|eom_id|end)\|>|</s>")
 _DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+evaluate[ \t]*\(", re.MULTILINE)
-_FUNCTION_KEYS = ("func", "function", "code", "evaluate")
+_FUNCTION_KEYS = (
+    "func", "function", "code", "evaluate", "evaluation_function", "verification_function", "evaluate_function",
+    "python_code", "python", "source_code", "source",
+)  # fmt: skip
 _CASES_KEYS = ("cases", "test_cases", "tests", "testcases")
 _INPUT_KEYS = ("input", "response", "text", "answer", "example")
-_EXPECTED_KEYS = ("output", "expected", "expected_output", "result", "expected_result", "label", "verdict")
-_VERDICTS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_EXPECTED_KEYS = (
+    "output", "expected", "expected_output", "result", "expected_result", "label", "verdict", "should_pass", "is_valid"
+)  # fmt: skip
+_VERDICTS = {
+    **dict.fromkeys(("true", "yes", "1", "1.0", "pass", "passed", "valid"), True),
+    **dict.fromkeys(("false", "no", "0", "0.0", "fail", "failed", "invalid"), False),
+}
+_CASES_IN_CODE = re.compile(r"^(?:test_?)?cases[ \t]*(?::[^=\n]{1,80})?=[ \t]*(?=\[)", re.MULTILINE | re.IGNORECASE)
 _FIRST_CODE = re.compile(r"(?:import|from|def|class|@|[A-Za-z_]\w*[ \t]*=(?!=))(?!\w)")
 _MORE_CODE = re.compile(r"\s|\Z|[#@)\]}]|(?:import|from|def|class|if|for|try|except|with)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
 
@@ -75,18 +84,20 @@ def _read_answer(text: str, complete: bool) -> ReadAnswer:
     if loss:
         return ReadAnswer(None, loss=loss)
     effort = Effort()
-    found = find_json(text, _names_function, effort)
+    found = find_json(text, _holds_function, effort) or find_json(text, _names_function, effort)
     if found is None:
         return _read_bare_code(text, complete, effort)
     answer, repairs = found
-    source = _take(answer, _FUNCTION_KEYS, repairs)
+    source = _find_source(_take(answer, _FUNCTION_KEYS, repairs))
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "\n".join(source)
     if _stops_in_function(answer, text, repairs) or (not complete and not _has_text(source)):
         return ReadAnswer(None, loss=FormatLoss.TRUNCATED)
     if not _has_text(source):
         return ReadAnswer(None, loss=FormatLoss.NO_FUNCTION)
-    cases, lost = _read_cases(_take(answer, _CASES_KEYS, repairs), repairs, effort)
+    given = _take(answer, _CASES_KEYS, repairs)
+    given = _find_cases(text, repairs, effort) if given is None else given  # in an object of their own
+    cases, lost = _read_cases(given, repairs, effort)
     return ReadAnswer(_function(source, repairs), cases, _in_order(repairs), cases_lost=lost)
 
 
@@ -99,17 +110,40 @@ def _unreadable(text: str, complete: bool) -> FormatLoss | None:
 
 
 def _names_function(value: object) -> bool:
-    return isinstance(value, dict) and any(key in value for key in _FUNCTION_KEYS)
+    return isinstance(value, dict) and _has_key(value, _FUNCTION_KEYS)
+
+
+def _holds_function(value: object) -> bool:
+    """Tell an answer from what only shows its form, as {"func": "...", "cases": []}."""
+    source = _find_source(_take(value, _FUNCTION_KEYS, [])) if isinstance(value, dict) else None
+    lines = source if isinstance(source, list) else [source]
+    return any(isinstance(line, str) and "evaluate" in line for line in lines)
+
+
+def _find_source(value: Any) -> Any:
+    """Return the source in an object, as {"name": "evaluate", "code": …}; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    return next((each for each in value.values() if isinstance(each, str) and "def " in each), value)
+
+
+def _spell(name: object) -> str:
+    """Return a key without what models vary: capitals, blanks, hyphens and underscores."""
+    return re.sub(r"[\W_]", "", name.lower()) if isinstance(name, str) else ""
+
+
+def _has_key(value: dict[str, Any], keys: tuple[str, ...]) -> bool:
+    return any(key in value for key in keys) or bool({*map(_spell, value)} & {*map(_spell, keys)})
 
 
 def _names_cases(value: object) -> bool:
     if isinstance(value, dict):
-        return any(key in value for key in _CASES_KEYS)
+        return _has_key(value, _CASES_KEYS)
     return isinstance(value, list) and any(map(_is_case, value))
 
 
 def _is_case(value: object) -> bool:
-    return isinstance(value, dict) and any(key in value for key in _INPUT_KEYS)
+    return isinstance(value, dict) and _has_key(value, _INPUT_KEYS)
 
 
 def _has_text(source: object) -> bool:
@@ -120,7 +154,7 @@ def _stops_in_function(answer: dict[str, Any], body: str, repairs: list[FormatRe
     """Tell whether the answer ends before its function does: half a function may load and be wrong."""
     return (
         FormatRepair.JSON_SYNTAX in repairs
-        and not any(key in answer for key in _CASES_KEYS)
+        and not _has_key(answer, _CASES_KEYS)
         and not body.rstrip("`~ \n").endswith("}")
     )
 
@@ -132,6 +166,10 @@ def _take(answer: dict[str, Any], keys: tuple[str, ...], repairs: list[FormatRep
             if key != keys[0]:
                 repairs.append(FormatRepair.OTHER_KEYS)
             return answer[key]
+    spelled = {_spell(name): name for name in answer}
+    if name := next((spelled[each] for each in map(_spell, keys) if each in spelled), ""):
+        repairs.append(FormatRepair.OTHER_KEYS)
+        return answer[name]
     return None
 
 
@@ -145,6 +183,10 @@ def _read_bare_code(text: str, complete: bool, effort: Effort) -> ReadAnswer:
     function = _function(source, repairs)
     rest = text[fence.end() :] if fence else text[text.index(source) + len(source) :]
     value = _find_cases(rest, repairs, effort)
+    if value is None and fence:
+        value = _find_cases(text[: fence.start()], repairs, effort)
+    if value is None and (listed := _CASES_IN_CODE.search(source)):
+        value = _find_cases(source[listed.end() :], repairs, effort)
     if value is None:
         loss = None if complete else FormatLoss.TRUNCATED
         return ReadAnswer(None if loss else function, repairs=_in_order(repairs), loss=loss)
@@ -185,7 +227,10 @@ def _function(source: str, repairs: list[FormatRepair]) -> Function:
         repairs.append(FormatRepair.SPECIAL_TOKENS)
     mended, mends = mend_source(source)
     repairs += mends
-    return Function.of(mended)
+    named = name_evaluate(mended)
+    if named != mended:
+        repairs.append(FormatRepair.OTHER_NAME)
+    return Function.of(named)
 
 
 def _read_cases(value: Any, repairs: list[FormatRepair], effort: Effort) -> tuple[tuple[Case, ...], int]:
@@ -193,6 +238,8 @@ def _read_cases(value: Any, repairs: list[FormatRepair], effort: Effort) -> tupl
     if isinstance(value, str):
         found = find_json(value, lambda inside: isinstance(inside, list), effort)
         value = found[0] if found else value
+    if isinstance(value, dict) and value and all(map(_is_case, value.values())):
+        value = list(value.values())
     items = value if isinstance(value, list) else [] if value is None else [value]
     cases: dict[Case, None] = {}
     lost = 0
@@ -212,6 +259,11 @@ def _read_case(item: Any, repairs: list[FormatRepair]) -> Case | None:
     if not isinstance(item, dict):
         return None
     text = _take(item, _INPUT_KEYS, repairs)
+    match text:
+        case [str(only)]:
+            text = only
+        case dict() if len(text) == 1:
+            text = _take(text, _INPUT_KEYS, repairs)
     expected = _read_verdict(_take(item, _EXPECTED_KEYS, repairs), repairs)
     return Case(input=text, expected=expected) if isinstance(text, str) and expected is not None else None
 
@@ -219,7 +271,7 @@ def _read_case(item: Any, repairs: list[FormatRepair]) -> Case | None:
 def _read_verdict(value: Any, repairs: list[FormatRepair]) -> bool | None:
     if isinstance(value, bool):
         return value
-    verdict = _VERDICTS.get(str(value).strip(" .").lower()) if isinstance(value, str | int) else None
+    verdict = _VERDICTS.get(str(value).strip(" .").lower()) if isinstance(value, str | int | float) else None
     if verdict is not None:
         repairs.append(FormatRepair.STRING_VERDICT)
     return verdict

@@ -5,7 +5,7 @@
     | as it is               | nothing                                                                    |
     | raw control characters | newlines and tabs inside strings, not escaped                              |
     | invalid escapes        | a backslash before a character that JSON doesn't escape, as in "\\d" or "\\'" |
-    | json syntax            | anything else: triple or single quotes, True, comments, missing commas     |
+    | json syntax            | anything else: triple quotes, backticks, True, comments, missing commas    |
 
 Of two values of one name the last counts, as JSON parsers have it; that there were two is named as a repair.
 
@@ -45,6 +45,9 @@ class FormatRepair(StrEnum):
     BROKEN_LITERAL = "broken_literal"
     FENCED_SOURCE = "fenced_source"
     STRING_VERDICT = "string_verdict"
+    ODD_CHARACTERS = "odd_characters"
+    INDENTED = "indented"
+    OTHER_NAME = "other_name"
 
 
 FENCE = re.compile(r"(?:```|~~~)[ \t]*+(\w*+)[ \t]*+\r?\n(.*?)(?:```|~~~|\Z)", re.DOTALL)
@@ -56,8 +59,8 @@ _OBJECT = re.compile(r"\{\s*[\"']")
 _ESCAPE = re.compile(r"\\(?:(?P<valid>[\"\\/bfnrt]|u[0-9a-fA-F]{4})|(?P<other>.))", re.DOTALL)
 _ESCAPED = re.compile(r"\\([\"\\nt])")
 _ESCAPED_OBJECT = re.compile(r"\{\s*(?:\\n\s*)?\\\"")
-_TRIPLE = re.compile(r"(?P<before>:\s*)r?(?P<mark>\"\"\"|''')")
-_TRIPLE_END = re.compile(r"(?=(\"\"\"|''')\s*[,}\]])")
+_TRIPLE = re.compile(r"(?P<before>:\s*)r?(?P<mark>\"\"\"|'''|```|`)(?:(?<=```)(?:python|py)?\n)?")
+_TRIPLE_END = re.compile(r"(?=(\"\"\"|'''|```|`)\s*[,}\]])")
 
 Found = tuple[Any, list[FormatRepair]]
 

@@ -4,11 +4,14 @@ escaped_newlines   the whole source on one line, its newlines escaped once too o
 escaped_quotes     quotes that were escaped where nothing asked for it: `return \\'a\\' in response`
 lost_escape        escaped once too little: JSON reads the `\\b` of a pattern as a backspace
 broken_literal     escaped once too little: a newline inside a '...' or "..." literal, where Python allows none
+odd_characters     spaces, quotation marks and brackets of prose in the code: a no-break space, “a”, （response）
+indented           every line begins with the same blanks
 """
 
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from textwrap import dedent
 
 from autoif.instructions.json_reading import FormatRepair
 from autoif.reading.python_tokens import TokenKind, cut_tokens
@@ -16,6 +19,9 @@ from autoif.reading.python_tokens import TokenKind, cut_tokens
 _LONE_ESCAPE = re.compile(r"(?<!\\)\\(?:r\\n|n|t)")
 _CONTROLS = {"\x07": "\\a", "\x08": "\\b", "\x0b": "\\v", "\x0c": "\\f"}
 _MAX_CHARS = 20_000
+_ODD = str.maketrans("\u00a0\u2007\u202f\u3000（）：，“”‘’", "    ():,\"\"''", "\u200b\u2060\ufeff")
+_DEFINED = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)[ \t]*\(", re.MULTILINE)
+_EVALUATE = re.compile(r"\bevaluate\b")
 _ONE_LEVEL = {"\\n": "\n", "\\r\\n": "\n", "\\t": "\t"}
 
 
@@ -36,7 +42,36 @@ def mend_source(source: str) -> tuple[str, list[FormatRepair]]:
     mended = "".join(_rejoin_literals(source))
     if mended != source:
         repairs.append(FormatRepair.BROKEN_LITERAL)
+    for mend, repair in _MENDS.items():
+        if (better := mend(mended)) != mended:
+            mended = better
+            repairs.append(repair)
     return mended, repairs
+
+
+def _drop_odd_characters(source: str) -> str:
+    if source.isascii():
+        return source
+    return "".join(
+        token.text.translate(_ODD) if token.kind is TokenKind.OTHER else token.text for token in cut_tokens(source)
+    )
+
+
+def _unindent(source: str) -> str:
+    return dedent(source) if source.lstrip("\n")[:1] in {" ", "\t"} else source
+
+
+def name_evaluate(source: str) -> str:
+    """Give the only function of a source the name evaluate, if it is called otherwise."""
+    names = _DEFINED.findall(source) if not _EVALUATE.search(source) and "class " not in source else []
+    return f"{source.rstrip()}\n\n\nevaluate = {names[0]}\n" if len(names) == 1 else source
+
+
+_MENDS = {
+    _drop_odd_characters: FormatRepair.ODD_CHARACTERS,
+    _unindent: FormatRepair.INDENTED,
+}
+"""What is tried at last, in this order."""
 
 
 def _outside_strings(source: str) -> str:
