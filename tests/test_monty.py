@@ -351,3 +351,9 @@ def test_a_recorded_run_gives_the_same_data_in_either_backend(tmp_path: Path) ->
         assert f"sandbox: {backend}: " in done.stdout
     assert data_of(tmp_path / "monty") == data_of(tmp_path / "cpython")
     assert all(data_of(tmp_path / "monty").values())
+
+
+async def test_it_works_on_event_loops_that_tell_nothing_of_their_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio.StreamWriter, "get_extra_info", lambda *_: None)  # as with uvloop
+    async with Sandbox(backend="monty", workers=1) as sandbox:
+        assert verdicts(await sandbox.run(LENGTH, ["no", "long"])) == [FAIL, PASS]

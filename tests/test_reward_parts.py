@@ -1,5 +1,9 @@
 """Rewards of several parts: what each is, that a batch is judged once, and the form that TRL takes."""
 
+import copy
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -87,3 +91,37 @@ def test_a_batch_of_the_same_texts_with_another_query_is_judged_anew(parts):
     assert values(parts, ["tall"], functions=functions)["fraction"] == [1]
     functions[0][0] = NEVER
     assert values(parts, ["tall"], functions=functions)["fraction"] == [0], "a list that was changed in place"
+
+
+def test_pickled_or_copied_it_is_its_settings_and_so_is_each_part(parts):
+    columns = {"functions": [[HAS_A, LONG]] * 2}
+    for copied in (pickle.loads(pickle.dumps(parts)), copy.deepcopy(parts)):
+        with copied:
+            assert (copied.names, copied.weights) == (parts.names, parts.weights)
+            assert values(copied, ["tall", "a"], **columns) == values(parts, ["tall", "a"], **columns)
+    functions = pickle.loads(pickle.dumps(parts.functions))
+    assert [each.__name__ for each in functions] == parts.names
+    assert functions[1](["tall", "a"], **columns) == [1, 0.5]
+
+
+FORKED = f"""
+import os, threading, time
+from autoif.reward_parts import RewardParts
+
+parts = RewardParts({{"gate": 1.0}}, workers=1)
+slow = "import time\\ndef evaluate(response): return time.sleep(1.5) is None"
+judging = threading.Thread(target=parts, args=(["tall"],), kwargs={{"functions": [[slow]]}})
+judging.start()
+time.sleep(1)
+if (child := os.fork()) == 0:
+    print(parts(["tall"], functions=[[{HAS_A!r}]]), flush=True)
+    parts.close()
+    os._exit(0)
+os.waitpid(child, 0)
+judging.join()
+"""
+
+
+def test_a_process_that_was_forked_while_another_thread_judged_can_judge():
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[1.0]\n", done.stderr

@@ -14,8 +14,10 @@ judging of it, however many there are.
 """
 
 import math
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
@@ -25,6 +27,19 @@ from autoif.sandbox import Limits
 from autoif.sandbox.sandbox import AUTO
 
 Part = Callable[..., list[float | None]]
+
+
+class _Part:
+    """One of the reward functions."""
+
+    def __init__(self, name: str, parts: "RewardParts") -> None:
+        self.__name__ = name
+        """What trainers call it in their logs."""
+        self._parts = parts
+
+    def __call__(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
+        judged = self._parts.judge(completions, columns)
+        return [None if each is None else _PARTS[self.__name__](each) for each in judged]
 
 
 class RewardParts:
@@ -43,11 +58,13 @@ class RewardParts:
         self.names = list(weights)
         self.weights = [float(weight) for weight in weights.values()]
         """For TRL's `reward_weights`, in the order of `functions`."""
-        self.functions: list[Part] = [self._make(name) for name in weights]
+        self.functions: list[Part] = [_Part(name, self) for name in weights]
         """For TRL's `reward_funcs`."""
         self._column = column
+        self._settings = partial(type(self), weights, column=column, limits=limits, backend=backend, workers=workers)
         self._reward = VerificationReward(column=column, limits=limits, backend=backend, workers=workers)
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
+        """Of each process: one that another thread held while this process was forked stays held."""
         self._last: tuple[Any, list[Judgement | None]] | None = None
 
     def __call__(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
@@ -60,18 +77,13 @@ class RewardParts:
         found = zip(*(part(completions, **columns) for part in self.functions), strict=True)
         return [_add(values, self.weights) for values in found]
 
-    def _make(self, name: str) -> Part:
-        def part(completions: Sequence[Completion], **columns: Any) -> list[float | None]:
-            judged = self._judge(completions, columns)
-            return [None if each is None else _PARTS[name](each) for each in judged]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._settings, ()
 
-        part.__name__ = name
-        return part
-
-    def _judge(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Judgement | None]:
+    def judge(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Judgement | None]:
         """Judge a batch once: the parts are asked for it one after the other, with the same lists or copies of them."""
         key = (take_completions(completions), take_columns(columns, self._column))
-        with self._lock:
+        with self._locks.setdefault(os.getpid(), threading.Lock()):
             if self._last is None or self._last[0] != key:
                 self._last = (key, self._reward.judge(completions, **columns))
             return self._last[1]

@@ -72,7 +72,8 @@ class MontyWorker:
         self._limits = limits
         self._version = ""
         self._clean = DetailCleaner(())
-        close_in_forks(self._requests.get_extra_info("pipe"))
+        if pipe := self._requests.get_extra_info("pipe"):  # uvloop keeps it to itself: a fork has a copy there
+            close_in_forks(pipe)
 
     @classmethod
     async def start(cls, limits: Limits) -> "MontyWorker":
