@@ -143,6 +143,14 @@ def test_outside_of_its_block_a_sandbox_says_what_to_do():
         pass
 
 
+@pytest.mark.parametrize("backend", ["cpython", "monty"])
+@pytest.mark.parametrize("program", [None, ""])
+def test_in_a_program_that_embeds_python_it_says_what_is_missing(monkeypatch, backend, program):
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(SandboxError, match=r"has to set sys\.executable to a Python 3"), Sandbox(backend=backend):
+        pass
+
+
 def test_a_start_that_fails_leaves_no_thread(monkeypatch):
     threads = threading.active_count()
     monkeypatch.setattr(sys, "executable", "/bin/false")

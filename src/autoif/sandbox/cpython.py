@@ -28,7 +28,7 @@ from autoif.sandbox.exchange import Channel, SharedMemory
 from autoif.sandbox.inside import result_buffer, wire
 from autoif.sandbox.inside.wire import pack_texts
 from autoif.sandbox.outcomes import DetailCleaner, Limits, Outcome
-from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks
+from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks, find_interpreter
 from autoif.together import run_to_end
 
 _PROGRAM: Final = (
@@ -190,7 +190,7 @@ class CPythonWorker:
                 "detail_bytes": self._detail_bytes,
             }
             return subprocess.Popen(
-                [sys.executable, *_FLAGS, "-c", _PROGRAM, _FOLDER, json.dumps(options)],
+                [find_interpreter(), *_FLAGS, "-c", _PROGRAM, _FOLDER, json.dumps(options)],
                 stdin=channel.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -24,7 +24,7 @@ from autoif.records import Verdict
 from autoif.sandbox.cpython import Layer
 from autoif.sandbox.monty_inside.wire import LENGTH, Result, Settings, pack_message
 from autoif.sandbox.outcomes import DetailCleaner, Limits, Outcome
-from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks
+from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks, find_interpreter
 from autoif.together import run_to_end
 
 INSTALL: Final = "the monty sandbox is not installed: pip install 'autoif[monty]'"
@@ -83,7 +83,7 @@ class MontyWorker:
         settings = Settings(limits.timeout_s, total_s, limits.memory_mb * _MEBIBYTE, detail_bytes)
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-B", "-X", "utf8"),
+                *(find_interpreter(), "-P", "-B", "-X", "utf8"),
                 *("-c", _PROGRAM, str(Path(__file__).parent), json.dumps(settings)),
                 stdin=PIPE,
                 stdout=PIPE,

@@ -19,6 +19,16 @@ MAX_WORKERS: Final = 1_000
 CLOSED: Final = "the sandbox was closed while functions were still to run"
 
 
+def find_interpreter() -> str:
+    """Return the program that workers are started with. Raises SandboxError: a program that embeds Python hides it."""
+    if not sys.executable:
+        raise SandboxError(
+            "the sandbox can't find Python: the program that embeds it has to set sys.executable to a Python "
+            f"{sys.version_info.major}.{sys.version_info.minor}"
+        )
+    return sys.executable
+
+
 class WorkerDied(Exception):
     """The worker itself, not the function in it, ended or stopped making sense."""
 
