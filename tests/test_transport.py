@@ -384,6 +384,22 @@ async def test_a_server_that_lists_no_models_says_itself_which_it_lacks() -> Non
     assert await error_of(StubServer(default=status(404, words))) == f"URL has no model 'm' (HTTP 404): {words}"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "No endpoints found matching your data policy (Free model publication).",
+        "This model is only supported in v1/responses and not in v1/chat/completions.",
+    ],
+)
+async def test_a_404_that_is_no_missing_page_is_told_in_the_servers_words(words: str) -> None:
+    assert await error_of(StubServer(default=status(404, words))) == f"URL can't do this (HTTP 404): {words}"
+
+
+@pytest.mark.parametrize("words", ["no Route matched with those values", "Cannot POST /chat/completions", "Not Found"])
+async def test_a_page_that_is_missing_is_told_from_what_the_api_says(words: str) -> None:
+    assert "has no such page (HTTP 404)" in await error_of(StubServer(default=status(404, words)))
+
+
 @pytest.mark.parametrize("code", [404, 405])
 async def test_a_wrong_path_is_told_from_an_unknown_model(code: int) -> None:
     said = await error_of(StubServer(default=status(code)))
@@ -500,6 +516,10 @@ MINIMAX = {"id": "x", "choices": None, "base_resp": {"status_code": 1008, "statu
     ("body", "said"),
     [
         (MINIMAX, "insufficient balance: add credit"),
+        (
+            {"base_resp": {"status_code": 2056, "status_msg": "5-hour usage limit reached"}},
+            "asks for no more (HTTP 429)",
+        ),
         ({"error_code": 17, "error_msg": "Open api daily request limit reached"}, "Open api daily request limit"),
         ({"code": "InvalidApiKey", "message": "Invalid API-key provided."}, "no key (HTTP 401) (Invalid API-key"),
         ({"success": False, "errors": [{"code": 10000, "message": "Authentication error"}]}, "Authentication error"),
@@ -507,7 +527,7 @@ MINIMAX = {"id": "x", "choices": None, "base_resp": {"status_code": 1008, "statu
         ({"detail": "Not Found"}, "no such page (HTTP 404)"),
         ({**ANSWER, "error": {"message": "User not found.", "code": 401}}, "User not found."),
     ],
-    ids=["MiniMax", "Baidu", "DashScope", "Cloudflare", "LM Studio", "FastAPI", "beside choices"],
+    ids=["MiniMax", "MiniMax's plans", "Baidu", "DashScope", "Cloudflare", "LM Studio", "FastAPI", "beside choices"],
 )
 async def test_an_error_that_comes_as_an_answer_is_told_in_the_servers_words(body: object, said: str) -> None:
     assert said in await error_of(StubServer(default=says(body)), retries=0)

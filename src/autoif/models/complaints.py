@@ -53,7 +53,9 @@ _EXHAUSTED = re.compile(
     r"|每日|当日|今日|每月|本月",
     re.IGNORECASE,
 )
-_SPENT = re.compile(r"usage limits?\b.{0,40}\b(?:regain|reset)|reached your .{0,30}usage limit", re.IGNORECASE)
+_SPENT = re.compile(
+    r"usage limits?\b.{0,40}\b(?:regain|reset)|reached your .{0,30}usage limit|\d[- ]hour usage limit", re.IGNORECASE
+)
 """The same, by which it is known with any status."""
 _LOADING = re.compile(
     r"\b(?:down)?loading\b|warming up|starting up|scaling up|initiali[sz]ing|is not ready|cold start", re.IGNORECASE
@@ -119,10 +121,13 @@ _NO_SUCH_MODEL = re.compile(
     re.IGNORECASE,
 )
 _NO_SUCH_PAGE = re.compile(
-    r"unexpected endpoint|(?:no such|unknown|invalid) (?:page|endpoint|route|url|path)|^\W*not found\W*(?:\Z|·)",
+    r"unexpected endpoint|no route matched|cannot post|\b(?:resource|page|file) not found"
+    r"|(?:no such|unknown|invalid) (?:page|endpoint|route|url|path)|^\W*not found\W*(?:\Z|·)",
     re.IGNORECASE,
 )
-_STATUSES = {ComplaintKind.MONEY: 402, ComplaintKind.BUSY: 429, ComplaintKind.KEY: 401}
+_STATUSES = {
+    ComplaintKind.MONEY: 402, ComplaintKind.BUSY: 429, ComplaintKind.EXHAUSTED: 429, ComplaintKind.KEY: 401
+}  # fmt: skip
 
 
 def find_kind(words: str, status: int, *, says_when: bool = False) -> ComplaintKind:
@@ -163,6 +168,11 @@ def guess_status(words: str) -> int:
             return 429
         return 404 if _NO_SUCH_PAGE.search(words) else 400 if _OF_THE_REQUEST.search(words) else 0
     return _STATUSES.get(kind, 400)
+
+
+def is_missing_page(words: str) -> bool:
+    """Tell whether a complaint says no more than that there is no such page."""
+    return _NO_SUCH_PAGE.search(words) is not None
 
 
 def is_missing_model(words: str) -> bool:

@@ -19,7 +19,8 @@ from autoif.models.requests import FinishReason
 from autoif.models.text import clean_text
 
 ENDS = (
-    "finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason"
+    "finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason",
+    "finish_details",
 )  # fmt: skip
 """Where an answer says how it ended: the first that holds something counts."""
 CALLS = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})

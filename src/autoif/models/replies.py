@@ -15,7 +15,7 @@ from autoif.errors import ModelError
 from autoif.messages import list_some
 from autoif.models.bodies import read_body, read_content
 from autoif.models.catalog import load_catalog
-from autoif.models.complaints import ComplaintKind, find_kind, is_missing_model
+from autoif.models.complaints import ComplaintKind, find_kind, is_missing_model, is_missing_page
 from autoif.models.dialect import FIELDS
 from autoif.models.endpoint import Endpoint, check_url, is_own_host
 from autoif.models.text import clean_text
@@ -23,6 +23,8 @@ from autoif.models.waits import find_wait_s
 from autoif.reading.json_text import parse_json
 
 _LISTED_MODELS = 10
+_LEAST_WORDS = 4
+"""Of a complaint that says what is wrong."""
 _ECHOES = frozenset({"input", "failed_generation", "prompt", "messages", "user_id", "request_id", "id"})
 """Members of a complaint that repeat the request."""
 _DEEPEST = 9
@@ -251,14 +253,19 @@ def is_html(response: aiohttp.ClientResponse, content: bytes) -> bool:
     return response.content_type == "text/html" or content.lstrip()[:1] == b"<"
 
 
-async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, status: int, complaint: str) -> str:
-    """Return what a 404 means: a model that the server doesn't have, or an address that isn't the API."""
+async def explain_missing(
+    session: aiohttp.ClientSession, endpoint: Endpoint, status: int, complaint: str, *, is_json: bool
+) -> str:
+    """Return what a 404 means: a model that the server doesn't have, an address that isn't the API, or what the API
+    itself says of it."""
     url = endpoint.addresses[0]
     names = await list_models(session, endpoint)
     hint = "; name one of its models (--model, models.ROLE.model)" if endpoint.model in load_catalog() else ""
     named = re.search(rf"(?<!\w){re.escape(endpoint.model)}(?!\w)", complaint) or is_missing_model(complaint)
     if names is None and named:
         return f"{url} has no model {endpoint.model!r} (HTTP {status}): {complaint}{hint}"
+    if names is None and is_json and len(complaint.split()) >= _LEAST_WORDS and not is_missing_page(complaint):
+        return f"{url} can't do this (HTTP {status}): {complaint}{hint}"
     if names is None:
         meant = f", as in {url}/v1" if "/v" not in urlsplit(url).path else ""
         return f"{url} has no such page (HTTP {status}): base_url should be the API's and end in /v1{meant}"

@@ -300,7 +300,8 @@ class Transport:
             raise ModelError(f"{url} forbids this (HTTP 403): {said}") if self._key else self._explain_key(403, said)
         missing = no_model or status in {404, 405, 410} or (status == 501 and response.url.path not in self._answered)
         if missing and self._session is not None:
-            raise NotThere(await replies.explain_missing(self._session, endpoint, status, said))
+            is_json = complaint.is_json
+            raise NotThere(await replies.explain_missing(self._session, endpoint, status, said, is_json=is_json))
         if kind == ComplaintKind.LOADING:
             self._note(f"{url} is loading its model: waiting for it")
             raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s, patience=_LOADING_PATIENCE)

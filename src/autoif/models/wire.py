@@ -258,7 +258,8 @@ def _find_refusal(message: Mapping[str, Any]) -> str:
 
 _NO_REFUSALS = frozenset({"", "None", "null"})
 REASONING_FIELDS = (
-    "reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "reasoning_text"
+    "reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "reasoning_text",
+    "thinking_content", "thought", "thoughts", "reasoning_summary",
 )  # fmt: skip
 """Where servers put the thought: the first that holds one is read, as some fill two with the same."""
 _MAX_DEPTH = 5
