@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import numpy
+import pandas
 import pytest
 
 from autoif import Limits, Sandbox, SandboxError, Verdict
@@ -114,6 +116,27 @@ def test_many_functions_run_at_once_and_come_back_in_order(sandbox):
 def test_what_is_no_text_is_refused_before_a_worker_has_it(sandbox, source, inputs, until_timeout):
     with pytest.raises(TypeError, match="a source and its inputs are texts"):
         sandbox.run_many_sync([(source, inputs)], until_timeout=until_timeout)
+
+
+@pytest.mark.parametrize(
+    "into", [numpy.array, pandas.Series, iter, dict.fromkeys, lambda texts: (text for text in texts)]
+)
+def test_inputs_and_jobs_may_be_whatever_yields_them(sandbox, into):
+    texts = ["no", "long"]
+    assert verdicts_of(sandbox.run_sync(LENGTH, into(texts))) == [FAIL, PASS]
+    for until_timeout in (False, True):
+        jobs = ((LENGTH, into(texts)) for _ in range(2))
+        judged = sandbox.run_many_sync(jobs, until_timeout=until_timeout)
+        assert list(map(verdicts_of, judged)) == [[FAIL, PASS]] * 2
+
+
+def test_what_is_no_list_of_texts_or_no_job_is_refused_in_words(sandbox):
+    for inputs in (None, 3):
+        with pytest.raises(TypeError, match=r"inputs is a list of texts, not (NoneType|int)"):
+            sandbox.run_sync(LENGTH, inputs)
+    for jobs in ({LENGTH: ["long"]}, [LENGTH], [(LENGTH,)], [(LENGTH, "a", "b")], "ab"):
+        with pytest.raises(TypeError, match="a job is a pair of a source and its inputs, not "):
+            sandbox.run_many_sync(jobs)
 
 
 def test_leaving_ends_every_process_and_the_thread_whatever_happened_inside():

@@ -9,7 +9,7 @@
 A bad function is data; a sandbox that can't be built or enforced raises `SandboxError`. See SECURITY.md.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from math import inf
 from typing import Any, Final, Protocol, Self
@@ -23,6 +23,10 @@ from autoif.sandbox.outcomes import Limits, Outcome
 from autoif.sandbox.owner_loop import LoopThread, OwnerLoop
 from autoif.sandbox.pool import MAX_WORKERS
 from autoif.together import run_together
+
+Job = tuple[str, Iterable[str]]
+"""A source, and its inputs."""
+Judging = Awaitable[list[Outcome]]
 
 
 class Backend(Protocol):
@@ -158,7 +162,7 @@ class Sandbox:
             await self._backend.__aexit__(None, None, None)
             owner.drop_calls()
 
-    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+    async def run(self, source: str, inputs: Iterable[str]) -> list[Outcome]:
         """Return the outcome of `source`'s `evaluate` on each input, in order.
 
         Raises SandboxError if the sandbox is not entered, of another process or can't be restored; never for what the
@@ -176,16 +180,14 @@ class Sandbox:
             raise ValueError(f"1 to {TEXTS_AT_ONCE:,} inputs, not {len(inputs):,}")
         return await self._require_owner().run(partial(self._judge_until_timeout, source, inputs))
 
-    def run_sync(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+    def run_sync(self, source: str, inputs: Iterable[str]) -> list[Outcome]:
         """Do as `run` does and wait for it, whether or not this thread runs an event loop (which stands meanwhile).
 
         Raises SandboxError also on the event loop that the sandbox was entered in with `async with`.
         """
         return self._require_owner().run_sync(partial(self._judge, source, inputs))
 
-    async def run_many(
-        self, jobs: Sequence[tuple[str, Sequence[str]]], *, until_timeout: bool = False
-    ) -> list[list[Outcome]]:
+    async def run_many(self, jobs: Iterable[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
         """Run each source on its inputs, on all workers; return the outcomes of each, in order. Raises as `run`.
 
         With `until_timeout` a source gets no input after one that takes too long; those that are left count as
@@ -193,13 +195,11 @@ class Sandbox:
         """
         return await self._require_owner().run(partial(self._judge_many, jobs, self._choose_way(until_timeout)))
 
-    def run_many_sync(
-        self, jobs: Sequence[tuple[str, Sequence[str]]], *, until_timeout: bool = False
-    ) -> list[list[Outcome]]:
+    def run_many_sync(self, jobs: Iterable[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
         """Do as `run_many` does and wait for it. Raises as `run_sync`."""
         return self._require_owner().run_sync(partial(self._judge_many, jobs, self._choose_way(until_timeout)))
 
-    def _choose_way(self, until_timeout: bool) -> Callable[[str, Sequence[str]], Awaitable[list[Outcome]]]:
+    def _choose_way(self, until_timeout: bool) -> Callable[[str, Iterable[str]], Judging]:
         return self._judge_what_does_not_hang if until_timeout else self._judge
 
     def _require_owner(self) -> OwnerLoop:
@@ -209,8 +209,8 @@ class Sandbox:
         owner.require_process()
         return owner
 
-    async def _judge(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        _require_texts(source, inputs)
+    async def _judge(self, source: str, given: Iterable[str]) -> list[Outcome]:
+        inputs = _take_texts(source, given)
         if not inputs:
             return []
         if len(inputs) > TEXTS_AT_ONCE:
@@ -220,14 +220,15 @@ class Sandbox:
         self.verdicts += len(outcomes)
         return outcomes
 
-    async def _judge_until_timeout(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        _require_texts(source, inputs)
+    async def _judge_until_timeout(self, source: str, given: Iterable[str]) -> list[Outcome]:
+        inputs = _take_texts(source, given)
         outcomes = await self._backend.run(source, inputs, until_timeout=True)
         self.verdicts += len(outcomes)
         return outcomes
 
-    async def _judge_what_does_not_hang(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+    async def _judge_what_does_not_hang(self, source: str, given: Iterable[str]) -> list[Outcome]:
         """Judge inputs up to the first that takes too long; the others have its outcome, and took no time."""
+        inputs = _take_texts(source, given)
         outcomes: list[Outcome] = []
         for at in range(0, len(inputs), TEXTS_AT_ONCE):
             outcomes += await self._judge_until_timeout(source, inputs[at : at + TEXTS_AT_ONCE])
@@ -238,8 +239,9 @@ class Sandbox:
         return outcomes
 
     async def _judge_many(
-        self, jobs: Sequence[tuple[str, Sequence[str]]], judge: Callable[[str, Sequence[str]], Awaitable[list[Outcome]]]
+        self, given: Iterable[Job], judge: Callable[[str, Iterable[str]], Judging]
     ) -> list[list[Outcome]]:
+        jobs = list(map(_take_job, given))
         outcomes: dict[int, list[Outcome]] = {}
         rest = iter(enumerate(jobs))
 
@@ -255,10 +257,22 @@ class Sandbox:
         return self._backend.describe()
 
 
-def _require_texts(source: str, inputs: Sequence[str]) -> None:
-    """Raise TypeError for what a caller took for a text, before a worker has any of it."""
-    if isinstance(inputs, str):
+def _take_texts(source: str, given: Iterable[str]) -> list[str]:
+    """Return the inputs, from a list, an array or whatever yields them. Raises TypeError, before a worker has any of
+    it: they, or the source, are no texts."""
+    if isinstance(given, str):
         raise TypeError("inputs is a list of texts, not one text")
+    if not isinstance(given, Iterable):
+        raise TypeError(f"inputs is a list of texts, not {type(given).__name__}")
+    inputs = list(given)
     for kind in {type(source), *map(type, inputs)}:
         if not issubclass(kind, str):
             raise TypeError(f"a source and its inputs are texts (str), not {kind.__name__}")
+    return inputs
+
+
+def _take_job(given: Job) -> Job:
+    """Return a source and its inputs. Raises TypeError: it is no such pair."""
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != 2:
+        raise TypeError(f"a job is a pair of a source and its inputs, not {given!r:.80}")
+    return given
