@@ -253,6 +253,23 @@ def test_lines_that_lay_out_a_list_of_seeds_and_rows_without_one_are_dropped_wit
     assert [drop.reason for drop in found.dropped] == [Reason.EMPTY] * 4
 
 
+def test_a_line_above_a_list_of_seeds_is_none(tmp_path: Path) -> None:
+    found = load_seeds(write(tmp_path, "a.txt", "Here are three instructions:\n\n1. " + "\n2. ".join(RULES)))
+    assert [seed.text for seed in found.kept] == RULES
+    assert [drop.reason for drop in found.dropped] == [Reason.NOT_AN_INSTRUCTION]
+
+
+def test_a_table_may_number_its_rows(tmp_path: Path) -> None:
+    rows = "".join(f"| {number} | {rule} |\n" for number, rule in enumerate(RULES, 1))
+    found = load_seeds(write(tmp_path, "a.md", f"| # | instruction |\n|---|---|\n{rows}"))
+    assert [seed.text for seed in found.kept] == RULES
+
+
+def test_a_list_as_python_writes_it_is_no_seed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 1: a value as Python writes it"):
+        load_seeds(write(tmp_path, "a.txt", str(RULES)))
+
+
 def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table([[ASK], [WHERE]], names=["query", "query"]), tmp_path / "q.parquet")
     with pytest.raises(ConfigError, match=r"q\.parquet: two columns are named 'query'; rename one"):

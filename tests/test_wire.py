@@ -326,6 +326,8 @@ def test_content_is_a_text_or_a_list_of_parts(content: object, text: str, reason
         {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "x"}]},
         {"reasoning": {"summary": [{"text": "hm"}]}},
         {"reasoning_text": "hm"},
+        {"thinking_content": "hm"},
+        {"thought": "hm"},
     ],
 )
 def test_a_thought_beside_the_content_is_kept_beside_the_answer(field: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ In:      a file of rows (row_files.py), or a run folder; the seeds of this packa
 Out:     the seeds in their order, each once; numbering, bullets and marks around the whole are taken off.
 Dropped: rows that ask about a text of their own (`needs_context`): a seed is a constraint that goes with any question;
          instructions of a run that its reviewers rejected (`rejected_by_reviewer`); repeated ones (`duplicate_exact`);
-         lines that only lay out a list (`not_an_instruction`); rows without a text (`empty`).
+         lines that lay out a list or head it (`not_an_instruction`); rows without a text (`empty`).
 """
 
 import re
@@ -28,6 +28,8 @@ from autoif.runs.store import INSTRUCTIONS, MANIFEST, SELF_INSTRUCT, list_shards
 MAX_CHARS = 300
 """A longer text is more than one atomic constraint."""
 _BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+_HEADING_ENDS = (":", "：")
+"""Of a line above a list, as in "Here are three instructions:"."""
 _TIERS = (
     ("seed", "seeds"),
     ("instruction", "instructions", "constraint", "constraints", "rule", "rules"),
@@ -65,7 +67,7 @@ def load_seeds(path: Path | None) -> Seeds:
             dropped.append(Dropped.of(STAGE, Reason.EMPTY, seed, f"{row.place}: it has no text"))
             continue
         _check(found.text, where)
-        if row.written and is_layout(found.text):
+        if row.written and (is_layout(found.text) or found.text.endswith(_HEADING_ENDS)):
             dropped.append(Dropped.of(STAGE, Reason.NOT_AN_INSTRUCTION, seed, f"{row.place}: {found.text[:200]}"))
         elif found.context or found.unreadable:
             dropped.append(

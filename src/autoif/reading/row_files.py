@@ -163,7 +163,7 @@ def _is_header(line: str) -> bool:
     """Tell the head of a table from prose: short names, several of them, and one that is known."""
     for delimiter in _DELIMITERS:
         names = [name for cell in line.split(delimiter) if (name := cell.strip().strip('"'))]
-        if len(names) > 1 and all(re.fullmatch(r"[\w-]{1,30}", name) for name in names) and known_columns(names):
+        if len(names) > 1 and all(re.fullmatch(r"[\w-]{1,30}|[#№]", name) for name in names) and known_columns(names):
             return True
     return False
 
@@ -176,7 +176,7 @@ def _read_text(file: io.BufferedReader, path: Path, what: str) -> Iterator[Sourc
                 raise ConfigError(
                     f"{what} file {path}, line {number}: JSON between lines of text; name a file of JSON lines .jsonl"
                 )
-            if text.startswith(("{'", "[{'")):
+            if text.startswith(("{'", "[{'", "['")):
                 raise ConfigError(
                     f"{what} file {path}, line {number}: a value as Python writes it; write the rows as JSON lines"
                 )
