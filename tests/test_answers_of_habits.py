@@ -68,6 +68,11 @@ def read(text: str, prompt: str = TURN) -> Completion:
         ("Fine.<|end_of_sentence|>User: And then?", "Fine."),
         ("Fine.</s>USER: And then? ASSISTANT: Dark.", "Fine."),
         ("<answer>\nFine.\n</answer>", "Fine."),
+        ("<assistant_response>Fine.</assistant_response>", "Fine."),
+        ('{"role": "assistant", "content": "Fine."}', "Fine."),
+        ('{"reasoning_content": "Hm.", "content": "Fine."}', "Fine."),
+        ('{"thought_process": "Hm.", "final_answer": "Fine."}', "Fine."),
+        ("Fine. citeturn0search1turn0news2", "Fine."),
     ],
 )
 def test_what_happened_to_a_text_on_its_way_is_undone(damaged: str, text: str) -> None:

@@ -80,6 +80,12 @@ HARMONY = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>
         "<|im_start|>assistant<|im_sep|><think>Hm.</think>Yes.",
         "[gMASK]<sop><|assistant|>\n<think>Hm.</think>Yes.",
         "Hm.<|channel>thought<channel|>Yes.",
+        "<cot>Hm.</cot>Yes.",
+        "<thinking_block>Hm.</thinking_block>Yes.",
+        "<think_summary>Hm.</think_summary>Yes.",
+        "<thoughtprocess>Hm.</thoughtprocess>Yes.",
+        "**Thinking...**\nHm.\n\n**Response:**\nYes.",
+        "<think>Hm.</think>\n<final>Yes.</final>",
     ],
 )
 def test_a_thought_is_split_off_in_the_marks_of_every_family(text: str) -> None:

@@ -64,8 +64,10 @@ _PAGE = re.compile(
     re.IGNORECASE,
 )
 """Of nginx, which has no other."""
-_THOUGHTS = frozenset({"thinking", "thought", "thoughts", "reasoning", "analysis"})
-_WRAPPERS = frozenset({"response", "answer", "content", "text", "output", "message", "reply", "result"})
+_THOUGHTS = re.compile(r"(?:thinking|thoughts?|reasoning)(?:_\w{1,20})?|analysis|scratchpad|role")
+_WRAPPERS = frozenset(
+    {"response", "answer", "content", "text", "output", "message", "reply", "result", "final", "final_answer"}
+)
 
 
 def drop_prompt(text: str, turns: Sequence[str], *, is_chat: bool = True) -> str:
@@ -135,7 +137,8 @@ def _drop_turns(text: str) -> str:
 def _unwrap(text: str) -> str:
     """Return the one text in an object that a gateway put it in, alone or with the thought."""
     found = try_json(text)
-    said = {name: each for name, each in found.items() if name not in _THOUGHTS} if isinstance(found, dict) else {}
+    members = found.items() if isinstance(found, dict) else ()
+    said = {name: each for name, each in members if not _THOUGHTS.fullmatch(name)}
     if len(said) != 1:
         return text
     [(name, value)] = said.items()

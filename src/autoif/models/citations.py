@@ -21,8 +21,12 @@ _REFERENCE = re.compile(r"\s{0,9}(?:\(?\[|【|\(?https?://|\ue200)")
 _MARKS = re.compile(
     r" ?【\d{1,3}(?::\d{1,3})?†[^【】\n]{0,80}】"
     r"| ?(?<![`\"'])(?:\[cite: ?\d{1,3}(?:, ?\d{1,3}){0,20}\]|\[citation: ?\d{1,3}\]|\[\^\d{1,3}\^\])(?![`\"'(])"
+    r"| ?\bcite(?:turn\d{1,3}(?:search|news|view|fetch|image)\d{1,3}){1,9}\b"
     r"|(?<![`\"'])(?:\[cite\\?_start\]|</?co: ?\d{1,3}(?:,\d{1,3}){0,20}>)(?![`\"'])"
 )
+
+
+_BEGINS = ("[", "【", "<co", "</co", "citeturn")
 
 
 def drop_annotated(text: str, annotations: object) -> str:
@@ -59,4 +63,4 @@ def drop_numbered(text: str, answer: Mapping[str, Any]) -> str:
 
 def drop_marks(text: str) -> str:
     """Return the text without the marks by which models that search write a reference, and nobody else."""
-    return _MARKS.sub("", text) if "[" in text or "【" in text or "<co" in text or "</co" in text else text
+    return _MARKS.sub("", text) if any(mark in text for mark in _BEGINS) else text

@@ -48,7 +48,7 @@ class Thought(NamedTuple):
 
 _WORDS = r"(?:think|thinking|thoughts?|reasoning)"
 _NAMES = (
-    rf"(?:[\w.-]{{1,20}}[:_])?(?:{_WORDS}(?:_(?:process|steps|trace|content|fast|faster))?|scratchpad|(?:inner|internal)_monologue|antThinking"
+    rf"(?:[\w.-]{{1,20}}[:_])?(?:{_WORDS}(?:_?(?:process|steps|trace|content|fast|faster|block|summary))?|scratchpad|cot|(?:inner|internal)_monologue|antThinking"
     r"|chain_of_thought)"
 )
 _OPEN_TAG = re.compile(rf"<({_NAMES})(?:\s|\s[^<>=]{{0,40}}=[^<>]{{0,80}})?>", re.IGNORECASE)
@@ -101,7 +101,7 @@ _PHRASES = tuple(
         (r"> ?(?:[💭🤔🧠]|\*{1,2}(?:Thinking|Thought)\b)", r"\n{2}(?![\n>])"),
         (r"```(?:think|thinking|thoughts?|reasoning)[ \t]*\n", r"\n```[ \t]*(?:\n|\Z)"),
         (
-            r"(?i)\*\*(?:Thinking|Thought(?:s| process)):?\*\*:?\s",
+            r"(?i)\*\*(?:Thinking(?:\.\.\.)?|Thought(?:s| process)):?\*\*:?\s",
             r"(?i)\n\s{0,9}\*\*(?:Final )?(?:Answer|Response):?\*\*:?[ \t]*",
         ),
         (
@@ -119,6 +119,9 @@ _ANSWER_TAGS = (
     ("<|begin_of_box|>", "<|end_of_box|>"),
     ("<|start_response|>", "<|end_response|>"),
     ("<final_answer>", "</final_answer>"),
+    ("<final>", "</final>"),
+    ("<assistant_response>", "</assistant_response>"),
+    ("<assistant>", "</assistant>"),
 )
 _FINAL = re.compile(r"<\|channel\|>\s{0,9}(?:final|assistant)[^<>]{0,40}(?:<\|constrain\|>[^<>]{0,40})?<\|message\|>")
 _CALLED = re.compile(r"(?:<\|channel\|>|assistant)(?=commentary to=\w)")
