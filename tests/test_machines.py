@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,6 +47,16 @@ def test_a_full_disk_behind_standard_output_is_told(replayed, tmp_path, argument
     assert stop.value.code == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == "autoif: what is printed can't be written: No space left on device"
+
+
+def test_who_may_open_too_few_files_is_told_how_to_open_more(replayed, tmp_path):
+    command = [sys.executable, "-m", "autoif", "run", "quickstart", "--recorded", "--quiet", "-o", tmp_path / "run"]
+    limited = ["sh", "-c", 'ulimit -n 20 && exec "$@"', "sh", *command]
+    ended = subprocess.run(limited, capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines()[-1].endswith(
+        "Too many open files; raise the limit (ulimit -n 4096), then run the same command again"
+    )
 
 
 @pytest.mark.parametrize("command", ["cat", "show"])

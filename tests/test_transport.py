@@ -4,11 +4,13 @@ import asyncio
 import gzip
 import json
 import re
+import resource
 import ssl
 import subprocess
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -19,18 +21,19 @@ import zstandard
 from aiohttp import web
 
 from autoif.errors import ModelError
-from autoif.models import bodies
+from autoif.models import bodies, transport
 from autoif.models.endpoint import Endpoint
 from autoif.models.fleet import Call, Fleet
 from autoif.models.replies import find_remedy, proxy_for, read_complaint, read_model_names
 from autoif.models.transport import Rejected, Transport, Unanswered
+from support.processes import Served, model_server
 from support.stub_server import Reply, StubServer, broken_off, ok, raw, reset, says, status
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 CALL: Call[Any] = Call("/chat/completions", BODY, lambda: None, lambda answer: answer)
 
 
-async def post(server: StubServer, count: int = 1, **fields: Any) -> tuple[list[Any], Fleet]:
+async def post(server: StubServer | Served, count: int = 1, **fields: Any) -> tuple[list[Any], Fleet]:
     """Send some requests at once; return their answers and what carried them."""
     endpoint = Endpoint(base_url=server.url, **{"model": "m", "api_key_env": "", "retry_wait_s": 0.01, **fields})
     fleet = Fleet(endpoint)
@@ -56,6 +59,31 @@ async def error_of(server: StubServer, **fields: Any) -> str:
             await post(server, **fields)
     assert "\n" not in str(caught.value)
     return str(caught.value).replace(server.url, "URL")
+
+
+@contextmanager
+def few_descriptors(more: int) -> Iterator[None]:
+    """Let this process open so many more files, and more if it asks for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + more, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_more_requests_are_under_way_than_a_system_lets_open_files_who_does_not_ask():
+    async with StubServer(default=ok(wait_s=1.0)) as server:
+        with few_descriptors(60):
+            answers, _ = await post(server, count=100, concurrency=100)
+    assert len(answers) == server.most_in_flight == 100
+
+
+async def test_fewer_requests_are_sent_at_once_where_no_more_files_may_be_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(transport, "raise_descriptors", lambda wanted: 0)
+    with model_server(tmp_path) as server, few_descriptors(30):
+        answers, _ = await post(server, count=100, concurrency=100)
+    assert len(answers) == 100
 
 
 # what passes

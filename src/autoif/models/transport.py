@@ -6,6 +6,7 @@ another attempt (`fleet`). It is about this request (400, 413, 422, a prompt tha
 """
 
 import asyncio
+import errno
 import os
 import ssl
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from autoif.models.embedded import explain_end
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
 from autoif.models.text import clean_text
+from autoif.processors import raise_descriptors
 
 Read = TypeVar("Read")
 
@@ -37,6 +39,8 @@ _LEAST_KEY = 12
 """Characters of a key that no answer holds by chance: servers without keys are given a word for one."""
 _MOST_HEADER_BYTES = 1 << 16
 """Of one line of a header, where aiohttp takes 8,190: policies and cookies of gateways are longer."""
+_DESCRIPTORS = 1 << 16
+"""A request under way takes one, and systems grant 256 or 1,024 to who doesn't ask for more."""
 _PATIENCE = 300
 """How many times `retry_wait_s` a server may be busy without answering anybody …"""
 _LOADING_PATIENCE = 1800
@@ -132,6 +136,7 @@ class Transport:
             headers["Authorization"] = f"Bearer {self._key}"
             if "api-version=" in self.url:  # Azure's
                 headers["api-key"] = self._key
+        raise_descriptors(_DESCRIPTORS)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -168,6 +173,8 @@ class Transport:
             async with self._session.post(self._endpoint.url(path), data=data, allow_redirects=False) as response:
                 content = self._strike(await read_content(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if getattr(error, "errno", None) in {errno.EMFILE, errno.ENFILE}:
+                raise Passing("this process may open no more files", busy=True) from error
             if ended := await asyncio.to_thread(explain_end, self.url):
                 raise ModelError(ended) from error
             raise NoConnection(f"no connection ({self.shown(str(error))})", self._explain_connection(error)) from error

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from autoif.errors import ConfigError
 from autoif.messages import Say
+from autoif.processors import raise_descriptors
 from autoif.service.app import Service
 from autoif.service.callers import KEEP_ALIVE_S
 from autoif.service.connections import Connections
@@ -119,20 +120,6 @@ def count_connections(settings: ServiceSettings) -> int:
             f"this process may open too few files for a queue of {settings.queue}: "
             f"raise the limit (ulimit -n {wanted}), or lower --queue"
         )
-    return most
-
-
-def raise_descriptors(wanted: int) -> int:
-    """Let this process have so many descriptors if it may; return how many of them it can have."""
-    try:
-        import resource
-    except ImportError:  # no such limit on this system
-        return wanted
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     return most
 
 
