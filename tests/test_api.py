@@ -323,6 +323,19 @@ def test_a_damaged_data_set_is_named_instead_of_what_datasets_raises(recorded, t
         autoif.Rows(tmp_path / "sft.jsonl").to_dataset()
 
 
+def test_texts_that_read_as_times_are_texts_in_a_data_set_too(tmp_path):
+    rows = [{"query": day, "chosen": [{"role": "assistant", "content": day}]} for day in ("2024-01-01", "2024-01-02")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert autoif.Rows(tmp_path / "rows.jsonl").to_dataset().to_list() == rows
+
+
+def test_a_cache_of_datasets_that_cannot_be_written_is_named(recorded, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "file" / "cache")
+    with pytest.raises(autoif.StoreError, match=r"can't keep its cache \(.*file/cache.*\): set HF_HOME to a folder"):
+        recorded.sft.to_dataset()
+
+
 def test_blank_lines_of_an_editor_are_no_rows(recorded, tmp_path):
     copied = Path(shutil.copytree(recorded.path, tmp_path / "run"))
     rows = (copied / "sft.jsonl").read_text().splitlines()

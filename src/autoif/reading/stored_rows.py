@@ -57,16 +57,20 @@ class Rows(Sequence[Row]):
 
         Raises:
             ConfigError: there are no rows, or the package is not installed.
-            StoreError: the file is damaged.
+            StoreError: the file is damaged, or the package can't write its cache.
         """
         with needing_extra("datasets", "a Dataset"):
             import datasets
         if not self:
             raise ConfigError(f"{self.path} has no rows: a Dataset needs at least one")
         try:
-            return datasets.Dataset.from_json(str(self.path))
+            made = datasets.Dataset.from_json(str(self.path))
         except datasets.exceptions.DatasetGenerationError as error:
             raise StoreError(f"{self.path} is no data set ({error.__cause__ or error}); mend it") from None
+        except OSError as error:
+            raise StoreError(f"datasets can't keep its cache ({error}): set HF_HOME to a folder for it") from None
+        # JSON has no times: a column of texts of which each happens to read as one is made anew, as texts.
+        return datasets.Dataset.from_list(list(self)) if "timestamp" in str(made.features) else made
 
     def __repr__(self) -> str:
         try:
