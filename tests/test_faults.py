@@ -263,22 +263,34 @@ with interruptible("begin again", grace_s=0.2):
 """
 
 
-def test_what_does_not_stop_in_time_is_ended_and_the_exit_code_is_the_same():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_does_not_stop_in_time_is_ended_and_the_exit_code_is_the_same(number):
     with subprocess.Popen(
         [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout and process.stdout.readline() == "begun\n"
-        process.terminate()
+        process.send_signal(number)
         _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (143, "interrupted; begin again\n")
+    assert (process.returncode, said) == (128 + number, "interrupted; begin again\n")
 
 
-def test_what_ends_after_sigterm_by_itself_is_not_ended_by_its_deadline():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_after_a_signal_by_itself_is_not_ended_by_its_deadline(number):
     with pytest.raises(Interrupted) as stop, interruptible("begin again", grace_s=0.2):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         time.sleep(5)
     time.sleep(0.4)
-    assert stop.value.code == 143
+    assert stop.value.code == 128 + number
+
+
+def test_under_nohup_nothing_is_stopped_by_a_terminal_that_is_closed():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible("begin again", grace_s=0.2):
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.4)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_sandbox_processes_that_are_killed_again_and_again_cost_a_run_nothing(long, tmp_path):

@@ -24,6 +24,7 @@ from autoif.runs.run_folder import RunFolder
 from support.command import autoif_here, fails_here, run_here
 from support.habit_runs import ROWS, Runner
 from support.habit_server import Answer, Asked, HabitServer, honest
+from support.processes import SHORT_REPLAY
 
 LONG = "x" * 300
 FUNCTIONS = {"id": 1, "source": "def evaluate(response):\n    return True"}
@@ -57,6 +58,14 @@ def test_who_may_open_too_few_files_is_told_how_to_open_more(replayed, tmp_path)
     assert ended.stderr.splitlines()[-1].endswith(
         "Too many open files; raise the limit (ulimit -n 4096), then run the same command again"
     )
+
+
+def test_a_run_goes_on_where_nothing_can_be_said_any_more(tmp_path):
+    command = [sys.executable, "-m", "autoif", *SHORT_REPLAY, "-o", tmp_path / "run"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, timeout=150)
+    assert ended.returncode == 0
+    assert autoif.load_run(tmp_path / "run").manifest["status"] == "complete"
 
 
 @pytest.mark.parametrize("command", ["cat", "show"])

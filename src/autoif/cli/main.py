@@ -64,6 +64,8 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack what a model wrote
     try:
         cli.main(standalone_mode=False)
+    except SystemExit as stop:
+        sys.exit(141 if isinstance(stop.__context__, BrokenPipeError) else stop.code)  # rich ends with 1 then
     except AutoIFError as error:
         _fail(str(error))
     except Interrupted as stop:
