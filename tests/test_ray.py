@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -311,8 +312,13 @@ def completion(text="so", tokens=5):
     return Completion(text, "stop", tokens, tokens)
 
 
-def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spent(tmp_path):
-    writer = AnswerWriter(tmp_path / "completions.sqlite")
+@pytest.fixture
+def writer(tmp_path):
+    with closing(AnswerWriter(tmp_path / "completions.sqlite")) as writer:
+        yield writer
+
+
+def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spent(writer):
     batches = []
 
     async def exchange(batch: Batch):
@@ -344,9 +350,7 @@ def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spe
     assert writer.exchange(batches[1]).total.completions == 2  # a batch that comes again is stored once
 
 
-def test_workers_share_the_note_of_batches_whose_answers_are_stored(tmp_path):
-    writer = AnswerWriter(tmp_path / "completions.sqlite")
-
+def test_workers_share_the_note_of_batches_whose_answers_are_stored(writer):
     async def exchange(batch: Batch):
         return writer.exchange(batch)
 
@@ -361,9 +365,7 @@ def test_workers_share_the_note_of_batches_whose_answers_are_stored(tmp_path):
     assert writer._cache.collected() == {"batch_1"}
 
 
-def test_of_two_workers_that_asked_the_same_both_go_on_with_the_answer_that_was_stored_first(tmp_path):
-    writer = AnswerWriter(tmp_path / "completions.sqlite")
-
+def test_of_two_workers_that_asked_the_same_both_go_on_with_the_answer_that_was_stored_first(writer):
     async def exchange(batch: Batch):
         return writer.exchange(batch)
 
@@ -439,9 +441,7 @@ async def test_a_shard_that_kills_its_workers_is_named_and_the_one_beside_it_is_
     assert len(hired) == 6  # the first died at two shards, and neither is blamed for that
 
 
-def test_a_shard_that_is_done_forgets_its_answers_and_not_those_of_the_shard_beside_it(tmp_path):
-    writer = AnswerWriter(tmp_path / "completions.sqlite")
-
+def test_a_shard_that_is_done_forgets_its_answers_and_not_those_of_the_shard_beside_it(writer):
     async def exchange(batch: Batch):
         await asyncio.sleep(0.01)
         return writer.exchange(batch)
@@ -490,7 +490,7 @@ def test_what_the_writer_can_not_store_ends_the_shard_and_nothing_waits_for_it(t
 
 def test_the_writer_hands_its_errors_over_as_values(tmp_path):
     writer = WriterActor(tmp_path / "completions.sqlite", None, os.getpid())
-    writer._writer._cache.close()
+    writer._writer.close()
     assert isinstance(pickle.loads(writer.exchange(pickle.dumps(Batch(keys=((A, 1),))))), StoreError)
 
 
@@ -536,7 +536,8 @@ def test_a_worker_that_has_outlived_its_crew_stores_what_it_has_and_asks_for_no_
     rows = list_rows(A, {0: completion()}, stage=REQUEST.stage, usd=0.5)
     said = pickle.loads(writer.exchange(pickle.dumps(Batch(rows=tuple(("", row) for row in rows)))))
     assert "has left this cluster" in str(said)
-    assert writer._writer._cache.get(A, 1) == {0: completion()}
+    with closing(writer._writer):
+        assert writer._writer._cache.get(A, 1) == {0: completion()}
 
 
 def test_a_crew_that_still_looks_for_its_head_ends_when_the_command_is_gone():

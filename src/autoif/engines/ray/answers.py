@@ -53,6 +53,9 @@ class AnswerWriter:
         keep = open_journal(journal).append if journal else lambda rows: None
         self._cache = CompletionCache(completions, keep, open_segments(elsewhere) if elsewhere else None)
 
+    def close(self) -> None:
+        self._cache.close()
+
     def exchange(self, batch: Batch) -> Told:
         """Store what is given, and look up what the worker lacks. May be called again with the same batch."""
         by_shard = defaultdict[str, list[CompletionRow]](list)
