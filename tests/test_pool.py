@@ -183,7 +183,7 @@ def test_a_file_of_another_kind_is_refused_with_the_kinds_that_are_read(tmp_path
         MOON,
         {"prompt": [{"role": "user", "content": MOON}]},
         {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": MOON}]},
-        {"messages": [{"role": "user", "content": [{"type": "text", "text": MOON}, {"type": "image"}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": MOON}]}]},
         {"conversations": [{"from": "gpt", "value": "Hello!"}, {"from": "human", "value": MOON}]},
         {"id": 3, "query": None, "conversation": [{"from": "user", "value": MOON}, {"from": "user", "value": COOK}]},
     ],
