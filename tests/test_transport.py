@@ -1064,6 +1064,15 @@ def test_this_machine_is_never_reached_through_a_proxy(monkeypatch: pytest.Monke
     assert proxy_for("http://inside.example/v1") is None
 
 
+async def test_a_proxy_that_does_not_answer_is_not_taken_for_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    server = StubServer()
+    server.url = "http://models.example/v1"
+    with pytest.raises(ModelError, match=r"is behind a proxy that does not answer .*: correct http_proxy, https_proxy"):
+        await post(server, retries=1)
+
+
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://:3128", "http://proxy:port", "nonsense"])
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("https_proxy", proxy)

@@ -228,6 +228,11 @@ class Transport:
             )
         if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
             return f"{url} speaks no TLS there ({said}): write http:// for a plain server, or correct the port"
+        if isinstance(error, aiohttp.ClientProxyConnectionError):
+            return (
+                f"{url} is behind a proxy that does not answer ({said}): correct http_proxy, https_proxy or all_proxy "
+                "in the environment, or add the server's host to no_proxy"
+            )
         if isinstance(error, aiohttp.ClientConnectorDNSError):
             return f"no server at {url} (there is no host of this name: {said}): start it, or correct base_url"
         return f"no server at {url} ({said}): start it, or correct base_url"
