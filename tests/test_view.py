@@ -300,5 +300,8 @@ async def test_an_ordinary_user_is_shown_a_run_that_only_others_may_write_and_to
     finally:
         process.terminate()
     _, errors = await process.communicate()
-    assert said == f"{read_only / DECISIONS} can't be written or read: Permission denied"
+    assert said == (
+        f"{read_only / DECISIONS} can't be written or read: Permission denied: it is not yours to use; "
+        "give your user the right to it, or choose another path"
+    )
     assert errors.decode() == f"note: {read_only} can't be written to: it is shown, but to decide on it view a copy\n"

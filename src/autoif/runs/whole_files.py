@@ -201,6 +201,8 @@ def storage_errors(path: Path) -> Iterator[None]:
             named = os.path.realpath(named)
         is_file = isinstance(error, FileExistsError | NotADirectoryError)
         hint = "; a file is where a folder should be: choose another path" if is_file else ""
+        if isinstance(error, PermissionError):
+            hint = ": it is not yours to use; give your user the right to it, or choose another path"
         raise StoreError(f"{named} can't be written or read: {error.strerror or error}{hint}") from None
     except sqlite3.Error as error:
         if full := explain_full_disk(error, path):
