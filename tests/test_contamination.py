@@ -8,14 +8,16 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from autoif.contamination import nearest
 from autoif.contamination.measure import ContaminationComparison, compare
 from autoif.contamination.nearest import find_nearest
 from autoif.contamination.overlap import split_words
 from autoif.contamination.prompts import BenchmarkPrompt, read_prompts
-from autoif.contamination.results import list_contaminated, list_nearest, report, write_clean
+from autoif.contamination.results import check_clean, list_contaminated, list_nearest, report, write_clean
 from autoif.contamination.training_rows import list_files, read_rows
 from autoif.errors import ConfigError
 from support.followbench_data import write_data
@@ -173,6 +175,22 @@ FORMS = {
     "a server's answer": ({"prompt": "q", "choices": [{"message": {"content": "a"}}]}, ("q",), ("a",)),
     "ultrafeedback": ({"instruction": "q", "completions": [{"response": "a"}]}, ("q",), ("a",)),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.jsonl.gz"])
+def test_training_data_may_be_a_table_or_packed(tmp_path, name):
+    path = tmp_path / name
+    match name:
+        case "t.parquet":
+            parquet.write_table(pyarrow.table({"prompt": ["q"], "completion": ["a"]}), path)
+        case "t.csv":
+            path.write_text("prompt,completion\nq,a\n")
+        case _:
+            path.write_bytes(gzip.compress(b'{"prompt": "q", "completion": "a"}\n'))
+    [row] = read_rows(list_files([path]))
+    assert (row.asked, row.said) == (("q",), ("a",))
+    with pytest.raises(ConfigError, match="takes rows out of"):
+        check_clean([path], tmp_path / "clean")
 
 
 @pytest.mark.parametrize("form", FORMS)

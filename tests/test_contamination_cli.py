@@ -104,10 +104,10 @@ def test_training_data_that_is_none_is_named(tmp_path, content, expected):
 
 
 def test_a_folder_without_data_sets_and_a_file_of_another_kind_are_refused(tmp_path):
-    other = tmp_path / "train.csv"
+    other = tmp_path / "train.txt"
     other.write_text("prompt\n", encoding="utf-8")
     assert "name one, or a file of rows" in fails_here("contamination", tmp_path)
-    assert "give .jsonl or .json" in fails_here("contamination", other)
+    assert "give .jsonl, .json, " in fails_here("contamination", other)
 
 
 def test_functions_tell_which_types_of_constraints_are_trained(tmp_path, capsys):

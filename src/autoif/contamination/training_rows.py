@@ -17,10 +17,12 @@ from autoif.errors import ConfigError
 from autoif.models.recorded import find_choices
 from autoif.models.wire import read_choice
 from autoif.queries.sources import CONVERSATION_COLUMNS, INNER
+from autoif.reading.row_files import name_suffix
 from autoif.reading.row_files import read_rows as read_file
 from autoif.reading.text_lines import refuse_repeats
 from autoif.reading.turns import find_turns, is_turn, list_turns, read_transcript
 
+_SUFFIXES = (".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv")
 _QUESTIONS = (
     ("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",), ("problem",),
     ("inputs",), ("user",), ("human",), ("input", "context"),
@@ -58,8 +60,8 @@ def list_files(sources: Sequence[Path]) -> list[Path]:
     """
     files = [file for source in sources for file in find_data_sets(source)]
     for file in files:
-        if file.suffix not in {".jsonl", ".json"}:
-            raise ConfigError(f"training data {file}: give .jsonl or .json files, or a run folder")
+        if name_suffix(file) not in _SUFFIXES:
+            raise ConfigError(f"training data {file}: give {', '.join(_SUFFIXES)} files, also packed, or a run folder")
     refuse_repeats(files)
     return files
 
