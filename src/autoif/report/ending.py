@@ -143,7 +143,7 @@ def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
     )
     noted = f"cuts answers of stage {stage}:" if reason == Reason.TRUNCATED else None
     cut = next((note for note in map(str, manifest.get("notes", ())) if noted and noted in note), "")
-    return f"{lost}: {told}{f'; {cut}' if cut else ''}"
+    return f"{lost}: {f'{cut}; ' if cut else ''}{told}"
 
 
 def _describe_answers(run: Path, manifest: dict[str, Any]) -> Iterator[str]:
