@@ -119,13 +119,14 @@ def test_a_run_outlasts_an_endpoint_that_fails_for_a_while_and_no_answer_is_paid
 def test_a_full_disk_stops_a_run_in_one_line_that_names_it_and_the_same_command_goes_on_when_there_is_space(
     plain, tmp_path, share
 ):
-    taken = sum(path.stat().st_blocks * 512 for path in plain.rglob("*"))
+    taken, free_mb = sum(path.stat().st_blocks * 512 for path in plain.rglob("*")), 64
     (disk := tmp_path / "disk").mkdir()
     with model_server(tmp_path) as server:
         command = [sys.executable, "-m", "autoif", *arguments(server.url, disk / "run")]
         script = (
-            f'mount -t tmpfs -o size={int(taken * share)} tmpfs {disk} || exit 9; "$@"; echo "exit $?"; '
-            f'mount -o remount,size=64m {disk}; "$@"; echo "exit $?"; cp -r {disk}/run {tmp_path}/run'
+            f"mount -t tmpfs -o size={int(taken * share) + free_mb * 1_000_000} tmpfs {disk} || exit 9; "
+            f'fallocate -l {free_mb}MB {disk}/others || exit 9; "$@"; echo "exit $?"; '
+            f'rm {disk}/others; "$@"; echo "exit $?"; cp -r {disk}/run {tmp_path}/run'
         )
         done = subprocess.run(
             ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *command],

@@ -242,7 +242,7 @@ def test_recorded_answers_that_cannot_be_scored_are_refused_in_one_line(model, t
     )
     assert "log-likelihood, which no text tells" in fails_here("eval", "general", *recorded, "--tasks", "mmlu")
     file.write_text('{"question": "What?"}\n')
-    assert "line 1: no RecordedRow row (it has neither prompt nor prompt_new)" in fails_here(
+    assert "line 1: no RecordedRow row (it has neither response nor choices: write" in fails_here(
         "eval", "general", *recorded
     )
     assert not out.exists()

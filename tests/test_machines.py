@@ -160,7 +160,8 @@ def test_the_home_folder_is_meant_in_settings_and_in_python_too(replayed, tmp_pa
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_command_does_not_write_over_what_it_reads(tmp_path, first):
-    rows = json.dumps({"instruction": "Use few words.", "generations": [""]})
+    own = {"id": "1", "matrix": {}, "kept_functions": [], "kept_cases": []}  # else it is no file that is renewed
+    rows = json.dumps({"instruction": "Use few words.", "generations": [""], **own})
     (tmp_path / "data.jsonl").write_text(rows)
     (tmp_path / "link.jsonl").symlink_to("data.jsonl")
     output = ("-o", "link.jsonl")

@@ -62,7 +62,11 @@ def asked(chat: ScriptedChat) -> list[str]:
     [
         (BROKEN, FunctionFault.DOES_NOT_LOAD, "line 1: def evaluate(response) return True"),
         ("import nltk\ndef evaluate(response):\n    return True", FunctionFault.DOES_NOT_LOAD, "missing module: nltk"),
-        ("def check(response):\n    return True", FunctionFault.DOES_NOT_LOAD, "has no evaluate"),
+        (
+            "def check(response):\n    return True\n\ndef test(response):\n    return True",
+            FunctionFault.DOES_NOT_LOAD,
+            "has no evaluate",
+        ),
         (
             FIRST,
             FunctionFault.RAISES,

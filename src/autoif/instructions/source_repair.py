@@ -20,7 +20,7 @@ _LONE_ESCAPE = re.compile(r"(?<!\\)\\(?:r\\n|n|t)")
 _CONTROLS = {"\x07": "\\a", "\x08": "\\b", "\x0b": "\\v", "\x0c": "\\f"}
 _MAX_CHARS = 20_000
 _ODD = str.maketrans("\u00a0\u2007\u202f\u3000（）：，“”‘’", "    ():,\"\"''", "\u200b\u2060\ufeff")
-_DEFINED = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)[ \t]*\(", re.MULTILINE)
+_DEFINED = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)[ \t]*\(\s*+([A-Za-z_])?", re.MULTILINE)
 _EVALUATE = re.compile(r"\bevaluate\b")
 _ONE_LEVEL = {"\\n": "\n", "\\r\\n": "\n", "\\t": "\t"}
 
@@ -62,9 +62,10 @@ def _unindent(source: str) -> str:
 
 
 def name_evaluate(source: str) -> str:
-    """Give the only function of a source the name evaluate, if it is called otherwise."""
-    names = _DEFINED.findall(source) if not _EVALUATE.search(source) and "class " not in source else []
-    return f"{source.rstrip()}\n\n\nevaluate = {names[0]}\n" if len(names) == 1 else source
+    """Give the only function of a source the name evaluate, if it is called otherwise and takes something."""
+    defined = _DEFINED.findall(source) if not _EVALUATE.search(source) and "class " not in source else []
+    names = [name for name, takes in defined if takes]
+    return f"{source.rstrip()}\n\n\nevaluate = {names[0]}\n" if len(names) == len(defined) == 1 else source
 
 
 _MENDS = {
