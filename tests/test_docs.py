@@ -2,28 +2,32 @@
 
 import json
 import re
+import shlex
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 
 import autoif
+from autoif.cli.main import cli
+from autoif.config import flatten, load_config, presets
+from autoif.settings import ROLES
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 
 from generate import PAGES  # noqa: E402
 
-COMMANDS = (
-    "run", "audit", "cross-validate", "verify", "split", "prompts", "train sft", "train dpo", "train online-dpo",
-    "replay", "train grpo", "eval pass-rate", "eval ifeval", "eval ifbench", "eval followbench",
-    "eval general", "compare", "plot", "contamination", "export", "push", "serve", "models", "doctor", "show",
-    "decisions", "view", "status",
-)  # fmt: skip
 make_page = cache(lambda name: PAGES[name]())
 PROSE = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+TELEMETRY = [
+    f"autoif.{name}" for name in "preset step shard stage samples refused retries records outcome reason".split()
+]
+"""Names of spans, metrics and attributes, which are written as modules are."""
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
@@ -49,15 +53,113 @@ def test_nothing_is_glued_to_the_end_of_a_table(path):
     assert not re.search(r"^\|.*\n(?![|\n])(?!<!--).+", text, re.MULTILINE), "what a command printed after its table?"
 
 
+def read_commands(text: str) -> Iterator[tuple[list[str], bool]]:
+    """Yield (the words of an autoif command, whether it is a whole line of a shell block) for each that a page has."""
+    whole = [
+        line
+        for block in re.findall(r"^```(?:sh|bash)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines()
+    ]
+    mentioned = re.findall(r"`(autoif [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    for lines, is_line in ((whole, True), (mentioned, False)):
+        for line in lines:
+            if found := re.search(r"(?<![\w/.])autoif (.*)", line.replace("…", ""), re.DOTALL):
+                words = shlex.split(found[1], comments=is_line)
+                if words[0].isupper():
+                    continue
+                yield words[: next((n for n, word in enumerate(words) if word in {"|", "&&", "&", ">"}), None)], is_line
+
+
+def find_command(words: list[str]) -> tuple[click.Command, list[str]]:
+    """Return the command that the words begin with, and those behind it."""
+    group: click.Command = cli
+    while isinstance(group, click.Group) and words and not words[0].startswith("-"):
+        found = group.get_command(click.Context(group), words[0])
+        if found is None:
+            assert group is not cli, f"autoif has no command {words[0]}"
+            break
+        group, words = found, words[1:]
+    return group, words
+
+
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
-def test_every_setting_and_command_that_the_prose_names_exists(path):
+def test_every_command_of_the_prose_is_one_that_autoif_takes(path):
+    for words, is_line in read_commands(path.read_text(encoding="utf-8")):
+        command, rest = find_command(words)
+        context = click.Context(command)
+        try:
+            given, _, _ = command.make_parser(context).parse_args(list(rest))
+        except click.BadOptionUsage:
+            assert not is_line, words  # a sentence may end with an option and leave its value out
+            continue
+        for param in command.params:
+            if param.name in given and not isinstance(param.type, click.Path):
+                param.type_cast_value(context, given[param.name])
+        settings = [each for each in given.get("settings", ()) if not each.startswith(("KEY", "models.ROLE"))]
+        if command.name in {"run", "cross-validate"}:
+            config = rest[0] if rest and rest[0] in presets() else "paper"
+            given_model = [f"models.all.model={given['model']}"] if given.get("model") else []
+            load_config(config, [*given_model, *settings])
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_every_setting_file_module_and_test_that_the_prose_names_exists(path):
     text = path.read_text(encoding="utf-8")
-    settings, commands = make_page("configuration.md"), make_page("cli.md")
-    for key in re.findall(r"--set ([a-z_]+\.[a-z_.]+)=", text):
-        shown = re.sub(r"^models\.(writer|responder|judge|all)\.", "models.ROLE.", key)
-        assert f"`{shown}`" in settings, key
-    for command in re.findall(rf"autoif ((?:{'|'.join(COMMANDS)})(?: fetch)?)\b", text):
-        assert f"## autoif {command}\n" in commands, command
+    keys = {key for key, _ in flatten(load_config("paper").model_dump(mode="json"))}
+    tables = {key.partition(".")[0] for key in keys if "." in key}
+    for key in re.findall(rf"`((?:{'|'.join(tables)})\.[a-z_.]+)(?==|`)", text):
+        shown = re.sub(r"^models\.(?:all|ROLE)\b", f"models.{ROLES[0]}", key)
+        is_file = key.endswith((".jsonl", ".parquet", ".yml"))
+        assert is_file or shown in keys or any(each.startswith(f"{shown}.") for each in keys), key
+    for name in re.findall(r"(?<![\w./-])((?:src|tests|benchmarks|examples|docs|\.ci)/[\w./-]*\w)", text):
+        assert (ROOT / name).exists() or (path.parent / name).exists(), name
+    for name in re.findall(r"`(autoif(?:\.\w+)+)`", text):
+        place = ROOT / "src" / name.replace(".", "/")
+        defined = rf"^(?:(?:async )?def|class) {place.name}\b|^    {place.name}: "
+        package = next(path for path in (place.parent.with_suffix(".py"), place.parent / "__init__.py") if path.exists())
+        assert (
+            name in TELEMETRY
+            or name.removeprefix("autoif.") in autoif.__all__
+            or place.with_suffix(".py").exists()
+            or (place / "__init__.py").exists()
+            or re.search(defined, package.read_text(encoding="utf-8"), re.MULTILINE)
+        ), name
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert name in list_tests() or (ROOT / "tests" / f"{name}.py").exists(), name
+
+
+@cache
+def list_tests() -> set[str]:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")]
+    return {name for text in texts for name in re.findall(r"^(?:async )?def (test_\w+)", text, re.MULTILINE)}
+
+
+def test_every_fault_of_a_run_that_docs_scale_tells_names_its_test():
+    page = (ROOT / "docs/scale.md").read_text(encoding="utf-8").partition("\n## Faults\n")[2]
+    cells = [line.split("|")[4] for line in page.splitlines() if line.startswith("| ") and "`test_" in line]
+    assert len(cells) > 20
+    for cell in cells:
+        modules, _, phrases = cell.strip().rpartition("`: ")
+        files = [ROOT / "tests" / f"{name}.py" for name in re.findall(r"test_\w+", modules)]
+        names = re.findall(r"def (test_\w+)", "\n".join(file.read_text(encoding="utf-8") for file in files))
+        for phrase in phrases.split(", "):
+            assert any(phrase.replace(" ", "_") in name for name in names), cell
+
+
+def test_every_variable_of_autoif_is_told():
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in PROSE)
+    assert [name for name in sorted(set(re.findall(r"\bAUTOIF_[A-Z_]+\b", sources))) if name not in pages] == []
+
+
+def test_what_the_prose_counts_is_as_many():
+    pages = {path.name: path.read_text(encoding="utf-8") for path in PROSE}
+    [attacks] = re.findall(r"^\| \*\*all\*\* \| (\d+) \|", pages["sandbox.md"], re.MULTILINE)
+    assert set(re.findall(r"\b(\d+) attacks\b", "\n".join(pages.values()))) == {attacks}
+    for name, file in {"seed instructions": "instructions/seeds.txt", "queries": "queries/queries.txt"}.items():
+        lines = (ROOT / "src/autoif" / file).read_text(encoding="utf-8").splitlines()
+        count = sum(bool(line.strip()) and not line.startswith("#") for line in lines)
+        assert f" {count} {name}" in pages["queries.md"]
 
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
@@ -93,8 +195,8 @@ def test_every_dependency_has_its_reason_in_contributing():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     reasons = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = project[project.index("dependencies = [") : project.index("[project.scripts]")]
-    for name in re.findall(r'^    "([A-Za-z0-9-]+)[>=\[]', section, re.MULTILINE):
-        assert name == "autoif" or f"`{name}`" in reasons, f"CONTRIBUTING.md has no reason for {name}"
+    for name in re.findall(r'"([A-Za-z0-9-]+)(?:\[\w+\])?>=', section):
+        assert f"`{name}`" in reasons, f"CONTRIBUTING.md has no reason for {name}"
 
 
 def test_every_dependency_is_pinned():

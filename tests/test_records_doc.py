@@ -33,7 +33,7 @@ from autoif.records import (
     content_id,
 )
 from autoif.runs.manifest import new_manifest
-from autoif.runs.store import FOLDERS
+from autoif.runs.store import FOLDERS, REPLAYED_FROM, read_manifest
 from conftest import MakeTools
 from support.records import answer
 
@@ -139,6 +139,7 @@ def test_every_reason_verdict_repair_and_loss_is_listed() -> None:
             assert f"`{value}`" in PAGE
 
 
-def test_the_keys_of_run_json_are_named() -> None:
+def test_the_keys_of_run_json_are_named(replayed: Path) -> None:
     paragraph = PAGE[PAGE.index("`run.json` has the keys") :].split("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", paragraph)) == {*new_manifest(load_config("paper"), {}), "sandbox"}
+    named = set(re.findall(r"`(\w+)`", paragraph))
+    assert named == {*new_manifest(load_config("paper"), {}), *read_manifest(replayed), REPLAYED_FROM}

@@ -1,6 +1,6 @@
 """The run folder (contract in docs/records.md): what has been done, in files that exist only if they are complete.
 
-    run.json                          resolved config, versions, models, prompt hashes, sandbox, usage, times, funnel
+    run.json                          resolved config, identity, versions, sandbox, usage, times, notes
     completions.sqlite                every model answer (models/cache.py)
     SHA256SUMS                        the digest of every file below, for `sha256sum --check`
     counts.jsonl                      what is in them, so that nobody must read them to count (autoif.runs.counts)
