@@ -23,7 +23,7 @@ from autoif.datasets.rows import PreferenceRow, SftRow
 from autoif.datasets.sft import sft_rows
 from autoif.evaluation.statistics import Interval, estimate_rate
 from autoif.reading.jsonl import read_jsonl
-from autoif.records import Record, Response
+from autoif.records import Record
 from autoif.runs.store import PREFERENCES, SFT
 from autoif.thresholds import meets
 
@@ -73,7 +73,9 @@ def measure_consequences(material: Material, gold: Gold) -> Consequences:
         for row in pairs
     ]
     sampled = list({each.id: each for written in material.instructions for each in written.responses}.values())
-    rewards = [(each, gold_says) for each in sampled if (gold_says := _find_response(gold, each)) is not None]
+    asked = [([one.instruction.text for one in each.prompt.constraints], each) for each in sampled]
+    told = [(each, _all_follow(gold, instructions, each.text)) for instructions, each in asked]
+    rewards = [(each, gold_says) for each, gold_says in told if gold_says is not None]
     accepted = [meets(each.pass_rate, material.pass_rate) for each, _ in rewards]
     cases = [case for written in material.instructions for case in _check_cases(gold, written)]
     return Consequences(
@@ -121,10 +123,6 @@ def _read(material: Material, name: str, row: type[R]) -> list[R]:
 
 def _find(gold: Gold, row: SftRow | PreferenceRow, text: str) -> bool | None:
     return _all_follow(gold, [each.instruction for each in row.constraints], text)
-
-
-def _find_response(gold: Gold, response: Response) -> bool | None:
-    return _all_follow(gold, [each.instruction.text for each in response.prompt.constraints], response.text)
 
 
 def _all_follow(gold: Gold, instructions: Sequence[str], text: str) -> bool | None:

@@ -52,7 +52,13 @@ def audit_functions(observed: Sequence[Observed], sandbox: Sandbox) -> list[Inst
     audits: list[InstructionAudit] = []
     for start in range(0, len(observed), _AT_ONCE):
         part = observed[start : start + _AT_ONCE]
-        faults = _find_faults(part, sandbox)
+        jobs = [
+            (source, find_raising(one.texts, verdicts)[:1])
+            for one in part
+            for source, verdicts in zip(one.written.sources, one.by_text, strict=True)
+        ]
+        failures = iter(sandbox.run_many_sync(jobs))
+        faults = [[find_faults(one.texts, verdicts, *next(failures)) for verdicts in one.by_text] for one in part]
         audits += map(_conclude, part, faults, _run_mutants(part, faults, sandbox))
     return audits
 
@@ -131,17 +137,6 @@ def _count_kills(
             apart = [text for text, one, other in zip(telling, function, verdicts, strict=True) if one != other]
             survivor = mutant.change, choose_shortest(apart)[0]
     return _Kills(counted, killed, survivor)
-
-
-def _find_faults(part: Sequence[Observed], sandbox: Sandbox) -> list[list[list[Finding]]]:
-    """Return for each instruction and each of its functions what is wrong."""
-    jobs = [
-        (source, find_raising(one.texts, verdicts)[:1])
-        for one in part
-        for source, verdicts in zip(one.written.sources, one.by_text, strict=True)
-    ]
-    failures = iter(sandbox.run_many_sync(jobs))
-    return [[find_faults(one.texts, verdicts, *next(failures)) for verdicts in one.by_text] for one in part]
 
 
 def _conclude(observed: Observed, faults: Sequence[list[Finding]], kills: Sequence[_Kills]) -> InstructionAudit:

@@ -87,7 +87,9 @@ def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> Second
 
 def _compare_instruction(first: WrittenInstruction, second: WrittenInstruction, sandbox: Sandbox) -> AuthorComparison:
     chosen = [[each.sources[place] for place in each.back_translated] or each.sources for each in (first, second)]
-    texts = _list_texts(first, second)
+    tried = [response.text for each in (first, second) for response in each.responses[:MOST_ANSWERS]]
+    tried += [case.input for each in (first, second) for case in each.matrix.cases]
+    texts = list(dict.fromkeys([*tried, *load_probes()]))
     rows = judge([(sources, text) for sources in chosen for text in texts], sandbox, until_timeout=True)
     rates = [float(compute_pass_rate(row)) for row in rows]
     shares = rates[: len(texts)], rates[len(texts) :]
@@ -108,11 +110,3 @@ def _compare_instruction(first: WrittenInstruction, second: WrittenInstruction, 
         disputed=round(len(disputes) / len(texts), DECIMALS),
         disputes=tuple(disputes[:_SHOWN_TEXTS]),
     )
-
-
-def _list_texts(first: WrittenInstruction, second: WrittenInstruction) -> list[str]:
-    own = [
-        *(response.text for each in (first, second) for response in each.responses[:MOST_ANSWERS]),
-        *(case.input for each in (first, second) for case in each.matrix.cases),
-    ]
-    return list(dict.fromkeys([*own, *load_probes()]))

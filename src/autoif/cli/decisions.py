@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -66,7 +65,8 @@ def _settle(run: Path, found: DecisionFile) -> Review:
 
         review, strangers = review.split(list_items(run))
         if strangers:
-            click.echo(_describe_strangers(run, strangers), err=True)
+            shown = list_some([f"{kind} {item}" for kind, item in strangers], _SHOWN)
+            click.echo(f"{run} has no {shown}: what was decided about that changes nothing here", err=True)
     return review
 
 
@@ -84,11 +84,6 @@ def describe_review(review: Review) -> list[str]:
     ]
     disputed = [(key, each) for key, each in review.standings.items() if each.is_disputed]
     return lines + [_describe_dispute(key, each) for key, each in disputed]
-
-
-def _describe_strangers(run: Path, strangers: Sequence[Key]) -> str:
-    shown = list_some([f"{kind} {item}" for kind, item in strangers], _SHOWN)
-    return f"{run} has no {shown}: what was decided about that changes nothing here"
 
 
 def _describe_dispute(key: Key, standing: Standing) -> str:

@@ -179,13 +179,10 @@ def list_items(run: Path) -> dict[Target, set[str]]:
 
 def _read_records(run: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each record that a stage kept or dropped, but for prompts, with its stage."""
-    yield from ((INSTRUCTIONS, row) for row in _read_if_there(run / INSTRUCTIONS))
+    if (run / INSTRUCTIONS).exists():
+        yield from ((INSTRUCTIONS, parse_json(line)) for _, line in read_json_lines(run / INSTRUCTIONS))
     for stage in (stage for stage in FOLDERS if stage != AUGMENTATION):
         yield from ((stage, each.record) for each in read_records(run, stage) if each.record)
-
-
-def _read_if_there(path: Path) -> Iterator[Any]:
-    return (parse_json(line) for _, line in read_json_lines(path)) if path.exists() else iter(())
 
 
 def read_acceptance(manifest: Mapping[str, Any], run: Path) -> tuple[Threshold, Preferences]:

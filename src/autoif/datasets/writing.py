@@ -106,7 +106,9 @@ async def write_data(folder: RunFolder, tools: ToolSettings, *, anew: bool = Fal
     What reviewers of the folder rejected is left out. Return what is to be said of rows that were left out.
     """
     config, review = tools.config, read_review(folder.path)
-    source = _name_source(folder, config)
+    decisions = folder.path / store.DECISIONS
+    said = digest_file(decisions) if decisions.exists() else ""
+    source = content_id(find_version("autoif"), identity(config), said, folder.digest_stages())
     names = [store.QUERIES, *store.DATA_SETS]
     names += [store.FOLDED] if config.deduplication.behaviour else []
     names += [store.REVIEWED] if review or folder.has(store.REVIEWED) else []
@@ -144,13 +146,6 @@ def write_instructions(folder: RunFolder) -> None:
     if not folder.is_made_of(store.INSTRUCTIONS, source):
         rows = (row for index in shards for row in folder.read_kept(store.BACK_TRANSLATION, index, VerifiedInstruction))
         folder.write_rows(store.INSTRUCTIONS, rows, made_of=source)
-
-
-def _name_source(folder: RunFolder, config: Config) -> str:
-    """Return what identifies all that data sets are made of: files of stages, settings, decisions, this version."""
-    decisions = folder.path / store.DECISIONS
-    said = digest_file(decisions) if decisions.exists() else ""
-    return content_id(find_version("autoif"), identity(config), said, folder.digest_stages())
 
 
 def _read_verified(folder: RunFolder, config: Config) -> Iterator[tuple[int, list[VerifiedInstruction]]]:

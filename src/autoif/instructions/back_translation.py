@@ -33,7 +33,9 @@ async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[Ve
     completions = await asyncio.gather(*(_ask_for_description(function, tools) for function in functions))
     texts = [_read_description(completion) for completion in completions]
     if not any(texts):
-        return [_drop_undescribed(verified, completions[0])]
+        first = completions[0]
+        detail = f"no function was described: {first.fault_detail or 'an empty answer'}"
+        return [Dropped.of(STAGE, first.fault or Reason.EMPTY, verified, detail)]
     judged = iter(await tools.nli.judge([(verified.instruction.text, text) for text in texts if text]))
     judgements = [next(judged) if text else UNTOLD for text in texts]
     labelled = verified.model_copy(
@@ -63,11 +65,6 @@ def judge_labels(labelled: VerifiedInstruction, settings: BackTranslationSetting
         return labelled
     detail = f"{len(contradictions)} of {count} back-translations, first: {contradictions[0].text}"
     return Dropped.of(STAGE, Reason.CONTRADICTION, labelled, detail)
-
-
-def _drop_undescribed(verified: VerifiedInstruction, first: Completion) -> Dropped:
-    detail = f"no function was described: {first.fault_detail or 'an empty answer'}"
-    return Dropped.of(STAGE, first.fault or Reason.EMPTY, verified, detail)
 
 
 async def _ask_for_description(function: Function, tools: Tools) -> Completion:

@@ -15,7 +15,6 @@ from pydantic import JsonValue
 from autoif.config import Config
 from autoif.instructions.answers import FormatLoss, ReadAnswer, read_function_answer
 from autoif.models.requests import Completion, Request, sampling_seed, write_schema
-from autoif.prompts import Turns
 from autoif.records import Answer, Case, Draft, Dropped, Function, Instruction, Matrix, Reason, content_id
 from autoif.settings import Verification
 from autoif.tools import Tools
@@ -54,7 +53,14 @@ def make_request(instruction: Instruction, config: Config, samples: int) -> Requ
     return Request(
         role="writer",
         stage=STAGE,
-        messages=_messages(instruction.text, config),
+        messages=config.prompts.verification.fill(
+            instruction=instruction.text,
+            instruction_for_quotes=instruction.text.replace('"', "'"),
+            cases=config.verification.cases_per_function,
+            vocabulary=describe_means(config.verification),
+            vocabulary_briefly=describe_means(config.verification, briefly=True),
+            answer_form=_ANSWER_FORMS[config.verification.analysis],
+        ),
         samples=samples,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
@@ -129,17 +135,6 @@ def answer_schema(cases: int, **before: JsonValue) -> dict[str, JsonValue]:
     case = write_schema(input={"type": "string"}, output={"type": "boolean"})
     return write_schema(
         **before, func={"type": "string"}, cases={"type": "array", "items": case, "minItems": cases, "maxItems": cases}
-    )
-
-
-def _messages(instruction: str, config: Config) -> Turns:
-    return config.prompts.verification.fill(
-        instruction=instruction,
-        instruction_for_quotes=instruction.replace('"', "'"),
-        cases=config.verification.cases_per_function,
-        vocabulary=describe_means(config.verification),
-        vocabulary_briefly=describe_means(config.verification, briefly=True),
-        answer_form=_ANSWER_FORMS[config.verification.analysis],
     )
 
 

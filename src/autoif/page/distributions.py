@@ -33,13 +33,14 @@ def draw_distributions(data: RunData) -> list[Element]:
     kinds = Counter(line.kind for line in data.instructions if line.stage > verified and not line.reason)
     agreement = [line.agreement for line in data.instructions if line.agreement is not None]
     folded = [line.text for line in data.instructions if line.stage > first or not line.reason]
+    of = f", of {_SAMPLED} of {len(folded):,}" if len(folded) > _SAMPLED else ""
     return [
         *draw_histogram("Pass rate of responses", rates, 1),
         *_draw_learnability(data),
         *draw_histogram("Quality of responses", quality, 10),
         *draw_histogram("Length of responses, characters", columns.characters, _round_up(columns.characters)),
         *draw_histogram("Agreement of functions with cases", agreement, 1),
-        *draw_histogram(_name_similarity(len(folded)), measure_similarity(folded), 100),
+        *draw_histogram(f"Similarity of instructions to the nearest other one{of}", measure_similarity(folded), 100),
         *draw_counts("Verified instructions by kind of constraint (told by their words)", kinds.most_common()),
     ]
 
@@ -65,11 +66,6 @@ def measure_learnability(data: RunData) -> list[float]:
             judged[prompt] += 1
             passed[prompt] += rate > 0.5
     return [passed[prompt] / count for prompt, count in judged.items()]
-
-
-def _name_similarity(instructions: int) -> str:
-    of = f", of {_SAMPLED} of {instructions:,}" if instructions > _SAMPLED else ""
-    return f"Similarity of instructions to the nearest other one{of}"
 
 
 def measure_similarity(texts: Sequence[str]) -> list[float]:

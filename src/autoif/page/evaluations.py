@@ -33,7 +33,12 @@ def describe_evaluations(folders: Sequence[Path]) -> list[PageSection]:
     Raises ConfigError: they can't be compared; what differs is named.
     """
     comparison = compare(folders, alone=True)
-    sections = [PageSection("scores", "Scores", _show_scores(comparison))]
+    figure = make_figure(
+        render_figure(lambda: draw_comparison(comparison)),
+        "Scores with their intervals, as the tables below have them in numbers.",
+        "Bars are 95 % intervals.",
+    )
+    sections = [PageSection("scores", "Scores", [figure, *show_tables(tabulate(comparison))])]
     measured = read_models(folders)
     for number, models in enumerate(measured):
         title = next(iter(models.values())).scores.title
@@ -59,15 +64,6 @@ def show_tables(report: Report) -> list[Element]:
         for table in report.tables
     ]
     return [*tables, *make_notes(report.notes)]
-
-
-def _show_scores(comparison: Comparison) -> list[Element]:
-    figure = make_figure(
-        render_figure(lambda: draw_comparison(comparison)),
-        "Scores with their intervals, as the tables below have them in numbers.",
-        "Bars are 95 % intervals.",
-    )
-    return [figure, *show_tables(tabulate(comparison))]
 
 
 def _show_cell(cell: Cell) -> Child:

@@ -136,10 +136,15 @@ def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:
         rows.append(["start and data sets", *[NOTHING] * 5, show_seconds(whole - sum(times.values()))])
     rows.append(["the whole run", *_list_usage(total), show_seconds(whole)])
     columns = ["stage", "model calls", "answers", "prompt tokens", "completion tokens", "US$", "time"]
+    said = [] if times else ["It notes no time by stage: an earlier version made it, or it has not ended yet."]
+    if manifest.get("replayed"):
+        said.append("Answers came from a recording: the times say nothing of a model.")
+    elif times:
+        said.append("Stages work at the same time; time is shared out by what records spent in each.")
     return [
         make("p", _describe_yields(data, total.requests)),
         make_table("Model calls, tokens, cost and time", columns, rows, numbers=6),
-        *_describe_times(manifest, times),
+        *[make("p", line, class_="note") for line in said],
     ]
 
 
@@ -155,16 +160,6 @@ def _describe_yields(data: RunData, requests: int) -> str:
     return (
         f"Of 1,000 model calls: {'; '.join(f'{1000 * count / requests:,.1f} {name}' for name, count in made.items())}."
     )
-
-
-def _describe_times(manifest: Mapping[str, Any], times: Mapping[str, float]) -> list[Element]:
-    """Return what to know of the times."""
-    said = [] if times else ["It notes no time by stage: an earlier version made it, or it has not ended yet."]
-    if manifest.get("replayed"):
-        said.append("Answers came from a recording: the times say nothing of a model.")
-    elif times:
-        said.append("Stages work at the same time; time is shared out by what records spent in each.")
-    return [make("p", line, class_="note") for line in said]
 
 
 def _list_usage(usage: Usage) -> list[str]:

@@ -161,19 +161,13 @@ def _read_part(config: Config, key: str, part: str) -> Iterator[JsonValue]:
     sign, rest = (signed[1], signed[2]) if signed else ("", part)
     numbers = _read_range(key, rest)
     if numbers is None:
-        yield _read_word(key, part)
+        yield parse_setting(f"{key}={part}")[section][name]
         return
     if not sign and not isinstance(now, str) and key != "back_translation.dropped_by_chat":
         yield from (int(number) if number == number.to_integral_value() else float(number) for number in numbers)
         return
     for number in numbers:
         yield _write_threshold(sign or _SIGNED.fullmatch(now or "> 0")[1], number, key)  # type: ignore[index]
-
-
-def _read_word(key: str, part: str) -> JsonValue:
-    section, _, name = key.partition(".")
-    value: JsonValue = parse_setting(f"{key}={part}")[section][name]
-    return value
 
 
 def _write_threshold(sign: str, number: Decimal, key: str) -> str:

@@ -30,9 +30,9 @@ from autoif.sampling import Sampler, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer, read_vocabulary
 from autoif.training.card import CARD, METRICS, RECORD, read_metrics, write_card, write_record
-from autoif.training.data import TrainingData, read_data
+from autoif.training.data import read_data
 from autoif.training.folder import check_same, hold_output, is_finished, list_saved, open_output, whole_checkpoints
-from autoif.training.identity import ModelIdentity, identify_model
+from autoif.training.identity import identify_model
 from autoif.training.metrics import summarise
 from autoif.training.online_pairs import (
     JudgedSample,
@@ -111,7 +111,14 @@ def _train_rounds(request: OnlineRequest, say: Say) -> dict[str, Any]:
     data = read_data(request.data, "grpo")
     before = open_output(request.output, resume=request.resume)
     model = identify_model(request.model, None, before and before["model"])
-    identity = _identify(request, data, model)
+    identity = {
+        "kind": "online-dpo",
+        "model": model.content,
+        "data": data.sha256,
+        "sampler": _name_sampler(request),
+        **request.online.identity(),
+        **request.dpo.identity(),
+    }
     if before:
         trained = any(request.output.glob(f"round-*/{MODEL}"))
         check_same(request.output, before, identity, model, None if trained else _shapes_samples)
@@ -134,13 +141,6 @@ def _train_rounds(request: OnlineRequest, say: Say) -> dict[str, Any]:
         "online": {**request.online.record(), "sampler": _name_sampler(request)}, "identity": identity,
     }  # fmt: skip
     return _run(request, prompts, record, before, say)
-
-
-def _identify(request: OnlineRequest, data: TrainingData, model: ModelIdentity) -> dict[str, Any]:
-    return {
-        "kind": "online-dpo", "model": model.content, "data": data.sha256, "sampler": _name_sampler(request),
-        **request.online.identity(), **request.dpo.identity(),
-    }  # fmt: skip
 
 
 def _shapes_samples(name: str) -> bool:

@@ -26,7 +26,6 @@ from autoif.models.endpoint import Endpoint
 from autoif.models.transport import Transport
 from autoif.runs.whole_files import storage_errors
 from autoif.training.card import RECORD, read_record
-from autoif.training.settings import TrainingSettings
 from autoif.training.train import TrainingRequest
 
 _STDERR = 2
@@ -98,10 +97,15 @@ def launch_dpo(launcher: str, request: TrainingRequest, say: Say) -> dict[str, A
 
     Raises ConfigError: the launcher can't be started. ModelError: the training failed; it has said why.
     """
+    values = request.settings.record()
+    values |= {f"lora.{name}": value for name, value in (request.settings.lora or {}).items()}
+    options = ["--lora"] if request.settings.lora else []
+    for name, value in values.items():
+        options += ["--set", f"{name}={json.dumps(value)}"]
     command = [
         *split_command(launcher, "--launch"), "-m", "autoif", "train", request.kind, "--resume",
         "--data", str(request.data), "--model", request.model, "--output", str(request.output),
-        *_options(request.settings),
+        *options,
     ]  # fmt: skip
     say(f"starting {launcher} for {request.output}")
     with running(command, _STDERR, "--launch") as process:
@@ -113,16 +117,6 @@ def launch_dpo(launcher: str, request: TrainingRequest, say: Say) -> dict[str, A
             "why above): the same command with --resume goes on"
         )
     return record
-
-
-def _options(settings: TrainingSettings) -> list[str]:
-    """Return the resolved settings as options: nothing is left to defaults."""
-    values = settings.record()
-    values |= {f"lora.{name}": value for name, value in (settings.lora or {}).items()}
-    options = ["--lora"] if settings.lora else []
-    for name, value in values.items():
-        options += ["--set", f"{name}={json.dumps(value)}"]
-    return options
 
 
 @contextmanager

@@ -131,7 +131,8 @@ class Crew:
         for future in [each for each in self._starting if each.done()]:
             failure = self._welcome(future) or failure
         done = [each for each in self._running if each.done()]
-        for future in sorted(done, key=_has_failed):  # results first, as all that a lost worker is at is dealt again
+        # Results first, as all that a lost worker is at is dealt again.
+        for future in sorted(done, key=lambda each: each.exception() is not None):
             if future in self._running:
                 failure = self._take(future) or failure
         return failure
@@ -231,10 +232,6 @@ class Crew:
             return "the head doesn't answer"
         here = self._ray.get_runtime_context().get_node_id()
         return "" if any(node["NodeID"] == here and node["Alive"] for node in nodes) else _UNKNOWN
-
-
-def _has_failed(future: "asyncio.Future[Any]") -> bool:
-    return future.exception() is not None
 
 
 def _ignore(future: "asyncio.Future[Any]") -> None:

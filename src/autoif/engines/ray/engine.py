@@ -103,7 +103,10 @@ class RayEngine:
                 said = await self._crew.link.receive()
                 if isinstance(said, Done):
                     del given[said.result.step, said.result.index]
-                    self._count(said, watch)
+                    self._losses = 0
+                    self.verdicts += said.verdicts
+                    for stage, folder in zip(said.result.stages, said.result.folders, strict=True):
+                        watch(folder, stage.kept, stage.dropped, stage.entered)
                     waiting.follow(said.result)
                     yield said.result
                 elif (why := await self._note(said)) is not None:
@@ -114,12 +117,6 @@ class RayEngine:
         finally:
             await self._dismiss(leave_s)
             self._say_how_it_went(settings.completions)
-
-    def _count(self, done: Done, watch: Watch) -> None:
-        self._losses = 0
-        self.verdicts += done.verdicts
-        for stage, folder in zip(done.result.stages, done.result.folders, strict=True):
-            watch(folder, stage.kept, stage.dropped, stage.entered)
 
     async def _note(self, said: object) -> str | None:
         """Note what the crew says of itself; return why it is lost, if it is, and raise what ends the run."""

@@ -80,7 +80,8 @@ def build_task(definition: Definition, rows: Rows, examples: Rows, changes: dict
     config |= {"num_fewshot": definition.shots, **changes}
     config["custom_dataset"] = lambda **_: {name: datasets.Dataset.from_list(some) for name, some in parts.items()}
     if config.pop("unsafe_code", False):
-        config |= {"filter_list": None, "process_results": _leave_unjudged, "metric_list": [_UNJUDGED]}
+        # In the place of HumanEval's own metric: its programs are judged in the sandbox.
+        config |= {"filter_list": None, "process_results": lambda doc, results: {}, "metric_list": [_UNJUDGED]}
     with keep_quiet():
         task = ConfigurableTask(config=config)
     task.set_fewshot_seed(_EXAMPLES_SEED)
@@ -135,8 +136,3 @@ class LmTask:
 
 
 _UNJUDGED = {"metric": "unjudged", "aggregation": "mean", "higher_is_better": True}
-
-
-def _leave_unjudged(doc: object, results: object) -> dict[str, bool]:
-    """In the place of HumanEval's own metric: its programs are judged in the sandbox."""
-    return {}

@@ -183,18 +183,15 @@ class Zygote:
     def _lock_child(self) -> None:
         try:
             if self._pid != _FIRST_OF_NAMESPACE:
-                self._die_with(self._pid)
+                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+                if os.getppid() != self._pid:
+                    os._exit(1)
             for words in self._locks:
                 if kernel.call_plainly(*words) < 0:
                     raise OSError("the kernel refused a lock")
         except BaseException:  # noqa: BLE001 - a child that is not locked must not go on, whatever the reason
             # No signal can be sent once the filter is on: model code can't pretend to be a child that is not locked.
             os.kill(os.getpid(), _UNLOCKED_SIGNAL)
-            os._exit(1)
-
-    def _die_with(self, zygote: int) -> None:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != zygote:
             os._exit(1)
 
     def _watch(self, pid: int, results: ResultBuffer, texts: range, since: float, deadline: float) -> Ending:
