@@ -18,6 +18,11 @@ from autoif.settings import ROLES, Models
 from autoif.vocabulary import describe_vocabulary, fold, layout, words
 
 DOCS = Path(__file__).parent
+OF_STAGES = {
+    "temperature": "Of the sampling; 0 takes the likeliest token.",
+    "max_tokens": "The most tokens of an answer, thoughts included.",
+}
+"""What is said of settings that several stages have alike."""
 
 
 def cli_page() -> str:
@@ -79,9 +84,9 @@ def _section(title: str, prefix: str, kind: type[BaseModel], names: list[str], c
         if _is_table(annotation):
             inner = _field_docs(annotation)
             for leaf in annotation.model_fields:
-                lines.append(_row(f"{prefix}{name}.{leaf}", inner.get(leaf, ""), configs))
+                lines.append(_row(f"{prefix}{name}.{leaf}", inner[leaf], configs))
         else:
-            lines.append(_row(f"{prefix}{name}", docs.get(name, ""), configs))
+            lines.append(_row(f"{prefix}{name}", docs.get(name) or OF_STAGES[name], configs))
     return [*lines, ""]
 
 

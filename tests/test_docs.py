@@ -48,6 +48,21 @@ def test_every_link_within_the_repository_leads_somewhere(path):
 
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_paragraphs_are_wrapped_and_one_line_apart(path):
+    text = re.sub(r"^```.*?^```", "```", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert path.name in PAGES or "\n\n\n" not in text
+    if path.name not in {*PAGES, "README.md"}:  # the README's links are a line a heading
+        assert [
+            line for line in text.splitlines() if len(line) > 128 and not line.startswith(("|", "![", "<!--"))
+        ] == []
+
+
+def test_every_setting_has_a_meaning():
+    rows = [line for line in make_page("configuration.md").splitlines() if line.startswith("| `")]
+    assert [row for row in rows if not row.rsplit(" | ", 1)[-1].strip(" |")] == []
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
 def test_nothing_is_glued_to_the_end_of_a_table(path):
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"^\|.*\n(?![|\n])(?!<!--).+", text, re.MULTILINE), "what a command printed after its table?"
@@ -116,7 +131,9 @@ def test_every_setting_file_module_and_test_that_the_prose_names_exists(path):
     for name in re.findall(r"`(autoif(?:\.\w+)+)`", text):
         place = ROOT / "src" / name.replace(".", "/")
         defined = rf"^(?:(?:async )?def|class) {place.name}\b|^    {place.name}: "
-        package = next(path for path in (place.parent.with_suffix(".py"), place.parent / "__init__.py") if path.exists())
+        package = next(
+            path for path in (place.parent.with_suffix(".py"), place.parent / "__init__.py") if path.exists()
+        )
         assert (
             name in TELEMETRY
             or name.removeprefix("autoif.") in autoif.__all__

@@ -30,8 +30,8 @@ class Models(Settings):
     slots: int = Field(default=8, ge=1, le=64)
     """Answers that the embedded model writes at the same time."""
     runtime: Literal["auto", "openvino", "llama.cpp"] = "auto"
-    """What the embedded model runs in. auto: OpenVINO where it is installed and surely quicker (a model of the catalog,
-    a processor with AVX-512 VNNI, memory enough), else llama.cpp. A run keeps what it began with."""
+    """What the embedded model runs in. auto: OpenVINO where it is installed and known to be quicker (a model of
+    `autoif models`, a processor with AVX-512 VNNI, enough memory), else llama.cpp. A run keeps what it began with."""
 
     def by_role(self) -> dict[Role, Endpoint]:
         return {"writer": self.writer, "responder": self.responder, "judge": self.judge}
@@ -120,14 +120,15 @@ class CrossValidation(Settings):
     min_cases: int = Field(default=1, ge=1)
     """The least number of cases, before any filtering."""
     both_outcomes: bool = False
-    """The kept cases must include one that follows and one that doesn't; functions that reject everything agree."""
+    """The kept cases must include one that follows and one that doesn't: functions that reject everything agree with
+    each other."""
     two_sided: bool = False
     """A function counts only if it accepts one text and rejects another, among cases and probes (autoif.probes); with
     contrast, which always requires this, also among answers. Unlike `both_outcomes`, it loses no right function to its
     writer's cases."""
     choose_by: Literal["cases", "majority", "score"] = "cases"
-    """What decides which functions are kept. cases: the writer's cases, as in the paper. majority: what most of its
-    answers mean. score: the majority together with how likely each function is right (docs/audit.md)."""
+    """What decides which functions are kept. cases: the writer's cases, as in the paper. majority: what most of the
+    writer's answers mean. score: the majority together with how likely each function is right (docs/audit.md)."""
     majority: Threshold = ">= 0.6"
     """With majority or score, the share of the answers whose functions must behave alike; with score, of the answers
     whose functions have no fault and enough score."""

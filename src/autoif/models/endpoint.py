@@ -52,7 +52,7 @@ class Endpoint(Settings):
     it is busy."""
     read_once: bool = False
     """Have requests with the same long beginning wait for the first of them, for a server that reads slowly and keeps
-    what it has read, as llama.cpp on a few cores does. The embedded model is asked so."""
+    what it has read, as llama.cpp on a few cores does. Always on for the embedded model."""
     serve: str = ""
     """Instead of a `base_url`, a command with which Ray starts servers where its cluster has GPUs, such as
     `vllm serve {model} --host {host} --port {port}` (docs/scale.md)."""
@@ -246,3 +246,4 @@ class Budget(Settings):
     tokens: int | None = Field(default=None, ge=0)
     """Prompt and completion tokens together."""
     usd: float | None = Field(default=None, ge=0)
+    """US dollars, by the prices of each endpoint."""
