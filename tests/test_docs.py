@@ -216,6 +216,17 @@ def test_every_dependency_has_its_reason_in_contributing():
         assert f"`{name}`" in reasons, f"CONTRIBUTING.md has no reason for {name}"
 
 
+def test_the_versions_that_the_pages_were_checked_with_are_pinned():
+    pins = [ROOT / "constraints.txt", *(ROOT / "tests/trainers").glob("*.txt")]
+    pinned = {line for path in pins for line in path.read_text(encoding="utf-8").splitlines()}
+    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("exports.md", "rewards.md", "sandbox.md")]
+    named = re.findall(r"^\|.*\| ([a-z-]+) (\d+\.\d+\.\d+) \|", pages[0], re.MULTILINE)
+    named += [("trl", *re.findall(r"checked with ([\d.]+\d)", pages[1]))]
+    named += [("pydantic-monty", each) for each in re.findall(r"checked in version ([\d.]+\d)", pages[2])]
+    assert len(named) > 7
+    assert [f"{name}=={version}" for name, version in named if f"{name}=={version}" not in pinned] == []
+
+
 def test_every_dependency_is_pinned():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-")

@@ -35,7 +35,7 @@ _COMMANDS = {
     "serve": Place("autoif.cli.serve:serve", "Answer HTTP requests for verdicts and rewards."),
     "show": Place("autoif.cli.show:show", "Print a run's funnel and instructions, or one instruction."),
     "split": Place("autoif.cli.split:split", "Divide instructions into training and held-out ones."),
-    "status": Place("autoif.cli.status:status", "Print how a run stands, during it or after."),
+    "status": Place("autoif.cli.status:status", "Print the state of a run, during it or after."),
     "train": Place("autoif.cli.train:train", "Train a model on the data of a run."),
     "verify": Place("autoif.cli.verify:verify", "Run functions on responses."),
     "view": Place("autoif.cli.view:view", "Review runs in a browser."),
