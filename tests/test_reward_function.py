@@ -237,7 +237,8 @@ def test_what_passes_without_answering_earns_nothing(reward, instruction, functi
     honest = ANSWER * 3 if function == FORTY_WORDS else ANSWER.replace("e", "") if function == NO_E else ANSWER
     found = reward([answer(cheat), answer(honest)], log_metric=logged.__setitem__, **columns)
     assert found == [0, 1]
-    assert logged == {f"gate/{each}": 0.5 * (each == fault) for each in Fault}
+    shares = {f"gate/{each}": 0.5 * (each == fault) for each in Fault}
+    assert logged == shares | {f"verdicts/{each}": 0 for each in ("error", "timeout", "memory", "crash")}
     with VerificationReward(gate=False, workers=1) as verdicts:
         assert verdicts([answer(cheat), answer(honest)], log_metric=logged.__setitem__, **columns) == [1, 1]
 
@@ -262,6 +263,34 @@ def test_the_answer_after_the_thought_is_judged_and_a_thought_alone_earns_nothin
         with VerificationReward(gate=gate, workers=1) as reward:
             assert reward([completion], functions=[[source]], log_metric=logged.__setitem__) == [expected]
         assert [name for name, share in logged.items() if share] == ([f"gate/{fault}"] if fault else [])
+
+
+def test_a_trainer_s_log_tells_functions_that_decide_nothing_from_those_that_reject(reward):
+    logged: dict[str, float] = {}
+    functions = [[HAS_A, RAISES], [HAS_A], [HANGS]]
+    assert reward(["a", "x", "hang"], functions=functions, log_metric=logged.__setitem__) == [0.5, 0, 0]
+    shares = {name: share for name, share in logged.items() if name.startswith("verdicts/")}
+    assert shares == {"verdicts/error": 0.25, "verdicts/timeout": 0.25, "verdicts/memory": 0, "verdicts/crash": 0}
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (
+            "import pytest\ndef evaluate(response):\n    return True",
+            "'missing module: pytest'; name what .* in limits=",
+        ),
+        ("def check(response):\n    return True", "'has no evaluate'$"),
+    ],
+)
+async def test_functions_that_do_not_load_are_warned_of_once(lost, said):
+    with VerificationReward(workers=1) as reward:
+        assert reward(["a"], functions=[[HAS_A]]) == [1]
+        with pytest.warns(RuntimeWarning, match=f"don't load, so they accept nothing: the first {said}"):
+            assert reward(["a", "b"], functions=[[lost], [HAS_A]]) == [0, 0]
+        assert reward(["a"], functions=[[lost]]) == [0]  # a second warning would be an error
+    with VerificationReward(workers=1) as reward, pytest.warns(RuntimeWarning, match="accept nothing"):
+        assert await reward.verify(["a"], functions=[[lost]]) == [0]
 
 
 async def test_the_awaited_form_is_gated_too(reward):

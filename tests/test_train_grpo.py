@@ -48,6 +48,7 @@ def test_every_step_has_its_rewards_and_lengths_in_the_metrics(trained):
         assert row["reward"] == row["rewards/verification/mean"]
         assert {"reward_std", "frac_reward_zero_std", "kl", "completions/mean_length"} <= row.keys()
         assert {"completions/clipped_ratio", "gate/empty", "gate/copied", "gate/degenerate"} <= row.keys()
+        assert row["verdicts/error"] == row["verdicts/timeout"] == 0
     assert rows[0]["kl"] == pytest.approx(0, abs=1e-6), "the reference is the model that the training begins with"
     assert rows[-1]["kl"] != 0
 

@@ -19,6 +19,8 @@ Row = tuple[Sequence[str], str]
 """The sources of functions, and a text that each of them is to judge."""
 Verdicts = tuple[Verdict, ...]
 """Of one row: one of each of its functions, in order."""
+Outcomes = tuple[Outcome, ...]
+"""The same with what there is to say of each verdict."""
 Job = tuple[str, Sequence[str]]
 T = TypeVar("T")
 
@@ -44,15 +46,29 @@ def judge(rows: Sequence[Row], sandbox: Sandbox, *, until_timeout: bool = False)
 
     With `until_timeout` a function gets no text after one that takes too long; those that are left count as timeouts.
     """
-    jobs = group_by_function(rows)
-    judged = sandbox.run_many_sync(list(jobs.items()), until_timeout=until_timeout)
-    return _deal_verdicts(rows, jobs, judged)
+    return list(map(take_verdicts, find_outcomes(rows, sandbox, until_timeout=until_timeout)))
 
 
 async def judge_async(rows: Sequence[Row], sandbox: Runner) -> list[Verdicts]:
     """Do as `judge` does, on an event loop."""
+    return list(map(take_verdicts, await find_outcomes_async(rows, sandbox)))
+
+
+def find_outcomes(rows: Sequence[Row], sandbox: Sandbox, *, until_timeout: bool = False) -> list[Outcomes]:
+    """Return the outcomes of each row's functions, as `judge` does the verdicts."""
     jobs = group_by_function(rows)
-    return _deal_verdicts(rows, jobs, await sandbox.run_many(list(jobs.items())))
+    judged = sandbox.run_many_sync(list(jobs.items()), until_timeout=until_timeout)
+    return _deal_outcomes(rows, jobs, judged)
+
+
+async def find_outcomes_async(rows: Sequence[Row], sandbox: Runner) -> list[Outcomes]:
+    """Do as `find_outcomes` does, on an event loop."""
+    jobs = group_by_function(rows)
+    return _deal_outcomes(rows, jobs, await sandbox.run_many(list(jobs.items())))
+
+
+def take_verdicts(outcomes: Outcomes) -> Verdicts:
+    return tuple(outcome.verdict for outcome in outcomes)
 
 
 def compute_pass_rate(verdicts: Sequence[Verdict]) -> Fraction:
@@ -76,8 +92,7 @@ def deal_out(functions: Iterable[Sequence[str]], found: Mapping[str, Sequence[T]
         yield tuple(next(next_of[source]) for source in sources)
 
 
-def _deal_verdicts(
+def _deal_outcomes(
     rows: Sequence[Row], jobs: Mapping[str, Sequence[str]], judged: Sequence[Sequence[Outcome]]
-) -> list[Verdicts]:
-    verdicts = [[outcome.verdict for outcome in outcomes] for outcomes in judged]
-    return list(deal_out((sources for sources, _ in rows), dict(zip(jobs, verdicts, strict=True))))
+) -> list[Outcomes]:
+    return list(deal_out((sources for sources, _ in rows), dict(zip(jobs, judged, strict=True))))

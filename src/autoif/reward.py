@@ -10,8 +10,9 @@ before the answer is not judged.
 import asyncio
 import os
 import threading
+import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -21,7 +22,7 @@ from typing import Any, Final, Self
 from autoif.errors import ConfigError
 from autoif.gate import Fault, find_fault, find_unanswered
 from autoif.given_values import check_type
-from autoif.judging import Row, Verdicts, compute_pass_rate, judge, judge_async
+from autoif.judging import Outcomes, Row, Verdicts, compute_pass_rate, find_outcomes, find_outcomes_async, take_verdicts
 from autoif.records import Verdict
 from autoif.reward_inputs import (
     CONSTRAINTS,
@@ -43,6 +44,7 @@ LONGEST_CALL_S: Final = 60.0
 """For one function on all completions of a batch."""
 ACCEPTED: Final[Threshold] = "> 0.5"
 """§3.3: the share of functions from which a completion is accepted."""
+_UNDECIDED: Final = tuple(verdict for verdict in Verdict if verdict not in (Verdict.PASS, Verdict.FAIL))
 
 
 class RewardMode(StrEnum):
@@ -149,6 +151,7 @@ class VerificationReward:
         self.column: str = check_type("column", column, str)
         self.__name__ = f"verification_{self.mode}"
         """What trainers call it in their logs."""
+        self._has_warned = False
         limits = check_type("limits", limits, Limits | None) or Limits()
         if limits.total_s is None:
             limits = replace(limits, total_s=LONGEST_CALL_S)
@@ -159,20 +162,20 @@ class VerificationReward:
 
         `columns` are the data set's, each as long as `completions`, and what else trainers hand over: of these, the
         gate reads `prompts`, without which no completion counts as copied, and what it is made of. Through TRL's
-        `log_metric` it reports the share of the completions that have each fault.
+        `log_metric` it reports the share of the completions that have each fault, and of the verdicts that are neither
+        pass nor fail. Of functions that don't load it warns, once: they accept nothing.
 
         Raises:
             ConfigError: the column is missing, is of another form, or is of another length.
             SandboxError: model code can't be contained on this machine.
         """
-        batch = self._arrange(completions, columns)
-        return self._reward(batch, judge(batch.rows, self._sandbox.enter()))
+        return self._reward(self.judge(completions, **columns))
 
     async def verify(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
         """Do the same without holding up the event loop."""
         batch = self._arrange(completions, columns)
         sandbox = await asyncio.to_thread(self._sandbox.enter)
-        return self._reward(batch, await judge_async(batch.rows, sandbox))
+        return self._reward(self._judge(batch, await find_outcomes_async(batch.rows, sandbox), columns))
 
     def judge(self, completions: Sequence[Completion], **columns: Any) -> list[Judgement | None]:
         """Return what is found of each completion, from which rewards of several parts are made (`reward_parts`); None
@@ -182,7 +185,7 @@ class VerificationReward:
             ConfigError, SandboxError: as `__call__`.
         """
         batch = self._arrange(completions, columns)
-        return _judgements(batch, judge(batch.rows, self._sandbox.enter()))
+        return self._judge(batch, find_outcomes(batch.rows, self._sandbox.enter()), columns)
 
     def _arrange(self, completions: Sequence[Completion], given: Mapping[str, Any]) -> _Batch:
         completions = take_completions(completions)
@@ -194,7 +197,6 @@ class VerificationReward:
         if self.gate:
             found = _find_faults(texts, columns, self.column)
             faults = [lack or fault for lack, fault in zip(faults, found, strict=True)]
-        self._report(faults, columns)
         rows = [
             (() if fault else [*chain.from_iterable(row)], text)
             for text, row, fault in zip(texts, constraints, faults, strict=True)
@@ -212,17 +214,41 @@ class VerificationReward:
         read = ([read_constraints(row, name) for row in columns[name]] for name in named)
         return [next(filter(None, rows), []) for rows in zip(*read, strict=True)]
 
-    def _report(self, faults: Sequence[Fault | None], columns: Mapping[str, Any]) -> None:
-        """Log the share of each fault that is looked for, if the trainer takes logs from rewards, as TRL's do."""
+    def _judge(self, batch: _Batch, found: Sequence[Outcomes], columns: Mapping[str, Any]) -> list[Judgement | None]:
         log_metric = columns.get("log_metric")
-        if faults and log_metric:
-            for fault in Fault if self.gate else (Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING):
-                log_metric(f"gate/{fault}", faults.count(fault) / len(faults))
+        if log_metric and batch.faults:  # the trainer takes logs from rewards, as TRL's do
+            for name, value in self._measure(batch.faults, found):
+                log_metric(name, value)
+        self._warn_of_lost_functions(found)
+        return _judgements(batch, [take_verdicts(each) for each in found])
 
-    def _reward(self, batch: _Batch, judged: Sequence[Verdicts]) -> list[float | None]:
+    def _measure(self, faults: Sequence[Fault | None], found: Sequence[Outcomes]) -> Iterator[tuple[str, float]]:
+        """Yield the share of each fault that is looked for, and of the verdicts those that decided nothing."""
+        for fault in Fault if self.gate else (Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING):
+            yield f"gate/{fault}", faults.count(fault) / len(faults)
+        verdicts = list(chain.from_iterable(map(take_verdicts, found)))
+        for verdict in _UNDECIDED if verdicts else ():
+            yield f"verdicts/{verdict}", verdicts.count(verdict) / len(verdicts)
+
+    def _warn_of_lost_functions(self, found: Sequence[Outcomes]) -> None:
+        """Warn of functions that don't load, once: a training on them would go on, and see nothing but rewards of 0."""
+        lost = next((each.detail for each in chain.from_iterable(found) if not each.loaded), None)
+        if lost is None or self._has_warned:
+            return
+        self._has_warned = True
+        advice = (
+            "; name what functions may import in limits=Limits(packages=…)" if lost.startswith("missing module") else ""
+        )
+        warnings.warn(
+            f"functions of the reward don't load, so they accept nothing: the first {lost!r}{advice}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _reward(self, judged: Sequence[Judgement | None]) -> list[float | None]:
         return [
             None if found is None else 0.0 if found.fault else compute_reward(found.verdicts, self.mode)
-            for found in _judgements(batch, judged)
+            for found in judged
         ]
 
     def close(self) -> None:
