@@ -21,8 +21,8 @@ from autoif.errors import ConfigError
 from autoif.sandbox import Limits, Sandbox, SandboxSettings
 from autoif.service.admission import Admission
 from autoif.service.app import Service
+from autoif.service.listening import listening
 from autoif.service.schemas import MAX_FUNCTIONS, MAX_SOURCE_CHARS, MAX_TEXT_CHARS, MAX_TEXTS, Refusal
-from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings
 from support.command import autoif, fails_here
 from support.process_tree import is_there, list_descendants

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from autoif.cli.main import cli
 from autoif.decisions import read_decisions, read_review
 from autoif.runs.store import DECISIONS, INSTRUCTIONS, MANIFEST
-from autoif.service.server import listening
+from autoif.service.listening import listening
 from autoif.service.settings import ServiceSettings
 from autoif.view.server import Viewer
 
@@ -305,3 +305,9 @@ async def test_an_ordinary_user_is_shown_a_run_that_only_others_may_write_and_to
         "give your user the right to it, or choose another path"
     )
     assert errors.decode() == f"note: {read_only} can't be written to: it is shown, but to decide on it view a copy\n"
+
+
+async def test_it_needs_no_extra():
+    blocked = "import sys\nsys.modules['prometheus_client'] = None\nimport autoif.view.server"
+    done = await asyncio.create_subprocess_exec(sys.executable, "-c", blocked)
+    assert await done.wait() == 0

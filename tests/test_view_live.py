@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from autoif.runs.store import REJECTION_SAMPLING, read_stage
-from autoif.service.server import listening
+from autoif.service.listening import listening
 from autoif.service.settings import ServiceSettings
 from autoif.view.server import Viewer
 from support.habit_runs import SMALL

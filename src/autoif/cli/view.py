@@ -9,7 +9,6 @@ import click
 
 from autoif.cli.options import LocalPath
 from autoif.cli.serve import listening_options
-from autoif.errors import needing_extra
 from autoif.reading.text_lines import refuse_repeats
 from autoif.runs.store import DECISIONS, read_run
 from autoif.service.settings import ServiceSettings, read_token
@@ -31,8 +30,7 @@ def view(runs: tuple[Path, ...], author: str | None, host: str, port: int, token
     Prints its URL when it is ready. If other machines can reach it, it needs a token (--token-file, or
     AUTOIF_SERVICE_TOKEN): browsers ask for it as password, and for the reviewer's name.
     """
-    with needing_extra("service", "autoif view"):
-        from autoif.view.server import view_until_stopped
+    from autoif.view.server import view_until_stopped
 
     refuse_repeats(runs)
     for run in runs:

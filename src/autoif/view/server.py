@@ -39,8 +39,8 @@ from autoif.reading.jsonl import name_problem
 from autoif.records import Record
 from autoif.runs.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
 from autoif.service import callers
+from autoif.service.listening import catch_stops, listening
 from autoif.service.schemas import Refusal
-from autoif.service.server import catch_stops, listening
 from autoif.service.settings import ServiceSettings, require_token_beyond_loopback
 from autoif.view.difference import compare_runs, read_side
 from autoif.view.pages import ServedPage, make_difference_page, make_view_page
