@@ -42,9 +42,14 @@ def test_every_link_within_the_repository_leads_somewhere(path):
         page = path.parent / target if target else path
         assert page.exists(), f"{path.name} links to {link}"
         if anchor:
-            headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-            slugs = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
-            assert anchor in slugs, f"{path.name} links to {link}"
+            assert anchor in list_slugs(page), f"{path.name} links to {link}"
+
+
+@cache
+def list_slugs(page: Path) -> list[str]:
+    """Return the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
 
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
@@ -206,6 +211,21 @@ def test_every_place_that_the_map_of_the_code_names_is_there_and_every_folder_is
     assert not [place for place in places if not any(ROOT.glob(place))]
     folders = {path.parent for path in (ROOT / "src/autoif").glob("[!_]*/*.*")}
     assert {f"{path.relative_to(ROOT)}/" for path in folders} <= places
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_a_docstring_names_pages_that_are_there_and_all_modules_of_a_package_that_it_lists(path):
+    text = path.read_text(encoding="utf-8")
+    for page, anchor in re.findall(r"docs/(\w+\.md)(?:#([\w-]+))?", text):
+        assert (ROOT / "docs" / page).exists(), page
+        assert not anchor or anchor in list_slugs(ROOT / "docs" / page), f"{page}#{anchor}"
+    if path.name == "__init__.py" and re.search(r"^ *\w+\.py  ", text, re.MULTILINE):
+        names = {each.name for each in path.parent.iterdir() if each.suffix == ".py" or any(each.glob("*.py"))}
+        listed = re.findall(r"\b([\w*]+\.py)\b|^ *(\w+)/ ", text, re.MULTILINE)
+        patterns = [name or folder for name, folder in listed]
+        assert [name for name in names - {path.name} if not any(Path(name).match(each) for each in patterns)] == []
 
 
 def test_every_dependency_has_its_reason_in_contributing():

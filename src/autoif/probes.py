@@ -1,6 +1,6 @@
 """Probes: texts of every kind that show what a function does, whatever it was written for.
 
-    probes = load_probes()               # about 500 texts, always the same
+    probes = load_probes()               # some 550 texts, always the same
     near = make_near_misses(text)        # the same text with one thing changed
 
 Hand-written texts (probes.toml) in many languages, scripts and layouts, and texts put together from their sentences

@@ -8,9 +8,11 @@ comparison.py       several evaluated models on the same prompts
 changes.py          the same, instruction by instruction and answer by answer
 provenance.py       which model is measured, and whether the prompts were held out of its training
 judge.py            a judge model, asked once
+hub.py              the official data sets, fetched where no file is named
 
 pass_rate.py        your own prompts, judged by their verification functions in the sandbox
-ifeval_ifbench/     IFEval and IFBench, by the official checkers, which lie in official/
+ifeval_ifbench/     IFEval and IFBench, by the official checkers
+official/           these checkers, as their authors wrote them
 followbench/        FollowBench: rules, a judge, HSR, SSR and CSL
 general/            GSM8K, MMLU, HumanEval and C-Eval, by lm-evaluation-harness
 """

@@ -2,7 +2,7 @@
 
     data.py         rows of sft.jsonl, preferences.jsonl and rewards.jsonl, read strictly
     rendering.py    rows under the model's chat template: what is too long, lost or added
-    settings.py     the paper's hyperparameters, and any setting of TRL
+    settings.py     the paper's hyperparameters, and any setting of TRL; setting_checks.py refuses what can't work
     trainers.py     the trainers of TRL, each built from the same parts; GRPO's reward
     trl_private.py  the little that reaches into TRL beyond its documentation
     identity.py     which model it is, by content
