@@ -9,7 +9,7 @@ from autoif.cli.options import LocalPath, OutputPath, refuse_loss
 from autoif.datasets.exports import EXPORTERS
 from autoif.datasets.exports.files import RowTable, WrittenFile, write_files
 from autoif.datasets.reviewed_rows import read_rows
-from autoif.datasets.rows import Form, RowSets
+from autoif.datasets.rows import Form
 from autoif.errors import ConfigError
 from autoif.messages import list_some
 
@@ -39,7 +39,12 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
         click.echo(f"{each.path}: {each.rows} rows, {each.form}" if each.form else str(each.path))
     if overwrite and (others := _list_others(written)):
         click.echo(f"left as before, as this export has no such file: {list_some(others, _SHOWN)}", err=True)
-    for what, count in _list_oddities(rows).items():
+    odd = {
+        "rows left out that reviewers rejected": rows.left_out,
+        "rows that are there more than once (is one of the inputs a copy?)": rows.repeated,
+        "rows with a thought or tokens of a chat template, which a model would learn": rows.marked,
+    }
+    for what, count in odd.items():
         if count:
             click.echo(f"{what}: {count:,}", err=True)
     for form in Form:
@@ -47,14 +52,6 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
             click.echo(f"no {form} form: there are no rows for it", err=True)
         elif form not in forms:
             click.echo(f"no {form} form: {trainer} has none that autoif can write", err=True)
-
-
-def _list_oddities(rows: RowSets) -> dict[str, int]:
-    return {
-        "rows left out that reviewers rejected": rows.left_out,
-        "rows that are there more than once (is one of the inputs a copy?)": rows.repeated,
-        "rows with a thought or tokens of a chat template, which a model would learn": rows.marked,
-    }
 
 
 def _list_others(written: Sequence[WrittenFile]) -> list[Path]:

@@ -58,7 +58,10 @@ def instruction_pairs(
         constraints = (constraint_of(verified),)
         cases = _list_cases(verified, strictness)
         if gate:
-            cases = [_gate(case, verified.instruction.text) for case in cases]
+            cases = [
+                replace(case, choosable=case.choosable and find_fault(case.text, verified.instruction.text) is None)
+                for case in cases
+            ]
         for pair in pair_candidates(cases, settings):
             yield make_pair(prompt, constraints, pair, level="instruction")
 
@@ -104,10 +107,6 @@ def _list_cases(verified: VerifiedInstruction, strictness: Strictness | None) ->
         for column, case in enumerate(verified.matrix.cases)
         if case.origin == "writer"
     ]
-
-
-def _gate(case: Candidate, instruction: str) -> Candidate:
-    return replace(case, choosable=case.choosable and find_fault(case.text, instruction) is None)
 
 
 def _judge_strictly(

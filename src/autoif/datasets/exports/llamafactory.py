@@ -5,35 +5,49 @@ turn is the Alpaca instruction, as LLaMA-Factory would put a line break between 
 RL trainer that asks a function for the reward.
 """
 
+from pathlib import Path
+
 from pydantic import JsonValue
 
-from autoif.datasets.exports.files import Entries, File, RowTable
-from autoif.datasets.rows import Columns, Form, PreferenceRow, RowSets, SftRow
+from autoif.datasets.exports.files import Entries, File, make_files
+from autoif.datasets.rows import Columns, PreferenceRow, RowSets, SftRow
 
-_ALPACA = {"prompt": "instruction", "query": "input"}
-_SHAREGPT = {"messages": "conversations"}
-_PAIR = {"chosen": "chosen", "rejected": "rejected"}
-_TAGS = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}
+_TAGS: JsonValue = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}
+_INFO: dict[str, Columns] = {
+    "autoif_sft": {
+        "formatting": "alpaca",
+        "columns": {"prompt": "instruction", "query": "input", "response": "output"},
+    },
+    "autoif_sft_sharegpt": {
+        "formatting": "sharegpt",
+        "columns": {"messages": "conversations"},
+        "tags": _TAGS,
+    },
+    "autoif_preferences": {
+        "formatting": "alpaca",
+        "columns": {"prompt": "instruction", "query": "input", "chosen": "chosen", "rejected": "rejected"},
+        "ranking": True,
+    },
+    "autoif_preferences_sharegpt": {
+        "formatting": "sharegpt",
+        "columns": {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
+        "tags": _TAGS,
+        "ranking": True,
+    },
+}
+"""The entries of dataset_info.json, by the names of the files."""
 
 
 def export(rows: RowSets) -> list[File]:
     """Return the rows of each form in both formats, and their entries in dataset_info.json."""
-    tables: list[RowTable] = []
-    info: dict[str, Columns] = {}
-    if rows.sft:
-        tables.append(RowTable("autoif_sft.jsonl", Form.SFT, map(alpaca_sft, rows.sft)))
-        info["autoif_sft"] = _alpaca({**_ALPACA, "response": "output"})
-        tables.append(RowTable("autoif_sft_sharegpt.jsonl", Form.SFT, map(sharegpt_sft, rows.sft)))
-        info["autoif_sft_sharegpt"] = _sharegpt(_SHAREGPT)
-    if rows.preferences:
-        tables.append(RowTable("autoif_preferences.jsonl", Form.PREFERENCE, map(alpaca_pair, rows.preferences)))
-        info["autoif_preferences"] = {**_alpaca({**_ALPACA, **_PAIR}), "ranking": True}
-        tables.append(
-            RowTable("autoif_preferences_sharegpt.jsonl", Form.PREFERENCE, map(sharegpt_pair, rows.preferences))
-        )
-        info["autoif_preferences_sharegpt"] = {**_sharegpt({**_SHAREGPT, **_PAIR}), "ranking": True}
-    described = {name: {"file_name": f"{name}.jsonl", **entry} for name, entry in info.items()}
-    return [*tables, Entries("dataset_info.json", described)] if tables else []
+    tables = [
+        *make_files("autoif_sft.jsonl", alpaca_sft, rows.sft),
+        *make_files("autoif_sft_sharegpt.jsonl", sharegpt_sft, rows.sft),
+        *make_files("autoif_preferences.jsonl", alpaca_pair, rows.preferences),
+        *make_files("autoif_preferences_sharegpt.jsonl", sharegpt_pair, rows.preferences),
+    ]
+    info = {name: {"file_name": f"{name}.jsonl", **_INFO[name]} for name in (Path(each.name).stem for each in tables)}
+    return [*tables, Entries("dataset_info.json", info)] if tables else []
 
 
 def alpaca_sft(row: SftRow) -> Columns:
@@ -63,11 +77,3 @@ def sharegpt_pair(row: PreferenceRow) -> Columns:
 
 def _said(tag: str, text: str) -> dict[str, JsonValue]:
     return {"from": tag, "value": text}
-
-
-def _alpaca(columns: dict[str, str]) -> Columns:
-    return {"formatting": "alpaca", "columns": dict(columns)}
-
-
-def _sharegpt(columns: dict[str, str]) -> Columns:
-    return {"formatting": "sharegpt", "columns": dict(columns), "tags": dict(_TAGS)}
