@@ -135,6 +135,18 @@ def test_a_server_that_dies_on_the_way_is_named_with_its_last_words(
         pass
 
 
+def test_a_library_of_the_system_that_is_not_there_is_named_with_its_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory"  # of python:3-slim
+    (tmp_path / "python").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(embedded, "ensure_model", lambda name: tmp_path / "model.gguf")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(ModelError, match=r"llama\.cpp needs .*libgomp\.so\.1.* apt-get install libgomp1\)"):
+        EmbeddedServer(MODEL).__enter__()
+
+
 def test_a_model_whose_process_is_gone_is_not_waited_for(tmp_path: Path) -> None:
     async def ask(server: EmbeddedServer) -> None:
         endpoint = server.endpoint(Endpoint())

@@ -237,8 +237,10 @@ def test_a_process_that_cannot_go_on_says_why(monkeypatch, tmp_path):
     form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "nonsense"}}}
     with EmbeddedServer(MODEL, slots=1, context_tokens=CONTEXT, threads=1, runtime="openvino") as server:
         assert server.explain_end() is None
-        with pytest.raises((OSError, http.client.HTTPException)):
+        with pytest.raises((OSError, http.client.HTTPException)) as raised:
             ask(server.endpoint(Endpoint()).base_url, response_format=form)
+        if isinstance(raised.value, urllib.error.HTTPError):
+            raised.value.close()
         assert "smollm2-135m (RuntimeError: no memory for another): free memory" in str(server.explain_end())
 
 

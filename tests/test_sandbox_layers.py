@@ -158,16 +158,25 @@ def interpreter() -> Iterator[Path]:
         shutil.copy2(program, folder / "bin" / program.name)
         for shared in (prefix / "lib").glob("libpython*.so*"):
             shutil.copy2(shared, folder / "lib" / shared.name)
-        copy_packages(folder / library.relative_to(prefix) / "site-packages")
-        yield folder / "bin" / program.name
+        copy = folder / "bin" / program.name
+        # Debian's Python looks in dist-packages.
+        list_places = "import site; print(site.getsitepackages()[-1])"
+        place = subprocess.run([copy, "-c", list_places], capture_output=True, text=True, check=True, env=at_home(copy))
+        copy_packages(Path(place.stdout.strip()))
+        yield copy
     finally:
         shutil.rmtree(folder)
+
+
+def at_home(interpreter: Path) -> dict[str, str]:
+    """Return the environment in which a copied interpreter finds its library."""
+    return {"LD_LIBRARY_PATH": str(interpreter.parent.parent / "lib")}
 
 
 def copy_packages(destination: Path) -> None:
     """Copy what importing the sandbox loads from outside the standard library, and the record of its version."""
     loaded = subprocess.run([sys.executable, "-c", LIST_LOADED], capture_output=True, text=True, check=True)
-    destination.mkdir()
+    destination.mkdir(exist_ok=True)
     for name in loaded.stdout.split():
         source = Path(name)
         if source.is_dir():
@@ -192,8 +201,7 @@ print(importlib.metadata.distribution("autoif")._path)
 @pytest.mark.parametrize("refused", [(), ("unshare",)], ids=["with_namespaces", "without"])
 def test_an_ordinary_user_is_as_safe_as_root(interpreter: Path, refused: tuple[str, ...]) -> None:
     become = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-    environment = {"LD_LIBRARY_PATH": str(interpreter.parent.parent / "lib")}
-    answer = probe(*refused, interpreter=str(interpreter), cwd="/", env=environment, **become)
+    answer = probe(*refused, interpreter=str(interpreter), cwd="/", env=at_home(interpreter), **become)
     assert [name for name, held in answer["layers"] if held and name in REQUIRED] == REQUIRED  # type: ignore[attr-defined]
     assert {name: answer[name] for name in CONTAINED} == CONTAINED
     assert answer["left"] == []

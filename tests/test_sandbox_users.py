@@ -21,7 +21,7 @@ import pytest
 from attacks import CLASSES
 from attacks.kernel import CALLS, PRIVILEGED_CALLS
 from attacks.record import describe_outside
-from test_sandbox_layers import interpreter  # noqa: F401 - a fixture
+from test_sandbox_layers import at_home, interpreter  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parent.parent
 MACHINE = ("x86_64", "aarch64").index(os.uname().machine)
@@ -120,8 +120,7 @@ def test_attacks_of_an_ordinary_user_are_contained(
     suite: Path,
 ) -> None:
     become: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-    environment = {"LD_LIBRARY_PATH": str(interpreter.parent.parent / "lib")}
-    described, table = run_suite(suite, interpreter, refused, env=environment, **become)
+    described, table = run_suite(suite, interpreter, refused, env=at_home(interpreter), **become)
     assert ("no namespaces" in described) or not refused
     check_table(table)
 

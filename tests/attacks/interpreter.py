@@ -30,7 +30,7 @@ return False
         names = [index for index, name in enumerate(frame.f_code.co_names) if name == "print"]
         frame.f_globals["forged"] = lambda *_: os.write(1, b"ANSWER True")
         for index in names:
-            ctypes.cast(id(frame.f_code.co_names) + 24 + 8 * index, ctypes.POINTER(ctypes.py_object))[0] = "forged"
+            ctypes.cast(id(frame.f_code.co_names) + tuple.__basicsize__ + 8 * index, ctypes.POINTER(ctypes.py_object))[0] = "forged"
         return False
         """,
         (FAIL,),

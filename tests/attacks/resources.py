@@ -49,8 +49,8 @@ PROCESSOR_USE = (
         "drain_an_endless_iterator", "import itertools; return not all(itertools.repeat(True))", (TIMEOUT,), (HANGS,)
     ),
     Attack(
-        "hash_a_tuple_folded_sixty_times",
-        "folded = ()\nfor _ in range(60):\n    folded = (folded, folded)\nreturn hash(folded) == 0",
+        "compare_tuples_folded_sixty_times",
+        "one, other = (), ()\nfor _ in range(60):\n    one, other = (one, one), (other, other)\nreturn one != other",
         (TIMEOUT,),
         (HANGS,),
     ),
@@ -136,7 +136,7 @@ LOADING = (
     ),
     Attack(
         "hang_in_an_annotation",
-        whole="def evaluate(response: all(iter(int, 1)) or sum(range(10 ** 12))): pass",
+        whole="def evaluate(response: all(iter(int, 1)) or sum(range(10 ** 12))): pass\nevaluate.__annotations__",
         inside=(TIMEOUT,),
         outside=(HANGS,),
     ),

@@ -3,6 +3,7 @@
 A backend may deviate only in its own column, and only for a reason that is written there.
 """
 
+import sys
 from dataclasses import dataclass, field
 
 from autoif.records import Verdict
@@ -584,11 +585,12 @@ SUBSET = [
         monty=on_monty(ERROR, "ValueError: invalid literal", "monty's generator expressions are lists"),
     ),
     check(
-        "base64_with_other_characters",
+        "base64_that_goes_on_behind_its_padding",
         "import base64\n" + body("return len(base64.b64decode(response)) > 0"),
-        PASS,
-        inputs=("decoded = SGVs",),
-        monty=on_monty(ERROR, "Error: ", "monty reads base64 as strictly as it is defined"),
+        PASS if sys.version_info < (3, 14) else ERROR,
+        detail="" if sys.version_info < (3, 14) else "Error: ",
+        inputs=("SGVsbG8=SGVs",),
+        monty=on_monty(ERROR, "Error: ", "monty reads base64 as Python 3.14 does"),
     ),
     check(
         "empty_matches",

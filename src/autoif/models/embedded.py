@@ -6,6 +6,7 @@ with 16); a cache that all slots share would cost a fifth of the speed.
 """
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ _TIMEOUT_S = 3600.0
 """A request may wait until all slots have got through those before it."""
 _END_S = 2.0
 """How long a process that accepts no connection may take to be gone: a large one gives its memory back first."""
+_LIBRARY = re.compile(r"(lib[\w+-]+)\.so\.(\d+)(?=: cannot open shared object file)")
+"""One that the dynamic linker misses: slim images of containers have no libgomp.so.1, which llama.cpp takes."""
 _RUNNING: dict[str, "EmbeddedServer"] = {}
 """Those that this process has started and not stopped, by their address."""
 
@@ -134,6 +137,11 @@ class EmbeddedServer:
             return str(answer["url"])
         said = str(answer.get("error", "")).splitlines()  # OpenVINO's begins with the places in its source
         reason = said[-1] if said else self._read_end(process)
+        if lacking := _LIBRARY.search(reason or ""):
+            raise ModelError(
+                f"{self._about.name} needs the system's library {lacking[0]}, which is not here: install it (Debian and "
+                f"Ubuntu: apt-get install {lacking[1]}{lacking[2]})"
+            )
         check = "see that the file is whole, " if isinstance(self._model, GgufFile) else ""
         raise ModelError(
             f"{self._about.name} can't load {settings['path']} ({reason}): {check}{self._about.where_failing}"

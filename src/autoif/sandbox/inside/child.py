@@ -28,6 +28,7 @@ _ModuleNotFoundError, _MemoryError, _RecursionError = ModuleNotFoundError, Memor
 _REFUSALS: Final = {
     "PermissionError": ("[Errno 1]", "[Errno 13"),
     "itimer_error": ("[Errno 1]",),
+    "ItimerError": ("[Errno 1]",),  # as it is called from Python 3.14 on
     "gaierror": ("[Errno -",),
     "URLError": ("<urlopen error [Errno 1]", "<urlopen error [Errno -"),
     "RuntimeError": ("can't start new thread",),
