@@ -168,6 +168,30 @@ def test_every_fault_of_a_run_that_docs_scale_tells_names_its_test():
             assert any(phrase.replace(" ", "_") in name for name in names), cell
 
 
+def test_the_audit_page_tells_what_the_recorded_run_keeps_and_drops(replayed):
+    text = (ROOT / "docs/audit.md").read_text(encoding="utf-8").partition("The recorded run's six functions:")[2]
+    kept, _, dropped = text.partition("What the recorded run dropped, and why:")
+    stage = replayed / "03_cross_validation"
+    read = {
+        kind: [
+            json.loads(line)
+            for path in sorted(stage.glob(f"{kind}-*"))
+            for line in path.read_text("utf-8").splitlines()
+        ]
+        for kind in ("kept", "dropped")
+    }
+    rows = [[*map(str.strip, line.split(" | "))] for line in kept.splitlines() if line.startswith("| ")][1:]
+    assert {row[0].removeprefix("| ") for row in rows} == {each["instruction"]["text"] for each in read["kept"]}
+    causes = {
+        row[0].removeprefix("| "): set(re.findall(r"\w+", row[2]))
+        for line in dropped.splitlines()
+        if line.startswith("| ") and len(row := line.split(" | ")) == 3
+    }
+    for each in read["dropped"]:
+        words = {"majority"} if each["reason"] == "no_majority" else set(re.findall(r"(\w+) \d", each["detail"]))
+        assert words - {"of"} <= causes[each["record"]["instruction"]["text"]], each["detail"]
+
+
 def test_every_variable_of_autoif_is_told():
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     pages = "\n".join(path.read_text(encoding="utf-8") for path in PROSE)
