@@ -29,8 +29,9 @@ return False
         frame = sys._getframe(1)
         names = [index for index, name in enumerate(frame.f_code.co_names) if name == "print"]
         frame.f_globals["forged"] = lambda *_: os.write(1, b"ANSWER True")
+        first = id(frame.f_code.co_names) + tuple.__basicsize__
         for index in names:
-            ctypes.cast(id(frame.f_code.co_names) + tuple.__basicsize__ + 8 * index, ctypes.POINTER(ctypes.py_object))[0] = "forged"
+            ctypes.cast(first + 8 * index, ctypes.POINTER(ctypes.py_object))[0] = "forged"
         return False
         """,
         (FAIL,),

@@ -139,8 +139,8 @@ class EmbeddedServer:
         reason = said[-1] if said else self._read_end(process)
         if lacking := _LIBRARY.search(reason or ""):
             raise ModelError(
-                f"{self._about.name} needs the system's library {lacking[0]}, which is not here: install it (Debian and "
-                f"Ubuntu: apt-get install {lacking[1]}{lacking[2]})"
+                f"{self._about.name} needs the system's library {lacking[0]}, which is not here: install it "
+                f"(Debian and Ubuntu: apt-get install {lacking[1]}{lacking[2]})"
             )
         check = "see that the file is whole, " if isinstance(self._model, GgufFile) else ""
         raise ModelError(
