@@ -249,16 +249,35 @@ def test_an_unknown_embedded_model_is_refused_with_the_ones_there_are(tmp_path):
     assert "qwen2.5-coder-1.5b" in fails_here("run", "quickstart", "--model", "gpt-9", cwd=tmp_path)
 
 
-def test_a_model_file_with_a_wrong_hash_is_never_loaded(tmp_path):
-    models = tmp_path / "cache" / "models"
-    models.mkdir(parents=True)
+def run_with_a_broken_model(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    models = folder / "cache" / "models"
+    models.mkdir(parents=True, exist_ok=True)
     (models / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"GGUF" + b"\0" * 1000)
-    done = subprocess.run(
-        [sys.executable, "-m", "autoif", "run", "quickstart", "--model", "smollm2-135m"],
-        cwd=tmp_path, env={**os.environ, "AUTOIF_CACHE": str(tmp_path / "cache")}, capture_output=True, text=True,
+    return subprocess.run(
+        [sys.executable, "-m", "autoif", "run", *arguments, "--model", "smollm2-135m"],
+        cwd=folder, env={**os.environ, "AUTOIF_CACHE": str(folder / "cache")}, capture_output=True, text=True,
     )  # fmt: skip
+
+
+def test_a_model_file_with_a_wrong_hash_is_never_loaded(tmp_path):
+    done = run_with_a_broken_model(tmp_path, "quickstart")
     assert done.returncode == 2
     assert "delete it and run `autoif models fetch smollm2-135m`" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "days"),
+    [
+        (["recommended"], True),
+        (["paper", "--set", "self_instruct.max_instructions=50"], False),
+        (["quickstart"], False),
+    ],
+)
+def test_what_takes_the_embedded_model_days_is_said_before_it_begins(tmp_path, arguments, days):
+    said = " ".join(run_with_a_broken_model(tmp_path, *arguments).stderr.split())
+    found = re.search(r"the model on this machine is to give some (\d+),000 answers, which takes it days: ", said)
+    assert bool(found) == days
+    assert not found or int(found[1]) > 100
 
 
 def test_a_folder_of_another_config_is_refused_and_the_difference_named(copied, server):

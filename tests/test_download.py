@@ -6,6 +6,8 @@ import io
 import json
 import multiprocessing
 import os
+import signal
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from autoif.errors import ModelError
 from autoif.models import download
 from autoif.models.catalog import HubFile, IndexWheels, Model, find_model, load_catalog
 from autoif.models.download import ensure_file, ensure_model, list_models, models_folder
+from support.processes import start_autoif
 
 CONTENT = bytes(range(256)) * 12_000
 PART_BYTES = len(CONTENT) // 2
@@ -410,3 +413,19 @@ def test_the_folder_is_found_as_the_desktop_specification_says(monkeypatch: pyte
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert models_folder() == Path("/home/me/.cache/autoif/models")
+
+
+def test_ctrl_c_ends_a_download_that_brings_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOIF_CACHE", str(tmp_path / "cache"))
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        hub.settimeout(60)
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.getsockname()[1]}")
+        run = start_autoif("run", "quickstart", cwd=tmp_path)
+        connection, _ = hub.accept()
+        with connection:
+            assert connection.recv(1)
+            run.send_signal(signal.SIGINT)
+            said, _ = run.communicate()
+    assert run.returncode == 130
+    assert "interrupted; nothing is lost" in said
+    assert "trying" not in said

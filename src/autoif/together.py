@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -49,6 +50,21 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
         thread.join()
         raise
     return task.result()
+
+
+@contextmanager
+def ending_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end what holds up the event loop of `asyncio.run`, which would hear of it only when that is done."""
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if on_main_thread else None
+    if not isinstance(getattr(getattr(handler, "func", None), "__self__", None), asyncio.Runner):
+        yield  # who started the loop, or the process, has Ctrl-C do something else
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from autoif.models.download import ensure_model
 from autoif.models.endpoint import Endpoint
 from autoif.models.runtimes import RUNTIMES, Runtime, choose_runtime, is_installed
 from autoif.processors import count_cores
+from autoif.together import ending_by_ctrl_c
 
 _PROMPT_CACHE_MB = 256
 """For the beginnings of prompts whose slot has gone to another prompt."""
@@ -207,11 +208,12 @@ def serve_model(
     say(f"{asked}: {model} on this machine, by {RUNTIMES[chosen].name} (a server: --base-url and --model)")
     with ExitStack() as stack:
         server = EmbeddedServer(model, slots=slots, runtime=chosen)
-        try:
-            stack.enter_context(server)
-        except ModelError as error:
-            if runtime != "auto" or chosen == "llama.cpp" or not is_installed("llama.cpp"):
-                raise
-            say(f"{error}; llama.cpp takes its place")
-            server = stack.enter_context(EmbeddedServer(model, slots=slots))
+        with ending_by_ctrl_c():  # fetching a model may take minutes
+            try:
+                stack.enter_context(server)
+            except ModelError as error:
+                if runtime != "auto" or chosen == "llama.cpp" or not is_installed("llama.cpp"):
+                    raise
+                say(f"{error}; llama.cpp takes its place")
+                server = stack.enter_context(EmbeddedServer(model, slots=slots))
         yield server

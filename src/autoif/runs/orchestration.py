@@ -53,6 +53,9 @@ from autoif.telemetry import open_telemetry
 from autoif.together import collecting_seldom
 from autoif.tools import ToolSettings
 
+_MANY_ANSWERS = 20_000
+"""Of the embedded model: two cores write some 50 tokens a second (docs/models.md), and an answer has 50 to 100."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -118,7 +121,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         if inputs.pool.reasons:
             cache.note(f"queries: {inputs.pool.describe()}")
         if not options.replay:
-            for line in await _warn_of_budget(config, options, inputs.planned):
+            for line in await _warn_of_plan(config, options, inputs.planned, new=not earlier):
                 progress.say(line)
         _gather_answers(folder, cache, completions, options, record)
         events = Events(folder, lambda: options.is_overtaken)
@@ -228,11 +231,22 @@ async def plan_data(
     return make_plan(config, planned, yields, until=options.until, tokens_per_second=tokens_per_second)
 
 
-async def _warn_of_budget(config: Config, options: RunOptions, planned: PlannedInput) -> tuple[str, ...]:
-    if config.budget.tokens is None and config.budget.usd is None:
-        return ()
+async def _warn_of_plan(config: Config, options: RunOptions, planned: PlannedInput, *, new: bool) -> list[str]:
+    """Return what of the budget the run exceeds, and of a new one whether it is too much for the embedded model."""
+    embedded = {role for role, endpoint in config.models.by_role().items() if endpoint.is_embedded}
+    has_budget = config.budget.tokens is not None or config.budget.usd is not None
+    if not has_budget and not (new and embedded):
+        return []
     yields = await find_yields(None, options.output, config, queries=planned.queries, until=options.until)
-    return make_plan(config, planned, yields, until=options.until).over_budget
+    plan = make_plan(config, planned, yields, until=options.until)
+    said = list(plan.over_budget) if has_budget else []
+    answers = sum(stage.answers.expected for stage in plan.stages if stage.role in embedded)
+    if new and answers >= _MANY_ANSWERS:
+        said.append(
+            f"the model on this machine is to give some {round(answers, -3):,.0f} answers, which takes it days: "
+            "--base-url and --model name a server, --set self_instruct.max_instructions=50 is a first try"
+        )
+    return said
 
 
 async def _make_instructions(seeds: Seeds, job: OpenRun, options: RunOptions) -> list[Instruction]:
