@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,20 @@ def test_a_run_goes_on_where_nothing_can_be_said_any_more(tmp_path):
         ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, timeout=150)
     assert ended.returncode == 0
     assert autoif.load_run(tmp_path / "run").manifest["status"] == "complete"
+
+
+@pytest.mark.parametrize("command", ["run", "cat", "show", "status", "--help"])
+def test_a_command_whose_reader_has_gone_ends_as_a_pipe_breaks_and_leaves_what_it_made_whole(replayed, tmp_path, command):
+    of = {"run": [*SHORT_REPLAY[1:], "-o", tmp_path / "run"], "cat": [replayed / "sft.jsonl"], "--help": []}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        arguments = [sys.executable, "-m", "autoif", command, *of.get(command, [replayed])]
+        ended = subprocess.run(arguments, stdout=gone, stderr=subprocess.PIPE, text=True, timeout=150)
+    assert ended.returncode == 128 + signal.SIGPIPE, ended.stderr
+    assert not any(word in ended.stderr for word in ("Traceback", "Exception", "autoif: "))
+    if command == "run":
+        assert autoif.load_run(tmp_path / "run").manifest["status"] == "complete"
 
 
 @pytest.mark.parametrize("command", ["cat", "show"])

@@ -62,10 +62,12 @@ def main() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack what a model wrote
+    stdout = sys.stdout
     try:
         cli.main(standalone_mode=False)
-    except SystemExit as stop:
-        sys.exit(141 if isinstance(stop.__context__, BrokenPipeError) else stop.code)  # rich ends with 1 then
+    except SystemExit as stop:  # both end with 1 when the reader has gone: rich in its handler, click with a stand-in
+        gone = isinstance(stop.__context__, BrokenPipeError) or sys.stdout is not stdout
+        sys.exit(141 if gone else stop.code)
     except AutoIFError as error:
         _fail(str(error))
     except Interrupted as stop:
