@@ -70,7 +70,7 @@ def test_a_run_goes_on_where_nothing_can_be_said_any_more(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["run", "cat", "show", "status", "--help"])
-def test_a_command_whose_reader_has_gone_ends_as_a_pipe_breaks_and_leaves_what_it_made_whole(replayed, tmp_path, command):
+def test_a_command_whose_reader_has_gone_ends_with_141_and_leaves_what_it_made_whole(replayed, tmp_path, command):
     of = {"run": [*SHORT_REPLAY[1:], "-o", tmp_path / "run"], "cat": [replayed / "sft.jsonl"], "--help": []}
     reader, writer = os.pipe()
     os.close(reader)
