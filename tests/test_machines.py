@@ -61,6 +61,37 @@ def test_who_may_open_too_few_files_is_told_how_to_open_more(replayed, tmp_path)
     )
 
 
+_SMALL = """
+import resource, sys
+from autoif.cli.main import main
+kept = sum(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize:")) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (kept + int(sys.argv.pop(1)) * 2**20,) * 2)
+main()
+"""
+
+
+@pytest.mark.parametrize("left_mb", [1, 6])
+@pytest.mark.parametrize("command", ["run", "audit", "export", "train"])
+def test_a_machine_with_too_little_memory_is_told_and_nothing_is_lost(replayed, tmp_path, command, left_mb):
+    of = {
+        "run": [*SHORT_REPLAY[1:], "-o", tmp_path / "run"],
+        "audit": [replayed],
+        "export": [replayed, "--to", "parquet", "-o", tmp_path / "data"],
+        "train": ["sft", "--data", replayed, "--model", tmp_path / "no", "--output", tmp_path / "out"],
+    }
+    arguments = [sys.executable, "-c", _SMALL, str(left_mb), command, *of[command]]
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=150)
+    said = ended.stderr.splitlines()
+    assert ended.returncode == 2, ended.stderr
+    told = re.compile(
+        r"autoif: .*(Cannot allocate memory|Resource temporarily unavailable); .*run the same command again"
+    )
+    assert any(map(told.fullmatch, said)), ended.stderr
+    if command == "run" and left_mb == 6:
+        run_here(*SHORT_REPLAY, "-o", tmp_path / "run", cwd=tmp_path)
+        assert autoif.load_run(tmp_path / "run").manifest["status"] == "complete"
+
+
 def test_a_run_goes_on_where_nothing_can_be_said_any_more(tmp_path):
     command = [sys.executable, "-m", "autoif", *SHORT_REPLAY, "-o", tmp_path / "run"]
     with Path("/dev/full").open("w") as full:

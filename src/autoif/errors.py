@@ -11,6 +11,7 @@
 A bad function, a bad answer or a bad response is none of these: it is data (see `records.Dropped`).
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -57,9 +58,25 @@ def needing_extra(extra: str, what: str) -> Iterator[None]:
             f"{what} needs the extra {extra}, of which {package} is missing: pip install 'autoif[{extra}]'"
         ) from None
     except ImportError as error:  # it is there, and can't be loaded
+        if find_lack(error):
+            raise
         raise ConfigError(
             f"{what} can't load a package of the extra {extra} ({first_line(error)}): pip install -U 'autoif[{extra}]'"
         ) from None
+
+
+_LACKS = {"failed to map segment": errno.ENOMEM, "can't allocate memory": errno.ENOMEM,
+          "can't start new thread": errno.EAGAIN}  # fmt: skip
+"""What libraries say where the system refuses them memory or a thread."""
+
+
+def find_lack(error: BaseException) -> int:
+    """Return the system's number for what an error lacks, ENOMEM or EAGAIN; 0 if it is another error."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(find_lack, error.exceptions)), 0)
+    if isinstance(error, MemoryError):
+        return errno.ENOMEM
+    return next((number for words, number in _LACKS.items() if words in str(error)), 0)
 
 
 def in_one_line(error: BaseException) -> str:

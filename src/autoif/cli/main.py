@@ -6,12 +6,13 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from autoif.cli.interruption import Interrupted
 from autoif.cli.lazy_group import LazyGroup, Place
-from autoif.errors import AutoIFError
+from autoif.errors import AutoIFError, find_lack
 
 _COMMANDS = {
     "audit": Place("autoif.cli.audit:audit", "Measure how right a run's functions are."),
@@ -40,6 +41,14 @@ _COMMANDS = {
     "verify": Place("autoif.cli.verify:verify", "Run functions on responses."),
     "view": Place("autoif.cli.view:view", "Review runs in a browser."),
 }
+
+_LIMITS = {
+    errno.EMFILE: "; raise the limit (ulimit -n 4096), then run the same command again",
+    errno.ENOMEM: "; free memory or raise the limit (ulimit -v, or the container's), then run the same command again",
+    errno.EAGAIN: "; raise the limits of processes and memory (ulimit -u and -v, or the container's), then run the "
+    "same command again",
+}
+"""What to do where the system gives no more of something."""
 
 
 @click.group(
@@ -83,6 +92,10 @@ def main() -> None:
     except OSError as error:
         _drop_output()
         _fail(_explain(error))
+    except (MemoryError, RuntimeError, ImportError, ExceptionGroup) as error:
+        if not (lack := find_lack(error)):
+            raise
+        _end(f"{os.strerror(lack)}{_LIMITS[lack]}")
 
 
 def _drop_output() -> None:
@@ -103,10 +116,13 @@ def _explain(error: OSError) -> str:
     return said
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     from autoif.messages import show_in_line  # here, as a command that succeeds needs none of what this loads
 
-    if os.strerror(errno.EMFILE) in message:
-        message += "; raise the limit (ulimit -n 4096), then run the same command again"
-    click.echo(f"autoif: {show_in_line(message)}", err=True)
+    advice = next((advice for number, advice in _LIMITS.items() if os.strerror(number) in message), "")
+    _end(f"{show_in_line(message)}{advice}")
+
+
+def _end(told: str) -> NoReturn:
+    click.echo(f"autoif: {told}", err=True)
     sys.exit(2)
