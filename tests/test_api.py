@@ -21,6 +21,7 @@ from autoif.models.cache import CompletionCache
 from autoif.report.ending import describe_ending
 from autoif.runs import manifest
 from autoif.together import collecting_seldom
+from support.command import autoif_here
 from support.processes import model_server
 
 ROOT = Path(__file__).parent.parent
@@ -70,6 +71,21 @@ def test_a_run_says_what_it_is(recorded):
     assert recorded.manifest["status"] == "complete"
     loaded = autoif.load_run(recorded.path)
     assert list(loaded.sft) == list(recorded.sft)
+
+
+def test_plans_and_audits_print_as_the_commands_print_them(recorded, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    run = autoif.load_run(shutil.copytree(recorded.path, tmp_path / "run"))
+    plan, audit = autoif.plan("quickstart", output=tmp_path / "new"), run.audit()
+    for found, command in ((plan, f"run quickstart --plan -o {tmp_path / 'new'}"), (audit, f"audit {run.path}")):
+        autoif_here(*command.split())
+        printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        shown = [" ".join(line.split()) for line in str(found).splitlines()]
+        assert str(found) == repr(found)
+        assert len(shown) > 10
+        assert shown[0] == printed[0]
+        assert set(shown) <= set(printed)
+    assert type(plan).model_validate_json(plan.model_dump_json()) == plan
 
 
 def test_the_readme_shows_the_funnel_and_a_row_of_the_recording(recorded):

@@ -8,6 +8,7 @@ report/audit.py.
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from autoif.audit.agreement import AgreementAudit, measure_agreement, measure_shared_errors
@@ -75,6 +76,15 @@ class Audit(Record):
     second: SecondAuthor | None = None
     """The functions of another run, where one was named."""
     gold: GoldAudit | None = None
+
+    def __repr__(self) -> str:
+        """Return the tables of `autoif audit`."""
+        from autoif.report.audit import print_audit
+        from autoif.report.terminal import print_to_text
+
+        return print_to_text(partial(print_audit, self))
+
+    __str__ = __repr__
 
 
 def audit_run(

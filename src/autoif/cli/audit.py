@@ -1,5 +1,6 @@
 """`autoif audit`: how right a run's functions are."""
 
+import os
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from autoif.cli.options import LocalPath, OutputPath
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError, needing_extra
 from autoif.renewing import FIGURE
+from autoif.runs.store import AUDIT
 from autoif.sandbox import SandboxSettings
 
 _PLOTS_GOLD = "--plot draws scores against gold: name a --gold of answers that follow and others that don't"
@@ -56,7 +58,8 @@ def audit(
             raise ConfigError(_PLOTS_GOLD)
     with Console(stderr=True).status("audit") as status:
         found = audit_run(run, sandbox, gold, second, data, lambda said: status.update(f"audit: {said}"))
-    print_audit(found, run, Console())
+    print_audit(found, Console())
+    click.echo(f"\nwritten: {os.path.relpath(run / AUDIT)}")
     if plot:
         if not found.scores.calibration:
             raise ConfigError(_PLOTS_GOLD)

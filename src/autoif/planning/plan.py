@@ -12,6 +12,7 @@ one is expected.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, median, stdev
 
 from autoif.config import Config
@@ -80,6 +81,15 @@ class RunPlan(Record):
     """What to know of the figures, a line each."""
     over_budget: tuple[str, ...]
     """What of the budget the plan exceeds or may exceed, a line each."""
+
+    def __repr__(self) -> str:
+        """Return the tables of `autoif run --plan`."""
+        from autoif.report.plan import print_plan
+        from autoif.report.terminal import print_to_text
+
+        return print_to_text(partial(print_plan, self))
+
+    __str__ = __repr__
 
 
 @dataclass(frozen=True, slots=True)

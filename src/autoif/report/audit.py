@@ -1,10 +1,8 @@
 """What `autoif audit` found, for a terminal: faults, rates against gold, agreement, scores, a second author."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,7 +19,6 @@ from autoif.evaluation.statistics import Interval
 from autoif.faults.reasons import FindingReason
 from autoif.messages import cut_text, show_beginning, show_in_line
 from autoif.report.terminal import make_table, print_line, print_notes
-from autoif.runs.store import AUDIT
 
 _MEANINGS = {
     FindingReason.DOES_NOT_LOAD: "gives no function to call",
@@ -62,8 +59,8 @@ disputed.
 _SHOWN_CHARS = 60
 
 
-def print_audit(audit: Audit, run: Path, console: Console) -> None:
-    """Print what was measured, what to know of it, and where the whole is."""
+def print_audit(audit: Audit, console: Console) -> None:
+    """Print what was measured, and what to know of it."""
     print_line(
         f"{audit.instructions:,} instructions with {audit.functions:,} functions; kept: {audit.kept_instructions:,} "
         f"with {audit.kept_functions:,}",
@@ -83,7 +80,6 @@ def print_audit(audit: Audit, run: Path, console: Console) -> None:
     if audit.second:
         _print_second(audit.second, console)
     print_notes(audit.notes, console)
-    print_line(f"\nwritten: {os.path.relpath(run / AUDIT)}", console)
 
 
 def _print_findings(found: FindingsAudit, kept: int, console: Console) -> None:

@@ -1,7 +1,6 @@
 """What each stage kept and dropped, and why: read from a run folder, complete or not."""
 
 import html
-import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from autoif.datasets.reviewing import STAGE
 from autoif.messages import list_counts, show_beginning
 from autoif.records import Reason
-from autoif.report.terminal import make_table
+from autoif.report.terminal import make_table, print_to_text
 from autoif.runs.contents import read_records, read_reviewed
 from autoif.runs.counts import count_rows, count_stage, read_notes
 from autoif.runs.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run
@@ -81,9 +79,7 @@ class Funnel(tuple[FunnelRow, ...]):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def __repr__(self) -> str:
-        text = io.StringIO()
-        Console(width=120, file=text, color_system=None, force_terminal=False, force_jupyter=False).print(self)
-        return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+        return print_to_text(lambda console: console.print(self))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ def print_plan(plan: RunPlan, console: Console) -> None:
     print_line(f"by the yields of {plan.source}; {plan.entering:,} instructions enter", console)
     numbers = ("answers", "tokens in", "tokens out", "hours", "$")
     table = make_table("stage", *numbers, numbers=numbers)
+    table.columns[0].no_wrap = True
     for stage in (*plan.stages, plan.total):
         table.add_row(*_describe_stage(stage), style="bold" if stage is plan.total else None)
     console.print(table)

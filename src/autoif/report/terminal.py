@@ -1,6 +1,7 @@
 """What every report does at a terminal: lines that are shown as they are, and plain tables."""
 
-from collections.abc import Collection, Iterable
+import io
+from collections.abc import Callable, Collection, Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +18,13 @@ def print_notes(notes: Iterable[str], console: Console) -> None:
     """Print what has to be known, a line each."""
     for note in notes:
         print_line(f"note: {show_in_line(note)}", console)
+
+
+def print_to_text(print_report: Callable[[Console], None]) -> str:
+    """Return what is printed, as programs and notebooks show it: without colours, in lines of 120 characters."""
+    text = io.StringIO()
+    print_report(Console(width=120, file=text, color_system=None, force_terminal=False, force_jupyter=False))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def make_table(*columns: str, numbers: Collection[str] = ()) -> Table:
