@@ -69,8 +69,8 @@ def test_a_run_says_what_it_is(recorded):
     assert "06_rejection_sampling" in repr(recorded.funnel)
     assert recorded.funnel[-1].kept == len(recorded.sft)
     assert recorded.manifest["status"] == "complete"
-    loaded = autoif.load_run(recorded.path)
-    assert list(loaded.sft) == list(recorded.sft)
+    for loaded in (autoif.load_run(recorded.path), autoif.Run(str(recorded.path))):
+        assert list(loaded.sft) == list(recorded.sft)
 
 
 def test_plans_and_audits_print_as_the_commands_print_them(recorded, tmp_path, monkeypatch, capsys):

@@ -324,6 +324,7 @@ def test_show_and_verify_name_what_they_cannot_read(tmp_path):
     assert "is no run folder" in fails("show", ".", cwd=tmp_path)
     assert "can't be read" in fails_here("verify", "a.jsonl", "b.jsonl", cwd=tmp_path)
     assert "can't be read" in fails_here("verify", "--dataset", "a.jsonl", cwd=tmp_path)
+    assert "or a data set: --dataset runs/first" in fails_here("verify", "runs/first", cwd=tmp_path)
     (tmp_path / "a.jsonl").write_text('{"messages": []}\n')
     assert ". has no sft.jsonl: it is no run folder" in fails_here("verify", "--dataset", ".", cwd=tmp_path)
     assert "line 1: no SftRow row (messages: " in fails_here("verify", "--dataset", "a.jsonl", cwd=tmp_path)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from autoif.reading.stored_rows import Rows
     from autoif.records import Verdict
     from autoif.reward import RewardMode, VerificationReward, compute_reward
+    from autoif.reward_parts import RewardParts
     from autoif.sandbox import Limits, Outcome, Sandbox
 
     __version__: str
@@ -25,6 +26,7 @@ _NAMES = {
     "autoif.reading.stored_rows": ("Rows",),
     "autoif.records": ("Verdict",),
     "autoif.reward": ("RewardMode", "VerificationReward", "compute_reward"),
+    "autoif.reward_parts": ("RewardParts",),
     "autoif.sandbox": ("Limits", "Outcome", "Sandbox"),
 }  # fmt: skip
 """Where each name is. A module is imported when one of its names is asked for: short commands need none of them."""
@@ -41,6 +43,7 @@ __all__ = [
     "NoData",
     "Outcome",
     "RewardMode",
+    "RewardParts",
     "Rows",
     "Run",
     "Sandbox",

@@ -97,8 +97,8 @@ _TYPES = get_type_hints(PlanOptions, include_extras=True)
 class Run:
     """A run folder, complete or not."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path = path.absolute()
+    def __init__(self, path: str | Path) -> None:
+        self.path = path = expand_home(path).absolute()
         self.sft = Rows(path / store.SFT)
         """§3.4: rows for supervised fine-tuning."""
         self.preferences = Rows(path / store.PREFERENCES)

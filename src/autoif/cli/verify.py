@@ -45,7 +45,8 @@ def verify(
             raise click.UsageError("--output goes with FUNCTIONS.jsonl and RESPONSES.jsonl: --dataset only prints")
         sys.exit(_print_verified(verify_dataset(dataset, sandbox.make_sandbox(), say)))
     if dataset or not (functions and responses):
-        raise click.UsageError("name FUNCTIONS.jsonl and RESPONSES.jsonl, or --dataset FILE")
+        name = functions if functions and not dataset else "FILE"
+        raise click.UsageError(f"name FUNCTIONS.jsonl and RESPONSES.jsonl, or a data set: --dataset {name}")
     asyncio.run(verify_pairs(functions, responses, output, sandbox.make_sandbox(), say))
 
 
