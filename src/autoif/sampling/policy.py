@@ -126,7 +126,7 @@ def load_weights(model: str, **options: Any) -> Any:
             "model of another kind, or not whole"
         )
     _mend_generation_config(weights)
-    return weights
+    return leave_out_routing(weights)
 
 
 def load_to_answer(model: str, dtype: Any) -> Any:
@@ -141,6 +141,29 @@ def load_to_answer(model: str, dtype: Any) -> Any:
         if not is_out_of_memory(error):
             raise
         raise ModelError(f"out of memory: {model} doesn't fit on {device}; use vLLM or an endpoint") from None
+
+
+def leave_out_routing(model: Any) -> Any:
+    """Have a mixture of experts answer without saying how it routes, and return it.
+
+    Trainers ask for that, for the loss that balances the experts, and leave it in the config that they save. A model
+    that says so can't generate in batches.
+    """
+    config = model.config.get_text_config()
+    if getattr(config, "output_router_logits", False):
+        config.output_router_logits = False
+    return model
+
+
+def describe_left_out(model: Any, name: str, revision: str | None = None) -> str | None:
+    """Return a line where a model that was loaded is but a part of what its files hold; else None."""
+    whole, part = _read_config(name, revision).architectures or [], type(model).__name__
+    if not whole or part in whole:
+        return None
+    return (
+        f"the files of {name} are a {whole[0]}, of which only the language model ({part}) is trained and saved: what "
+        "sees images or hears is not in the trained folder"
+    )
 
 
 def _mend_generation_config(model: Any) -> None:

@@ -294,10 +294,13 @@ def make_arguments(kind: Kind, settings: TrainingSettings, output: Path) -> Any:
         layout |= {"use_cpu": True, "dataloader_pin_memory": False}
     try:
         with renamed_settings():
-            return _arguments_class(kind)(**layout, **settings.arguments)
+            arguments = _arguments_class(kind)(**layout, **settings.arguments)
     except (TypeError, ValueError, ImportError, RuntimeError, OSError) as error:
         hint = "; set bf16=false on this device" if "bf16" in str(error) else ""
         raise ConfigError(f"TRL refuses the settings: {first_line(error)}{hint}") from None
+    if arguments.router_aux_loss_coef is not None:  # goes into the model's config, which takes no 0 for 0.0
+        arguments.router_aux_loss_coef = float(arguments.router_aux_loss_coef)
+    return arguments
 
 
 def _check_groups(settings: TrainingSettings) -> None:

@@ -221,8 +221,15 @@ def _run(
         metrics.cut_metrics(folder, step_of(checkpoint) if checkpoint else 0)
     PartialState().wait_for_everyone()
     trainer.args.eval_on_start &= checkpoint is None  # the metrics have it already
-    if line := end.describe(trainer.accelerator.unwrap_model(trainer.model)):
-        say(line)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    loaded = model if request.settings.lora is None else model.get_base_model()
+    for line in (
+        end.describe(model),
+        policy.describe_left_out(loaded, request.model, request.revision),
+        trainers.describe_adapter(model) if request.settings.lora is not None else None,
+    ):
+        if line:
+            say(line)
     beginning = trainers.Beginning(checkpoint, lambda: _refuse_diverged(trainer))
     trainer.add_callback(beginning)
     try:
@@ -297,7 +304,7 @@ def _save(request: TrainingRequest, trainer: Any, end: policy.TurnEnd, first: bo
             _save_merged(request, trainer.processing_class, end)
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    policy.name_turn_end(model, end)
+    policy.name_turn_end(policy.leave_out_routing(model), end)
     dtype = _read_saved_dtype(request)
     if dtype is not None and not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):  # they shard the weights
         model.to(dtype)

@@ -7,6 +7,7 @@ GRPO    With a run's functions as reward; not in the paper, which trains online 
         completions all earn the same teaches nothing: `frac_reward_zero_std` in metrics.jsonl is their share.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
@@ -108,8 +109,10 @@ def _make_trainer(kind: Kind, parts: Parts, reward: VerificationReward | RewardP
 
 
 def _explain(error: Exception) -> str:
-    """Return what an error says, in one line, with what it is where its text is but a name."""
+    """Return what an error says, in one line, with what it is where its text is but a name, and with what helps."""
     said = in_one_line(error)
+    if "num_experts" in said:  # by which TRL computes that loss, and which not all configs of mixtures have
+        said += "; router_aux_loss_coef=0 leaves out the loss that balances the experts"
     return f"{type(error).__name__}, {said}" if isinstance(error, LookupError | AttributeError) else said
 
 
@@ -178,6 +181,20 @@ def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
         return LoraConfig(task_type="CAUSAL_LM", **settings)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"peft refuses the settings of lora: {error}") from None
+
+
+def describe_adapter(model: Any) -> str | None:
+    """Return a line where a model with an adapter has none on its experts, which are parameters and no linear layers;
+    else None."""
+    sizes = {name: weight.numel() for name, weight in model.named_parameters()}
+    experts = {name: size for name, size in sizes.items() if ".experts." in name}
+    if not experts or any("lora_" in name for name in experts):
+        return None
+    named = sorted({f"experts.{name.rpartition('.')[2]}" for name in experts if "bias" not in name})
+    return (
+        f"the adapter leaves out the experts, {sum(experts.values()) / sum(sizes.values()):.0%} of the weights: "
+        f"lora.target_parameters={json.dumps(named)} includes them"
+    )
 
 
 def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
