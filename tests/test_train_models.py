@@ -18,6 +18,7 @@ from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler
 from autoif.sampling.settings import Draw
 from autoif.training.train import train
 from support.tiny_model import make_tokenizer, write_tiny_model
+from support.trained_folders import weights_of
 from support.training_data import (
     make_grpo_request,
     make_request,
@@ -116,3 +117,25 @@ def test_of_a_model_that_is_trained_whole_nothing_is_told(tmp_path):
     data = write_rows(tmp_path / "rows.jsonl", *sft_rows())
     train(make_request("sft", data, model, tmp_path / "out", "max_steps=1"), said.append)
     assert not [line for line in said if "language model" in line]
+
+
+@pytest.mark.parametrize("start", ["true", "pissa", "olora", "orthogonal"])
+def test_a_merged_adapter_that_learnt_nothing_is_the_model_that_it_began_with(tmp_path, start):
+    model = write_tiny_model(tmp_path / "model")
+    data = write_rows(tmp_path / "rows.jsonl", *sft_rows())
+    settings = ("max_steps=1", "learning_rate=1e-12", "lora.r=4", f"lora.init_lora_weights={start}")
+    train(make_request("sft", data, model, tmp_path / "out", *settings, lora=True), lambda _: None)
+    there, here = weights_of(model), weights_of(tmp_path / "out")
+    assert all(torch.allclose(there[name], here[name], atol=1e-5) for name in there | here)
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo", "grpo"])
+def test_settings_of_loading_are_heeded_and_not_called_ignored(tmp_path, kind, caplog):
+    model = write_tiny_model(tmp_path / "model")
+    rows = {"dpo": preference_rows, "grpo": reward_rows}.get(kind, sft_rows)()
+    data = write_rows(tmp_path / "rows.jsonl", *rows)
+    make = make_grpo_request if kind == "grpo" else lambda *given: make_request(kind, *given)
+    settings = ("max_steps=1", "model_init_kwargs.dtype=bfloat16", "save_dtype=bfloat16")
+    train(make(data, model, tmp_path / "out", *settings), lambda _: None)
+    assert not [line for line in caplog.messages if "will be ignored" in line]
+    assert {weight.dtype for weight in weights_of(tmp_path / "out").values()} == {torch.bfloat16}

@@ -145,6 +145,14 @@ def test_it_is_said_when_most_groups_earn_the_same(model, tmp_path):
     assert "too hard for this model (mean reward 0.00)" in line
 
 
+def test_functions_that_come_to_nothing_are_blamed_and_not_the_prompts(model, tmp_path):
+    rows = [{**row, **judged_by("def evaluate(response):\n    return 1 / 0")} for row in reward_rows()]
+    data, said = write_rows(tmp_path / "rows.jsonl", *rows), []
+    train(make_grpo_request(data, model, tmp_path / "out", "max_steps=2"), said.append)
+    assert [line for line in said if line.startswith("100% of the verdicts came to nothing, as the functions raised")]
+    assert not [line for line in said if "the prompts are too hard" in line]
+
+
 def test_groups_that_earn_the_same_can_be_left_out_of_the_loss(model, tmp_path):
     always = judged_by("def evaluate(response):\n    return True")
     rows = [{**row, **(always if index % 2 else {})} for index, row in enumerate(reward_rows())]

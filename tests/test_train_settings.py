@@ -147,7 +147,7 @@ def test_lora_has_one_switch_and_all_settings_of_peft():
     for setting in ("lora.r=8.5", "lora.r=0", "lora.lora_dropout=much", "lora.inference_mode=true"):
         with pytest.raises(ConfigError, match=f'setting "{setting.partition("=")[0]}"'):
             resolve_settings("dpo", None, [setting], lora=True)
-    assert resolve_settings("dpo", None, ["lora.init_lora_weights=pissa_niter_4"], lora=True).lora
+    assert resolve_settings("dpo", None, ["lora.init_lora_weights=pissa"], lora=True).lora
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,18 @@ def test_settings_under_which_no_step_changes_the_weights_are_refused_before_the
         resolve_settings(kind, None, [setting], lora=name.startswith("lora"))
     expected = f'setting "{name}": with {value} no step changes the weights, so nothing would be learnt'
     assert str(error.value) == expected
+
+
+def test_rows_are_never_cut_at_their_beginning():
+    for kind in ("sft", "dpo"):
+        with pytest.raises(ConfigError, match=r"truncation_mode.* can't be set: what is too long is cut at its end"):
+            resolve_settings(kind, None, ["truncation_mode=keep_end"], lora=False)
+
+
+def test_an_adapter_whose_start_is_in_no_file_is_refused():
+    with pytest.raises(ConfigError, match=r"pissa_niter_4 estimates at random .*: set pissa"):
+        resolve_settings("sft", None, ["lora.init_lora_weights=pissa_niter_4"], lora=True)
+    assert resolve_settings("sft", None, ["lora.init_lora_weights=pissa"], lora=True)
 
 
 def test_a_beta_of_0_is_refused_only_where_the_loss_is_nothing_without():

@@ -22,6 +22,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from autoif.records import Verdict
 from autoif.runs.whole_files import replacing
 from autoif.training.card import METRICS, Row, read_metrics
 from autoif.training.data import Kind
@@ -31,6 +32,7 @@ _SUMMARISED = (
     "completions/mean_length", "completions/clipped_ratio",
 )  # fmt: skip
 SUMMARISED = (*_SUMMARISED, *(f"eval_{name}" for name in _SUMMARISED))
+_NO_VERDICTS = (Verdict.ERROR, Verdict.TIMEOUT, Verdict.MEMORY, Verdict.CRASH)
 _FEW = 10
 """Steps up to which the learning rates of the paper change little."""
 
@@ -115,7 +117,13 @@ def describe_learning(rows: Sequence[Row], arguments: Any) -> Iterator[str]:
             "no step changed the weights: the learning rate or the gradient was 0 in each; the rows hold nothing to "
             "learn, or the settings leave nothing of it"
         )
-    groups = [row for row in rows if row.get("frac_reward_zero_std") is not None]
+    undecided = sum(fmean(_list_values(rows, f"verdicts/{name}") or [0.0]) for name in _NO_VERDICTS)
+    if undecided > 0.5:
+        yield (
+            f"{undecided:.0%} of the verdicts came to nothing, as the functions raised, hung or crashed, and earned "
+            "nothing: it is they that are wrong, or reward.timeout_s and reward.memory_mb are too low"
+        )
+    groups = [row for row in rows if row.get("frac_reward_zero_std") is not None and undecided <= 0.5]
     if groups and (share := fmean(_list_values(groups, "frac_reward_zero_std"))) > 0.5:
         reward = fmean(row.get("reward") or 0.0 for row in groups)
         yield (

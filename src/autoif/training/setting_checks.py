@@ -77,6 +77,16 @@ def check_installed(values: Mapping[str, Any]) -> None:
             raise ConfigError(f"report_to={name}, but it is not installed: pip install {name}, or leave it out")
 
 
+def refuse_drawn_start(lora: Mapping[str, Any]) -> None:
+    """Refuse an adapter that begins with a part of the weights that is estimated at random, and in no file: merged with
+    another estimate it would be another model. Raises ConfigError."""
+    if str(start := lora.get("init_lora_weights")).startswith("pissa_niter"):
+        raise ConfigError(
+            f'setting "lora.init_lora_weights": {start} estimates at random what the adapter begins with, so neither '
+            "the merged model nor a resumed training would be that of the adapter: set pissa"
+        )
+
+
 def refuse_idle(kind: Kind, values: Mapping[str, Any], lora: Mapping[str, Any]) -> None:
     """Refuse settings under which no step changes the weights, as those that make no step are: else only the end of a
     training shows it. Raises ConfigError."""

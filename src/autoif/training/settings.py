@@ -31,7 +31,13 @@ from autoif.sampling.precision import computes_in_bf16
 from autoif.sampling.settings import check_template_kwargs
 from autoif.sandbox import SandboxSettings
 from autoif.training.data import Kind
-from autoif.training.setting_checks import check_installed, check_values, refuse_idle, unknown_setting
+from autoif.training.setting_checks import (
+    check_installed,
+    check_values,
+    refuse_drawn_start,
+    refuse_idle,
+    unknown_setting,
+)
 
 _ALL: dict[str, Any] = {
     "bf16": True,  # App. B; False on a processor without instructions for it
@@ -105,6 +111,7 @@ RESERVED = {
     "push_to_hub": "push the finished folder instead",
     "hub_token": "a secret has no place in a card: log in to the hub beforehand",
     "trust_remote_code": "code that comes with a model is never run",
+    "truncation_mode": "what is too long is cut at its end: cut at its beginning, a row would lose what it answers",
     "eos_token": "the token that ends a turn is read from the chat template",
     "chat_template_path": "put the template into the model's folder, as chat_template.jinja",
     "reward_weights": "set reward.weights, from which they follow",
@@ -211,6 +218,7 @@ def resolve_settings(
     check_installed(values)
     arguments = check_values(values, _list_types(_arguments_class(kind)), "")
     adapter = check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None
+    refuse_drawn_start(adapter or {})
     refuse_idle(kind, arguments, adapter or {})
     return TrainingSettings(
         arguments,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from logging import LogRecord, getLogger
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -81,6 +82,8 @@ def make_trainer(
 
     Raises ConfigError: TRL refuses the settings, as they contradict each other or need packages that are missing.
     """
+    # TRL says that model_init_kwargs are ignored, as it doesn't load the model; `load` has heeded them.
+    getLogger(f"trl.trainer.{kind}_trainer").addFilter(_tells_of_something_else)
     try:
         trainer = _make_trainer(kind, parts, reward, filter_zero_std)
     except (*_OF_SETTINGS, RuntimeError) as error:
@@ -89,6 +92,10 @@ def make_trainer(
         raise ConfigError(f"TRL refuses the settings: {_explain(error)}") from None
     trainer.remove_callback(PrinterCallback)  # metrics.jsonl has it
     return trainer
+
+
+def _tells_of_something_else(record: LogRecord) -> bool:
+    return "your model is already instantiated" not in record.getMessage()
 
 
 def _make_trainer(kind: Kind, parts: Parts, reward: VerificationReward | RewardParts | None, filters: bool) -> Any:
