@@ -59,6 +59,54 @@ def test_a_thought_that_is_opened_for_the_model_and_not_in_the_answers_is_told(t
     assert ("the chat template opens a thought (<think>)" in say_all(tmp_path, "sft", template, sft_rows())) == told
 
 
+ASKS_WITHOUT = CHAT_TEMPLATE.replace("<assistant>{% endif %}", "<assistant><think>\n\n</think>\n\n{% endif %}")
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_thoughts_that_the_template_never_asks_for_are_told(tmp_path, kind):
+    for thinks in (True, False):
+        rows = sft_rows() if kind == "sft" else preference_rows()
+        if thinks:
+            rows = with_thoughts(rows, "messages" if kind == "sft" else "chosen")
+        said = say_all(tmp_path / str(thinks), kind, ASKS_WITHOUT, rows)
+        assert ("as they begin with a thought: what is trained is never asked for" in said) == thinks
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_prompt_whose_last_token_becomes_another_with_the_answer_is_counted(tmp_path, kind):
+    asks = CHAT_TEMPLATE.replace("<{{ message['role'] }}>", "<{{ message['role'] }}>.").replace(
+        "<assistant>{% endif %}", "<assistant>.{% endif %}"
+    )
+    model = write_tiny_model(tmp_path / "model", chat_template=asks)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.add_tokens([".t"])
+    whole = AutoModelForCausalLM.from_pretrained(model)
+    whole.resize_token_embeddings(len(tokenizer))
+    for each in (tokenizer, whole):
+        each.save_pretrained(model)
+    rows, said = (sft_rows() if kind == "sft" else preference_rows()), []
+    data = write_rows(tmp_path / "rows.jsonl", *rows)
+    train(make_request(kind, data, model, tmp_path / "out", "max_steps=1"), said.append)
+    assert "of 1 the last token of the prompt becomes another one with the answer" in said[0]  # tea
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_template_that_names_the_end_of_the_files_writes_the_same_after_a_training(tmp_path, kind):
+    template = CHAT_TEMPLATE + "{% if not add_generation_prompt %}{{ eos_token }}{% endif %}"
+    model = write_tiny_model(tmp_path / "model", chat_template=template)
+    config = json.loads((model / "tokenizer_config.json").read_text("utf-8"))
+    (model / "tokenizer_config.json").write_text(json.dumps(config | {"eos_token": "<pad>"}), encoding="utf-8")
+    data = write_rows(tmp_path / "rows.jsonl", *(sft_rows() if kind == "sft" else preference_rows()))
+    turns, last = [turn("user", "Say tea."), turn("assistant", "tea")], model
+    for name in ("first", "second"):
+        train(make_request(kind, data, last, tmp_path / name, "max_steps=1"), lambda _: None)
+        last = tmp_path / name
+        tokenizer = AutoTokenizer.from_pretrained(last)
+        assert tokenizer.eos_token == "<eos>"
+        assert tokenizer.apply_chat_template(turns, tokenize=False) == "<user>Say tea.<assistant>tea<eos><pad>"
+        assert tokenizer.chat_template.count("set eos_token") == 1
+
+
 @pytest.mark.parametrize("kind", ["sft", "dpo"])
 def test_texts_that_hold_special_tokens_are_counted(tmp_path, kind):
     rows = sft_rows() if kind == "sft" else preference_rows()

@@ -329,6 +329,9 @@ def adopt_turn_end(
     before, before_id = tokenizer.eos_token, tokenizer.eos_token_id
     token = str(tokenizer.convert_ids_to_tokens(found))
     if found != before_id:
+        if before and isinstance(tokenizer.chat_template, str) and "eos_token" in tokenizer.chat_template:
+            named = f"{{% set eos_token = {json.dumps(before)} %}}"  # what the template writes stays as it is
+            tokenizer.chat_template = named + tokenizer.chat_template
         tokenizer.eos_token = token
     return TurnEnd(token, found, before, before_id)
 

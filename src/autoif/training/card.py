@@ -29,6 +29,8 @@ _LOSSES = {
     "turns_changed": "of {} the chat template leaves out a turn, or changes its text",
     "prompts_learnt": "of {} a part of the prompt is learnt with the answer, as the chat template writes it otherwise "
     "once it is answered",
+    "prompts_merged": "of {} the last token of the prompt becomes another one with the answer: the model is never "
+    "asked as it was trained; an answer that begins with a line break or blank may be why, or the chat template",
     "special_tokens": "{} hold special tokens of the model in their texts, which end turns there",
 }
 """What a chat template makes of rows, by the counts of `rendering.Lengths`."""

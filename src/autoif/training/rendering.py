@@ -59,6 +59,8 @@ class Lengths:
     """Rows with a turn whose text the chat template leaves out or changes."""
     prompts_learnt: int | None = None
     """Rows of whose prompt a part is learnt with the answer."""
+    prompts_merged: int | None = None
+    """Rows of whose prompt the last token becomes another one with the answer."""
     special_tokens: int | None = None
     """Rows whose texts hold special tokens of the model."""
 
@@ -210,6 +212,12 @@ def describe_marks(row: Row, template: Template) -> str | None:
     said, thought = turns[-1]["content"].strip(), _squeeze(_read_thought(turns[-1]))
     said = said if said in whole else split_reasoning(said).answer.strip()
     begins = whole[common : max(common, whole.rfind(said))]
+    if thought and thought in _squeeze(whole[common:]) and asked[common:].strip() and not find_opening(asked):
+        return (
+            f"the chat template asks with {asked[common:]!r}, which no answer of the data follows, as they begin with "
+            'a thought: what is trained is never asked for; chat_template_kwargs={"enable_thinking": true} asks for '
+            "thoughts, if the template knows it"
+        )
     if (thought and thought in _squeeze(begins)) or _hold_turn(begins, row["prompt"]):
         return None
     if not begins.strip():
@@ -257,8 +265,11 @@ def _list_losses(row: Row, template: Template, *, diverges: bool) -> set[str]:
             found.add("turns_changed")
         if not diverges and answer in whole:
             continue
-        common = _count_common(template.write(row["prompt"], answered=False), whole)
+        asked = template.write(row["prompt"], answered=False)
+        common = _count_common(asked, whole)
         learnt = whole[common:]
+        if common == len(asked) and diverges:
+            found.add("prompts_merged")
         if _hold_turn(learnt[: max(0, learnt.rfind(answer))], row["prompt"]):
             found.add("prompts_learnt")
         if not _read_thought(turns[-1]) and split_reasoning(find_opening(whole[:common]) + learnt).reasoning:
