@@ -62,6 +62,20 @@ def test_paragraphs_are_wrapped_and_one_line_apart(path):
         ] == []
 
 
+def list_commands(group: click.Group) -> Iterator[click.Command]:
+    """Yield the commands of a group, those of its groups included."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield from list_commands(command) if isinstance(command, click.Group) else [command]
+
+
+def test_every_option_of_every_command_says_what_it_does():
+    options = [(each.name, option) for each in list_commands(cli) for option in each.params]
+    assert [
+        (name, option.name) for name, option in options if isinstance(option, click.Option) and not option.help
+    ] == []
+
+
 def test_every_setting_has_a_meaning():
     rows = [line for line in make_page("configuration.md").splitlines() if line.startswith("| `")]
     assert [row for row in rows if not row.rsplit(" | ", 1)[-1].strip(" |")] == []

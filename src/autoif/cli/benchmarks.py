@@ -26,7 +26,7 @@ _OPTIONS = (
     ),
     click.option("--corrected", is_flag=True, help="Score without the known faults of the official checkers."),
     click.option(
-        "--workers", type=click.IntRange(1, 1_000), help="Scoring processes. [default: up to one a core]"
+        "--workers", type=click.IntRange(1, 1_000), help="Scoring processes. [default: up to one a processor]"
     ),
     QUIET,
 )  # fmt: skip

@@ -115,7 +115,7 @@ def model_options(
         ),
         click.option(
             "--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
-            help=None if plain else "For programs.",
+            help="Tokens are drawn from this share of the probability." if plain else "For programs.",
         ),
         click.option(
             "--max-tokens", type=click.IntRange(min=1), default=max_tokens, show_default=plain, help=of["tokens"]

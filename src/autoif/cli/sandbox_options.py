@@ -28,7 +28,7 @@ def sandbox_options(*, backend: str = "--backend") -> Callable[[Command], Comman
             backend, "sandbox_backend", default=_DEFAULTS.backend, show_default=True,
             help="Sandbox: auto, cpython or monty.",
         ),
-        click.option("--workers", type=click.IntRange(min=1), help="Sandbox processes. [default: one a core]"),
+        click.option("--workers", type=click.IntRange(min=1), help="Sandbox processes. [default: one a processor]"),
         click.option(
             "--package", "packages", multiple=True, metavar="NAME",
             help="Installed package that functions may import; may be repeated. Also name what it imports.",
