@@ -9,10 +9,11 @@ a small model writes them, with texts that follow and texts that don't. data/nat
 people would word them: indirect, negated, several in one. Who wrote it knew the rules that read instructions, and tried
 none of it on them before. data/tempting_wordings.jsonl has some that are easily read for something else, as "List
 exactly 5 words." data/plain_wordings.jsonl has the plainest and commonest, and data/wordings.txt alone the words of
-many more, of which it is counted how many are read. The texts decide what is right: a function that errs on one of
-them is wrong, and the script stops where the file says otherwise. Part of the instructions, by the hash of their
-words, was kept aside while the reading of instructions was changed; that of the third set was written when most of it
-had been.
+many more, of which it is counted how many are read. data/ordinary_wordings.jsonl has three lists of what people ask
+for, each written before any of it was tried, and used since to find what was missed. The texts decide what is right: a
+function that errs on one of them is wrong, and the script stops where the file says otherwise. Part of the
+instructions, by the hash of their words, was kept aside while the reading of instructions was changed; that of the
+third set was written when most of it had been.
 
 The cases are the first two texts of each side; none; or the same with their verdicts turned round, as a small model
 gets four of ten wrong. It takes a minute, and asks no model.
@@ -35,7 +36,7 @@ from autoif.sandbox import Sandbox
 from autoif.vocabulary import carry
 
 DATA = Path(__file__).parent / "data"
-SETS = ("hand_written", "natural_wordings", "tempting_wordings", "plain_wordings")
+SETS = ("hand_written", "natural_wordings", "tempting_wordings", "plain_wordings", "ordinary_wordings")
 PARTS = ("tuned", "aside")
 CASES = ("right", "none", "turned round")
 OF_A_SIDE = 2
@@ -158,9 +159,10 @@ def try_set(rows: list[dict[str, Any]], name: str) -> dict[str, list[Tried]]:
     """Print the tables of a set, and return what was found with the cases of each kind."""
     tried = try_rows(rows, CASES)
     parts = {
-        f"{cases}, {part}": [each for each in found if each.part == part]
+        f"{cases}, {part}": chosen
         for cases, found in tried.items()
         for part in PARTS
+        if (chosen := [each for each in found if each.part == part])
     }
     print(f"\n## {name}")
     print("\n| cases, part | instructions | right with a fault | wrong with one | wrong, of those that are read |")

@@ -29,6 +29,7 @@ def try_once(name: str) -> Mapping[str, Sequence[Tried]]:
         pytest.param("natural_wordings", "none", 0.9, id="natural wordings, no cases"),
         pytest.param("tempting_wordings", "none", 0.9, id="tempting wordings, no cases"),
         pytest.param("plain_wordings", "none", 0.95, id="plain wordings, no cases"),
+        pytest.param("ordinary_wordings", "none", 0.9, id="ordinary wordings, no cases"),
     ],
 )
 def test_no_right_function_gets_a_fault_whatever_cases_say_and_many_wrong_ones_do(name, cases, caught) -> None:

@@ -10,8 +10,9 @@ from typing import Final
 from autoif import vocabulary
 from autoif.faults.counts import SIGNS, Count
 from autoif.faults.parts import Marked, Place, Sized
+from autoif.faults.texts import make_within
 from autoif.faults.things import THINGS
-from autoif.faults.wording import Term, TermRole
+from autoif.faults.wording import Term, TermRole, is_closing
 
 Check = Callable[[str], bool | None]
 Edit = Callable[[str], Iterator[str]]
@@ -87,6 +88,8 @@ def _find(term: Term, text: str) -> bool | None:
             bare = text.strip()
             if asked[0].isalnum() and bare.endswith(asked) and bare[: -len(asked)][-1:].isalnum():
                 return None
+            if is_closing(asked) and asked.casefold() in lower and not bare.endswith(asked):
+                return None
             if not bare.casefold().rstrip(".!?").endswith(asked.casefold().rstrip(".!?")) and asked[-1].isalnum():
                 return False
             return bare.endswith(asked) if bare.endswith(asked) or not asked[-1].isalnum() else None
@@ -102,14 +105,23 @@ def check_part(part: Marked | Sized) -> Check:
             return None
         if isinstance(part, Sized):
             found = [check_count(part.count)(each) for each in parts]
+            if part.number:
+                return _choose(found, part.number)
             return None if None in found else all(found)
         had = [_has(part, each) for each in parts]
         if part.number:
-            place = part.number - 1 if part.number > 0 else len(parts) - 1
-            return had[place] if place < len(parts) else None
+            return _choose(had, part.number)
+        if part.some:
+            return any(had)
         return not any(had) if part.never else all(had)
 
     return check
+
+
+def _choose(found: Sequence[bool | None], number: int) -> bool | None:
+    """Return what was found of the part that is meant; None if there is no such part."""
+    place = number - 1 if number > 0 else len(found) - 1
+    return found[place] if place < len(found) else None
 
 
 def _has(part: Marked, piece: str) -> bool:
@@ -142,6 +154,8 @@ def edit_terms(terms: Sequence[Term]) -> Edit:
                 yield " ".join([asked, *words[size:]])
             case TermRole.END if not any(map(str.isalnum, asked)):
                 yield f"{text.rstrip('.!?')}{asked}"
+            case TermRole.END if is_closing(asked):
+                yield f"{text}\n\n{asked}"
             case TermRole.END:
                 yield f"{text} {asked}"
                 yield " ".join([*words[:-size], asked])
@@ -165,12 +179,17 @@ def edit_part(part: Marked | Sized) -> Edit:
     """Return what gives each paragraph or line of a text what it is to have, or the one that is meant."""
 
     def edit(text: str) -> Iterator[str]:
-        if isinstance(part, Sized) or part.never or part.number:
-            return
         joint = {"paragraph": "\n\n", "line": "\n", "bullet point": "\n"}.get(part.unit)
-        if joint is None:
+        if joint is None or part.number:
             return
         pieces = text.split(joint)
+        if isinstance(part, Sized):
+            size = part.count.least or part.count.most or 0
+            start = "- " if part.unit == "bullet point" else ""
+            yield joint.join([start + make_within(part.count.unit, size)] * len(pieces))
+            return
+        if part.never or part.some:
+            return
         match part.place:
             case Place.END:
                 yield joint.join(f"{piece.rstrip('.!?')}{part.text}" for piece in pieces)

@@ -22,8 +22,8 @@ _STARTERS: Final = (
     r"|at least|at most|no more than|fewer than|less than|more than|exactly|must|should|it must|it should|cap|skip|omit"
 )
 _JOINT: Final = re.compile(
-    rf"(?:,? (?:and|but)(?: also| then| please)? |[;.] (?:(?:and|also|but|then),? )?|, (?=using\b|without\b))"
-    rf"(?=(?:{_STARTERS}|using|without)\b)",
+    rf"(?:,? (?:and|but)(?: also| then| please)? |[;.] (?:(?:and|also|but|then),? )?"
+    rf"|, (?=using\b|each (?:\w+ing|with|of|must)\b)|,? (?=without\b))(?=(?:{_STARTERS}|using|without)\b)",
     re.IGNORECASE,
 )
 _MOST_CLAUSES: Final = 5
@@ -45,7 +45,8 @@ _PRONOUN: Final = re.compile(
     r"(?: (?P<with>with|having|containing|of))?(?=[ .]|$)",
     re.IGNORECASE,
 )
-_PREFIXES: Final = ("", "Use ", "Write ")
+_USING: Final = re.compile("without using ", re.IGNORECASE)
+_PREFIXES: Final = ("", "Use ", "Write ", "Your response ")
 _OF_A_SIDE: Final = 8
 _SHOWN: Final = 3
 _MARKS: Final = ".!?"
@@ -65,6 +66,8 @@ class Clause:
     """What it counts, of one."""
     is_of_parts: bool = False
     """Whether it speaks of each line, sentence, …"""
+    is_sure: bool = True
+    """Whether the check knows texts beside the above."""
     forbids: bool = False
     """Whether it says what must not be; another may then be the exception."""
 
@@ -89,16 +92,20 @@ def find_broken(instruction: str, read: Reader) -> list[Broken]:
     clauses, unread = _read_all(pieces, read)
     if not clauses or any(_UNSURE.search(_HARMLESS.sub("", piece)) for piece in unread):
         return []
+    if any(
+        piece in unread and joint == " " and not _USING.match(following)
+        for piece, joint, following in zip(pieces, joints, pieces[1:], strict=False)
+    ):  # "a world without numbers"
+        return []
     if any(clause.is_of_parts for clause in clauses[:-1]) and "." not in "".join(joints):
         return []
-    whole = not unread and all(clause.check for clause in clauses)
-    if not whole and _has_exception(pieces, joints):
-        return []
     if len(clauses) == 1:
-        return [Broken(None, text) for text in clauses[0].breaks[:_OF_A_SIDE]]
+        return [] if _has_exception(pieces, joints) else [Broken(None, text) for text in clauses[0].breaks[:_OF_A_SIDE]]
     found = list(_find_all_but_one(clauses)) if all(clause.check for clause in clauses) else []
-    if whole:
+    if not unread and (found or all(clause.is_sure for clause in clauses)):
         return found
+    if _has_exception(pieces, joints):
+        return []
     alone = [Broken(None, text) for clause in clauses for text in _keep_broken(clause, clauses)[:_SHOWN]]
     return [*(Broken(None, each.breaks) for each in found), *alone]
 

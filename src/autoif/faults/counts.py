@@ -64,7 +64,7 @@ UNITS: Final = {
     "lines": r"lines?",
     "characters": r"characters?",
     "bullet points": r"bullet(?:ed)? (?:points?|items?)|bullets?",
-    "numbered items": r"numbered (?:items?|points?)",
+    "numbered items": r"numbered (?:items?|points?|steps?)",
     "list items": r"list items?",
     **{name: wording for name, (wording, _) in _SIGNS.items()},
     "questions": r"questions?",
@@ -93,6 +93,7 @@ _NAMES: Final = {name: thing.wording for name, thing in THINGS.items()} | UNITS
 """Those of a form first: "words in bold" are no words."""
 _UNIT: Final = "|".join(f"(?:{form})" for name, form in _NAMES.items() if name not in IN_PAIRS) + "|times?"
 _FORM: Final = "|".join(f"(?:{_NAMES[name]})" for name in (*THINGS, *SIGNS) if name not in IN_PAIRS)
+_ITEM: Final = "|".join(f"(?:{_NAMES[name]})" for name in ("bullet points", "numbered items", "list items"))
 _BOUND: Final = "|".join(words for words, _, _ in _BOUNDS)
 _LIMITS: Final = [
     re.compile(form, re.IGNORECASE)
@@ -107,7 +108,10 @@ _LIMITS: Final = [
         r"|line)(?: only)?\b",
         rf"\b(?:from )?(?P<low>{_NUMBER})(?P<joint> to | or | ?[-–] ?)(?P<high>{_NUMBER}) (?P<unit>{_UNIT})\b",
         r"(?:(?<=\buse )|(?<=\badd )|(?<=\bhave )|(?<=\bwrite )|(?<=\binclude )|(?<=\bcontain )|(?<=\bmention ))"
-        rf"(?P<usual>an?|some) (?P<unit>{_FORM})\b",
+        rf"(?P<usual>an?|some) (?:(?:contact|valid|real|full|working|clear) )?(?P<unit>{_FORM})\b",
+        r"(?:(?<=\buse )|(?<=\badd )|(?<=\bhave )|(?<=\binclude )|(?<=\bcontain )|(?<=\bmention ))"
+        rf"(?P<some>{_NUMBER}) (?P<unit>{_FORM}|{_ITEM})\b",
+        rf"(?P<some>{_NUMBER}) (?P<unit>times)\b",
     )
 ]
 _FORBIDDEN: Final = (*SIGNS, "questions", *(name for name in THINGS if name != "capital letters"))
@@ -158,11 +162,13 @@ class Count:
     text: str = ""
     """What is to occur so often."""
     usual: int = 0
-    """How many obey beyond dispute, where "a" may be one alone and "some" no single one; 0 where a number is named."""
+    """How many obey beyond dispute, where "a" may be one alone, "some" no single one and "three" three or more; 0 where
+    the words say which.
+    """
 
     def allows(self, number: int) -> bool | None:
         """Tell whether so many obey; None where it is in dispute."""
-        if self.usual and number not in {0, self.usual}:
+        if self.usual and number != self.usual and number >= (self.least or 0):
             return None
         return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
 
@@ -211,10 +217,17 @@ def _find_limits(words: str) -> tuple[Count, str] | None:
         if match := form.search(words):
             said = {name: text for name, text in match.groupdict().items() if text}
             units = {_name_unit(said[name]) for name in ("unit", "again") if name in said}
+            rest = f"{words[: match.start()]} {words[match.end() :]}"
             if "usual" in said:
                 usual = _SOME if said["usual"].lower() == "some" else 1
-                return Count(1, None, units.pop(), usual=usual), f"{words[: match.start()]} {words[match.end() :]}"
-            rest = f"{words[: match.start()]} {words[match.end() :]}"
+                return Count(1, None, units.pop(), usual=usual), rest
+            if "some" in said:
+                number = _read_number(said["some"])
+                return (
+                    None
+                    if re.search(rf"\b(?:{_BOUND})\b", rest)
+                    else (Count(number, None, units.pop(), usual=number), rest)
+                )
             bounds = [_read_bound(said.get("one", "exactly"), said["first"])] if "first" in said else []
             bounds += [_read_bound(said["two"], said["second"])] if "two" in said else []
             least = [low for low, _ in bounds if low is not None] or [
@@ -253,10 +266,12 @@ def _name_text(count: Count, frame: str, texts: list[str]) -> Count | None:
     unit = "letter" if len(texts[0]) == 1 and noun in {"letter", "character"} else "word"
     least, most = count.least, count.most
     if role is TermRole.AVOID:
+        if count.usual:
+            return None
         least, most = None, least - 1 if least and most is None else None
     elif role is not TermRole.USE:
         return None
-    named = Count(least, most, unit, texts[0])
+    named = Count(least, most, unit, texts[0], count.usual)
     return named if (least or most is not None) and max(least or 0, most or 0) <= _MOST_TIMES else None
 
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import cycle
 from typing import Final
 
 from autoif.faults import checks
@@ -19,11 +18,25 @@ from autoif.faults.combining import Clause, find_broken
 from autoif.faults.counts import SIGNS, Count, read_count
 from autoif.faults.forms import read_form
 from autoif.faults.paraphrase import put_plainly
-from autoif.faults.parts import JOINTS, Marked, Place, Sized, read_part
+from autoif.faults.part_texts import make_part_pairs
+from autoif.faults.parts import Sized, read_part
 from autoif.faults.reasons import FindingReason
-from autoif.faults.texts import SENTENCES, WORDS, choose_sentences, join_parts, make_text, repeat_text
+from autoif.faults.texts import SENTENCES, WORDS, choose_sentences
 from autoif.faults.things import THINGS
-from autoif.faults.wording import ANSWER, END, LEAD, NONE_OF, Term, TermRole, find_quoted, is_english, read_terms
+from autoif.faults.variants import find_steps, make_counted, make_variants, say_counted
+from autoif.faults.wording import (
+    ANSWER,
+    END,
+    LAST_WORD,
+    LEAD,
+    NONE_OF,
+    Term,
+    TermRole,
+    find_quoted,
+    is_closing,
+    is_english,
+    read_terms,
+)
 
 _LETTER_CASE: Final = re.compile(
     r"^(?!(?:please )?use (?:upper|capital|caps))"
@@ -108,7 +121,8 @@ def _read(words: str) -> _Read:
         edges = _name_letters(terms) if terms[0].noun in _LETTER else [*_name_texts(terms), *_name_line(terms[0])]
         read = _Read(tuple(edges), checks.check_terms(terms), checks.edit_terms(terms))
     elif part := read_part(words):
-        edges = _size_parts(part) if isinstance(part, Sized) else _mark_parts(part)
+        reason = FindingReason.THRESHOLD if isinstance(part, Sized) else FindingReason.ASKED_TEXT
+        edges = [Edge(reason, each.obeys, each.breaks, each.right, each.wrong) for each in make_part_pairs(part)]
         read = _Read(tuple(edges), checks.check_part(part), checks.edit_part(part), is_of_parts=True)
     framed = tuple(_frame(words))
     if framed and not read.edges and (match := _LETTER_CASE.match(words) or _NO_CASE.match(words)):
@@ -135,7 +149,7 @@ def _read_otherwise(instruction: str) -> Iterator[Edge]:
         for pair in form.pairs:
             yield edge_of(pair.obeys, pair.breaks, pair.right, pair.wrong)
         return
-    for text in find_broken(instruction, _read_clause):
+    for text in find_broken(instruction, _read_clause) or find_broken(plain, _read_clause):
         yield edge_of(text.obeys, text.breaks, "a text that does all", "one that leaves out a part of it")
 
 
@@ -154,60 +168,24 @@ def _read_clause(words: str) -> Clause | None:
             obeys, breaks = (
                 tuple(dict.fromkeys(side)) for side in zip(*((p.obeys, p.breaks) for p in form.pairs), strict=True)
             )
-            return Clause(obeys, breaks, form.check, checks.edit_nothing)
+            known = {**dict.fromkeys(obeys, True), **dict.fromkeys(breaks, False)}
+            return Clause(obeys, breaks, form.check or known.get, checks.edit_nothing, is_sure=form.check is not None)
     return None
 
 
 def _step_over(count: Count) -> Iterator[Edge]:
     """Yield the last numbers that obey beside the first that doesn't, below and above."""
     lowest = 0 if count.text or count.unit in SIGNS or count.unit in {"questions", *THINGS} else 1
-    for wrong, last in _find_steps(count):
+    for wrong, last in find_steps(count):
         right = count.usual or last
         if wrong < lowest:
             continue
         for number in (right,) if count.usual else (right, 2 * right - wrong):
             if number >= lowest and count.allows(number):
-                texts = _make(count, number), _make(count, wrong)
-                yield Edge(FindingReason.THRESHOLD, *texts, _say(number, count), _say(wrong, count))
-        for texts in _vary(count, right, wrong):
-            yield Edge(FindingReason.THRESHOLD, *texts, _say(right, count), _say(wrong, count))
-
-
-def _find_steps(count: Count) -> Iterator[tuple[int, int]]:
-    """Yield the first number beyond each limit, and the last within it."""
-    if count.least is not None:
-        yield count.least - 1, count.least
-    if count.most is not None:
-        yield count.most + 1, count.most
-
-
-def _vary(count: Count, right: int, wrong: int) -> Iterator[tuple[str, str]]:
-    """Yield texts of both numbers that are less plain: other ends of sentences, a longer word where one is too many."""
-    if wrong == 0 and (thing := THINGS.get(count.unit)):
-        for decoy in thing.make_decoys():
-            yield _make(count, right), decoy
-    elif count.unit == "sentences":
-        yield _end_otherwise(_make(count, right)), _end_otherwise(_make(count, wrong))
-    elif count.unit == "word" and count.text.isalpha() and len(count.text) > 1 and right < wrong:
-        yield f"{_make(count, right)[:-1]} un{count.text.lower()}ly.", _make(count, wrong)
-        if count.text.islower():
-            yield _make(count, right), f"{_make(replace(count, text=count.text.capitalize()), wrong)[:-1]}, all day."
-
-
-def _end_otherwise(sentences: str) -> str:
-    """Return plain sentences that end with an exclamation mark or a question mark, by turns."""
-    ends = cycle("!?")
-    return re.sub(r"\.", lambda _: next(ends), sentences)
-
-
-def _make(count: Count, number: int) -> str:
-    return repeat_text(count, number) if count.text else make_text(count.unit, number)
-
-
-def _say(number: int, count: Count) -> str:
-    if count.text:
-        return f'"{count.text}" {number} {"time" if number == 1 else "times"}'
-    return f"{number} {count.unit.removesuffix('s') if number == 1 else count.unit}"
+                texts = make_counted(count, number), make_counted(count, wrong)
+                yield Edge(FindingReason.THRESHOLD, *texts, say_counted(number, count), say_counted(wrong, count))
+        for texts in make_variants(count, right, wrong):
+            yield Edge(FindingReason.THRESHOLD, *texts, say_counted(right, count), say_counted(wrong, count))
 
 
 def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
@@ -239,13 +217,31 @@ def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
             case TermRole.START:
                 text = f"{asked} {before.lower()} {after}."
                 yield edge(text, inside, f"a text that starts with {quoted}", "one that has it in the middle")
+                if shorter := asked.rpartition(" ")[0]:
+                    yield edge(text, f"{shorter} {before.lower()} {after}.", f"all of {quoted}", "its first words")
             case TermRole.END:
-                text = f"{before}{asked}" if term.noun == "mark" else f"{without} {asked}"
-                for more in (f"{text} {before}", f"{text}\n{before}"):
-                    yield edge(text, more, f"a text that ends with {quoted}", "one that goes on after it")
-                if term.noun == "mark":
-                    another = f"{before}{'.' if asked in '!?' else '!'}"
-                    yield edge(text, another, f"a text that ends with {quoted}", "one that ends with another mark")
+                yield from _name_end(term, before, without)
+
+
+def _name_end(term: Term, before: str, without: str) -> Iterator[Edge]:
+    """Yield a text that ends with what is asked for beside one that goes on after it, or ends with a part of it."""
+    asked, quoted = term.text.strip(), f'"{term.text}"'
+    edge = partial(Edge, FindingReason.ASKED_TEXT)
+    if is_closing(asked):  # and a name may follow
+        more = "\n".join([asked, *SENTENCES])
+        yield edge(f"{without}\n\n{asked}", more, f"a text that closes with {quoted}", "one that goes on")
+        return
+    is_mark = term.noun == "mark"
+    text = f"{before}{asked}" if is_mark else f"{without} {asked}"
+    for more in (f"{text} {before}", f"{text}\n{before}"):
+        yield edge(text, more, f"a text that ends with {quoted}", "one that goes on after it")
+    if shorter := asked.partition(" ")[2]:
+        yield edge(text, f"{without} {shorter}", f"all of {quoted}", "its last words")
+    if term.noun == LAST_WORD and asked.isalnum():
+        yield edge(f"{text}.", without, f"{quoted} and a full stop", "a text without it")
+    if is_mark:
+        another = f"{before}{'.' if asked in '!?' else '!'}"
+        yield edge(text, another, f"a text that ends with {quoted}", "one that ends with another mark")
 
 
 def _is_in(term: Term, word: str) -> bool:
@@ -300,67 +296,6 @@ def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:
                 yield edge(text, f"{before} bb{term.text} {after}", f"a text that ends with {term.text}", "another")
 
 
-def _mark_parts(part: Marked) -> Iterator[Edge]:
-    """Yield a text in which each part, or the right one, has what it is to have, beside one where another part has."""
-    size = 2 if part.number < 2 else part.number + 1
-    plain = choose_sentences(part.text, size)
-    marked = [_mark(sentence, part) for sentence in plain]
-    other = [_misplace(sentence, part) for sentence in plain]
-    named = f'"{part.text}"'
-    edge = partial(Edge, FindingReason.ASKED_TEXT)
-    if part.number:
-        place = part.number - 1 if part.number > 0 else size - 1
-        right, wrong = (
-            join_parts(part.unit, [marked[at] if at == chosen else other[at] for at in range(size)])
-            for chosen in (place, (place + 1) % size)
-        )
-        yield edge(right, wrong, f"a text with {named} at the right {part.unit}", "one with it at another")
-        return
-    good, bad = (other, marked) if part.never else (marked, other)
-    for texts in ([good[0], bad[1]], [bad[0], good[1]]):
-        said = f"two {part.unit}s that are as they must be", f"two of which one is not, for {named}"
-        yield edge(join_parts(part.unit, good), join_parts(part.unit, texts), *said)
-
-
-def _mark(sentence: str, part: Marked) -> str:
-    """Return a sentence that has the text of a part in its place; in the middle of it twice, where it is no mark."""
-    bare, text = sentence[:-1], part.text.strip()
-    match part.place:
-        case Place.START:
-            start = f"{text[0].upper()}{text[1:]}" if part.unit == "sentence" else text
-            return f"{start} {bare.lower()}."
-        case Place.END:
-            return f"{bare} {text}" if text[0].isalnum() else f"{bare}{text}"
-        case Place.INSIDE:
-            once = _put_inside(sentence, text)
-            return once if text in JOINTS else _put_inside(once, text)
-
-
-def _misplace(sentence: str, part: Marked) -> str:
-    """Return a sentence that has the text of a part where it doesn't belong, or hasn't it at all."""
-    text = part.text.strip()
-    if part.place is Place.INSIDE or text[-1] in ".!?":
-        return f"{sentence[:-1]}{'!' if text.endswith('.') else '.'}"
-    return _put_inside(sentence, text)
-
-
-def _put_inside(sentence: str, text: str) -> str:
-    first, rest = sentence.split(" ", 1)
-    return f"{first}{' ' if text[0].isalnum() else ''}{text} {rest}"
-
-
-def _size_parts(part: Sized) -> Iterator[Edge]:
-    """Yield two parts of a size that is allowed, beside two of which one is larger or smaller by one."""
-    for wrong, right in _find_steps(part.count):
-        if wrong > 0:
-            good, bad = make_text(part.count.unit, right), make_text(part.count.unit, wrong)
-            texts = join_parts(part.unit, [good, good]), join_parts(part.unit, [good, bad])
-            of_right, of_wrong = _say(right, part.count), _say(wrong, part.count)
-            yield Edge(
-                FindingReason.THRESHOLD, *texts, f"two {part.unit}s of {of_right}", f"two of which one has {of_wrong}"
-            )
-
-
 def _frame(instruction: str) -> Iterator[Edge]:
     """Yield texts in small or capital letters alone, and texts in brackets, for the instructions that ask for these."""
     plain = " ".join(SENTENCES[:2])
@@ -379,7 +314,10 @@ def _frame(instruction: str) -> Iterator[Edge]:
             yield edge(text, broken, "JSON", "what is none")
     elif match := _WRAPPED.match(instruction):
         opening, closing = tuple(_BRACKETS[match["bracket"].lower()] if match["bracket"] else '""')
-        inner = f"Rain fell {opening}on farms{closing} and hills."
-        yield edge(
-            f"{opening}{plain}{closing}", inner, f"a text inside {opening}{closing}", "one with words around them"
-        )
+        whole = f"{opening}{plain}{closing}"
+        for inner in (
+            f"Rain fell {opening}on farms{closing} and hills.",
+            f"{opening}Rain{closing} fell on farms.",
+            f"Rain fell {opening}on farms.{closing}",
+        ):
+            yield edge(whole, inner, f"a text inside {opening}{closing}", "one with words around them")

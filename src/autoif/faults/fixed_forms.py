@@ -4,7 +4,7 @@ Each is a phrase, texts that have the form, and texts that are near it and haven
 and a NUL stands for a text in quotation marks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,8 @@ class FixedForm:
     right: str
     """What the former have, in words, as the next."""
     wrong: str
+    check: Callable[[str], bool] | None = None
+    """Tells which of other texts have it; None where that isn't plain."""
 
 
 def _forbid(what: str, name: str, breaking: Sequence[str], obeying: Sequence[str] = (_PLAIN, _ONE)) -> FixedForm:
@@ -47,8 +49,10 @@ def _forbid(what: str, name: str, breaking: Sequence[str], obeying: Sequence[str
 
 def _ask(what: str, name: str, obeying: Sequence[str]) -> FixedForm:
     """Return the form of a text that has something."""
-    verb = rf"(?:use|include|add|{ANSWER} {MUST} (?:have|contain|include))"
-    return FixedForm(rf"^{LEAD}{verb} {what}{END}", obeying, [_PLAIN, f"{_PLAIN}\n\n{_ITEMS[0]}"], name, "none")
+    verb = rf"(?:use|include|add|write(?: {ANSWER})?(?: as| in)?|{ANSWER} {MUST} (?:have|contain|include))"
+    return FixedForm(
+        rf"^{LEAD}{verb} {what}{END}", obeying, [_PLAIN, f"{_PLAIN}\n\n{_ITEMS[0]}", "Rain | dogs"], name, "none"
+    )
 
 
 FIXED_FORMS: Final = (
@@ -71,6 +75,11 @@ FIXED_FORMS: Final = (
     _forbid(r"italics", "italics", ["Rain *fell* on small farms."]),
     _forbid(r"(?:bullet(?:ed)? (?:points?|lists?)|bullets)", "bullet points", [_ITEMS[0], f"{_ONE}\n\n{_ITEMS[0]}"]),
     _forbid(r"numbered lists?", "numbered lists", [_ITEMS[1], f"{_ONE}\n\n{_ITEMS[1]}"]),
+    _forbid(
+        r"(?:bullet(?:ed)? (?:points?|lists?) or numbered|numbered (?:lists? )?or bullet(?:ed)?) lists?",
+        "lists",
+        [*_ITEMS, f"{_ONE}\n\n{_ITEMS[0]}"],
+    ),
     _forbid(r"(?:lists|list formatting)", "lists", [_ITEMS[0], f"{_ONE}\n\n{_ITEMS[0]}"]),
     _forbid(r"tables", "tables", [_TABLE, f"{_ONE}\n\n{_TABLE}"]),
     _forbid(r"head(?:ing|er)s", "headings", [_HEADED]),
@@ -136,7 +145,7 @@ FIXED_FORMS: Final = (
         rf"^{LEAD}(?:(?:start|begin) (?:each|every) sentence with a (?:different|unique) (?:word|letter)|(?:each|every)"
         rf" sentence {MUST} (?:start|begin) with a (?:different|unique) (?:word|letter)|no 2 sentences (?:may|must"
         rf"|should|can) (?:start|begin) with the same word){END}",
-        [_PLAIN, " ".join(SENTENCES)],
+        [_PLAIN, " ".join(SENTENCES), "Rain fell on small farms. Old dogs saw that rain on all farms."],
         ["Rain fell on small farms. Rain came at night.", f"{_ONE} {_TWO} Rain came at night."],
         "sentences that start with different words",
         "two that start with one",
@@ -192,6 +201,7 @@ FIXED_FORMS: Final = (
         ["Is it cold? Rain fell.", _PLAIN],
         "a question at the end",
         "none there",
+        lambda text: text.rstrip().endswith("?"),
     ),
     FixedForm(
         rf"^{LEAD}(?:(?:answer|respond|reply)(?: only)? with|{ANSWER} {MUST} be) a question{END}",

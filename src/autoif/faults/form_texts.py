@@ -28,6 +28,13 @@ LANGUAGES: Final = {
     "los niños están en el jardín.",
     "french": "Le vieux chien s'est endormi devant la porte de la maison et la pluie n'a pas cessé. Personne n'est "
     "venu avec le pain, mais les enfants sont dans le jardin.",
+    "italian": "Il vecchio cane dorme alla porta della casa e la pioggia non smette. Nessuno è venuto con il pane, ma "
+    "i bambini sono nel giardino.",
+    "portuguese": "O cachorro velho dorme na porta da casa e a chuva não para. Ninguém veio com o pão, mas as crianças "
+    "estão no jardim.",
+    "dutch": "De oude hond slaapt voor de deur van het huis en de regen houdt niet op. Niemand is met het brood "
+    "gekomen, maar de kinderen zijn in de tuin.",
+    "arabic": "نزل المطر طوال الليل. نام الكلب العجوز عند الباب ولم يأت أحد بالخبز.",
     "german": "Der alte Hund schläft vor der Tür des Hauses und der Regen hört nicht auf. Niemand ist mit dem Brot "
     "gekommen, aber die Kinder sind im Garten.",
 }  # fmt: skip
@@ -97,7 +104,7 @@ make_question: Final = make_fixed(
     "none first",
 )
 make_same_ends: Final = make_fixed(
-    ["rain fell and so did more rain"],
+    ["rain fell and so did more rain", "Rain fell, and so did more rain."],
     ["rain fell and so did more hay", "some rain fell and so did rain"],
     "one word at both ends",
     "two",
@@ -170,7 +177,8 @@ def make_options(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
         return
     words = texts[0].split()
     nearly = " ".join(words[:-1]) if len(words) > 2 else _ONE
-    yield from cross(texts, [nearly, _PLAIN], "one of the options", "none of them")
+    within = [f"We say {texts[0]}, as rain fell."] if re.search(r"\bonly\b", match[0]) else []
+    yield from cross(texts, [nearly, _PLAIN, *within], "one of the options", "none of them")
 
 
 def make_object(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from autoif.faults import form_texts
+from autoif.faults import form_texts, word_forms
 from autoif.faults.counts import put_digits
 from autoif.faults.fixed_forms import FIXED_FORMS
 from autoif.faults.form_texts import LANGUAGES, Maker, Pair, make_fixed
@@ -20,7 +20,7 @@ from autoif.vocabulary import get_sentences
 _LONGEST_INSTRUCTION: Final = 1000
 """In characters."""
 _AROUND: Final = re.compile(
-    r"\b(?:entirely|completely|wrap(?:ped)?|enclosed?|surround|inside|between|separate|list|mark|show|mention"
+    r"\b(?:entirely|completely|wrap(?:ped)?|enclosed?|surround|inside|between|separate|list|mark|show|mention|state|specify|indicate"
     r"|present|format)\b",
     re.IGNORECASE,
 )
@@ -90,8 +90,8 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          r" only)?(?! format)(?:, without any latin letters)?", form_texts.make_language),
         (r"\b(?:an? )?(?:markdown )?table (?:with|of|that has) (?:exactly )?(?P<n>\d+) columns?",
          form_texts.make_table),
-        (r"\bdate (?:written )?(?:in|of|with|using) the (?:format|form)"
-         r" (?P<form>[YMD]{2,4}[-/.][YMD]{2,4}[-/.][YMD]{2,4})\b",
+        (r"\bdate (?:written )?(?:in|of|with|using) (?:the )?(?:(?:format|form) )?"
+         r"(?P<form>[YMD]{2,4}[-/.][YMD]{2,4}[-/.][YMD]{2,4})(?: format| form)?\b",
          form_texts.make_date),
         (r"(?:items |lines |entries )?in alphabetical order,? (?:with )?(?:1|one|each)(?: item| entry)? (?:per|on"
          r" its own|on a separate|to a) line",
@@ -106,6 +106,21 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          rf"|^{LEAD}(?:{NOT} use|avoid(?: using)?) (?:any )?words? (?:(?:of |with |that have )?more than"
          r"|(?:that are )?longer than)|^(?:use only|only use) words (?:of|with) (?:at most|no more than|up to))"
          r" (?P<n>\d+) (?:letters|characters)(?: long)?", form_texts.make_short_words),
+        (r"^(?:use|write|include) no words? (?:(?:that (?:is|are) )?longer than|(?:of|with|that has) more than)"
+         r" (?P<n>\d+) (?:letters|characters)", form_texts.make_short_words),
+        (rf"^{LEAD}(?:use|include|mention)(?: all(?: of)?)?(?: the| these)?(?: following)?(?: \w+)?:?"
+         r" \0(?:(?:,? and|,) \0)+,? in (?:exactly )?(?:that|this|the given|the same) (?:exact )?order",
+         word_forms.make_ordered),
+        (r"(?:the )?(?:first|initial) letters? of (?:the|your|all|each|every)(?: of the)? (?P<unit>line|sentence)s?"
+         r"(?: of your response)? must spell(?: out)?(?: the word)? (?:\0|(?P<word>(?-i:[A-Z]{3,12})))",
+         word_forms.make_acrostic),
+        (r"\b(?:use|write|include) (?:at least|(?P<more>more than)) (?P<n>\d+) (?:different|distinct|unique) words",
+         word_forms.make_different_words),
+        (r"\b(?:an? |at least 1 )?(?P<language>python|javascript|java|sql|html|bash|json|yaml|css|ruby|rust|go)"
+         r" code block",
+         word_forms.make_code_of),
+        (rf"^{LEAD}(?:end|finish|conclude)(?: {ANSWER})? with (?:exactly |at least |a(?= ))?(?P<n>\d+)? ?hash ?tags?",
+         word_forms.make_last_hashtags),
         (r"\bat least 1 word (?:with|of|that has|having|that is) (?:at least |(?P<more>(?:more|longer) than ))?"
          r"(?P<n>\d+)(?: or more)? (?:letters|characters)", form_texts.make_long_word),
         (r"\b(?:every|each|all) words? must (?:start|begin) with (?:the same letter|(?:the )?(?:letter )?\0)",
@@ -114,7 +129,7 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          form_texts.make_palindrome),
         (r"\bcapitali[sz]e (?:the first letter of )?(?:every|each) word|\b(?:every|each) word must (?:start|begin)"
          r" with a capital(?: letter)?|\b(?:every|each) word must be capitali[sz]ed"
-         r"|\b(?:(?:every|each) word )?in title case", form_texts.make_title_case),
+         r"|\b(?:(?:every|each) word )?(?:in|use) title case", form_texts.make_title_case),
         (r"\b(?:total )?(?:number of words|word count)(?: of your response)? must be (?:a )?(?P<kind>multiple of"
          r"|divisible by|even|odd)(?: (?P<n>\d+))?", form_texts.make_multiple),
         (r"\ban (?P<kind>even|odd) number of words",
@@ -122,7 +137,8 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"\b(?:(?P<n>\d+) )?lines (?:with|of|that have) (?P<a>\d+), (?P<b>\d+),? and (?P<c>\d+) words(?:,?"
          r" respectively)?",
          form_texts.make_line_lengths),
-        (r"(?:tags )?(?P<open><\w{1,20}>) and (?P<close></\w{1,20}>)(?: tags)?", form_texts.make_tagged),
+        (r"(?:tags )?(?P<open><\w{1,20}>)(?: and |\.\.\.|…| ?)(?P<close></\w{1,20}>)(?: tags)?",
+         form_texts.make_tagged),
         (rf"(?:steps?|parts?|sections?|points?)(?: of your response)? {MUST} be (?:labell?ed|called|marked"
          rf"|titled)(?: as)? \0(?:(?:,? and|,) \0)+",
          form_texts.make_labels),
@@ -130,7 +146,8 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          r" \0(?:(?:,? and|,) \0)+", form_texts.make_labels),
         (r"\b(?:bulleted|bullet) list in which (?:each|every) (?:item|point|line) (?:starts|begins) with \0",
          form_texts.make_signed_list),
-        (r"^use either \0 or \0(?: somewhere)?(?: in your response)?", form_texts.make_either),
+        (rf"^(?:use|include|mention|contain|{ANSWER} {MUST} (?:use|include|mention|contain|have)) either(?: the)?"
+         r"(?: \w+)? \0 or \0(?: somewhere)?(?: in your response)?", form_texts.make_either),
         (r"^(?:write|use|give)(?: exactly)? (?P<n>\d+) paragraphs,? with (?:1|a) (?:blank|empty) line between them",
          form_texts.make_paragraphs),
         (r"^(?:separate|divide) (?:(?:the|your|all)(?: \d+)? |each )?(?:parts?|sections?|paragraphs?)(?: of your"
@@ -144,8 +161,9 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
          rf" {ANSWER})? {MUST} be the same(?: word)?)", form_texts.make_same_ends),
     )
 ]  # fmt: skip
-_FORMS += [
-    (re.compile(form.phrase, re.IGNORECASE), make_fixed(form.obeying, form.breaking, form.right, form.wrong))
-    for form in FIXED_FORMS
-]
+for form in FIXED_FORMS:
+    fixed = make_fixed(form.obeying, form.breaking, form.right, form.wrong)
+    _FORMS.append((re.compile(form.phrase, re.IGNORECASE), fixed))
+    if form.check:
+        _CHECKS[fixed] = form.check
 _FORMS += [(re.compile(phrase, re.IGNORECASE), make) for phrase, make in CHARACTER_FORMS]

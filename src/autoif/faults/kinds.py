@@ -130,6 +130,8 @@ def _make_not_at(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     one, other = choose_sentences(asked, 2)
     if match["verb"].lower() in {"start", "begin"}:
         obeying, breaking = [f"{one} {other}"], [f"{asked} {one.lower()} {other}"]
+        if said.get("noun", "").lower() not in {"letter", "character"}:
+            obeying += [f"{one[:-1]} {asked}. {other}", *(["It is cold."] if asked == "I" else [])]
     elif asked[-1].isalnum():
         obeying, breaking = [f"{one} {other}"], [f"{one} {other[:-1]} {asked}"]
     else:

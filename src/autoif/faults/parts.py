@@ -11,6 +11,8 @@ from enum import Enum, auto
 from typing import Final
 
 from autoif.faults.counts import Count, read_count
+from autoif.faults.texts import SENTENCES, WITHIN
+from autoif.faults.things import THINGS
 from autoif.faults.wording import LEAD, MARKS, MUST, NAMED, NOT, OF_ANSWER, cut_quoted
 
 LONGEST: Final = 100
@@ -19,6 +21,8 @@ _UNIT: Final = r"(?P<unit>line|sentence|paragraph|bullet point)"
 _EACH: Final = rf"(?:each|every|all(?: of)?(?: the)?) {_UNIT}s?{OF_ANSWER}"
 _NTH: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1, "final": -1}
 _ONE: Final = rf"(?:the|your) (?P<nth>{'|'.join(_NTH)}) {_UNIT}{OF_ANSWER}"
+_SOME: Final = rf"(?P<some>at least (?:1|one)(?: of (?:the|your))?) {_UNIT}s?{OF_ANSWER}"
+_SUBJECT: Final = r"(?:the )?(?:(?:word|phrase|term|keyword|name|number|expression|letter) )?\0"
 _STARTS: Final = "(?P<verb>start|begin|end|finish)"
 _MARKED: Final = [
     re.compile(rf"^{LEAD}{form}[.!]?$", re.IGNORECASE)
@@ -30,23 +34,32 @@ _MARKED: Final = [
         rf"(?P<inside>use|include|put|mention){NAMED} in {_ONE}",
         rf"{_ONE} {MUST} (?P<inside>contain|include|have|mention){NAMED}",
         rf"{_ONE} (?:{MUST} )?{_STARTS}s? with{NAMED}",
+        rf"{_SOME} (?:{MUST} )?{_STARTS}s? with{NAMED}",
+        rf"{_SOME} {MUST} (?P<inside>contain|include|have|mention){NAMED}",
+        rf"{_SUBJECT} {MUST} (?P<inside>appear|occur|be) in {_EACH}",
+        rf"{_SUBJECT} {MUST} (?P<inside>appear|occur|be) in {_ONE}",
         rf"{_STARTS} {_ONE} with{NAMED}",
         rf"(?P<never>{NOT}) {_STARTS} (?:an?|any) {_UNIT}{OF_ANSWER} with{NAMED}",
         rf"(?P<never>no) {_UNIT}{OF_ANSWER} (?:must|should|may|can) {_STARTS} with{NAMED}",
     )
 ]
+_HOLDS: Final = "(?:have|has|contain|contains|consist of|be|use|include|includes)"
 _SIZED: Final = re.compile(
-    rf"^{LEAD}(?!all\b.*\b(?:total|altogether|overall)\b){_EACH} (?:{MUST} )?"
-    r"(?:have|has|contain|contains|consist of|be|use)? ?(?P<size>.*)$",
+    rf"^{LEAD}(?!all\b.*\b(?:total|altogether|overall)\b){_EACH} (?:{MUST} )?{_HOLDS}? ?(?P<size>.*)$",
     re.IGNORECASE,
 )
+_SIZED_ONE: Final = re.compile(rf"^{LEAD}{_ONE} {MUST} {_HOLDS} (?P<size>.*)$", re.IGNORECASE)
 _NO_LARGER: Final = re.compile(
     rf"^{LEAD}(?:(?:write )?no {_UNIT}|{NOT} write(?: any| a)? (?P<other>line|sentence|paragraph)s?)"
     rf"(?: (?:must|should|may|can))?(?: be| have| contain| with| that is| that are)?"
     r" (?P<size>(?:longer|more|shorter|fewer|less) than .*)$",
     re.IGNORECASE,
 )
-_SIZES: Final = {"words": {"line", "sentence", "paragraph", "bullet point"}, "sentences": {"paragraph"}}
+_SIZES: Final = {
+    "words": {"line", "sentence", "paragraph", "bullet point"},
+    "sentences": {"paragraph", "bullet point"},
+    "characters": {"line"},
+}
 _MARK: Final = re.compile(rf"\b(?:{'|'.join(MARKS)})\b", re.IGNORECASE)
 _ENDS: Final = frozenset(".!?")
 """Of sentences."""
@@ -74,14 +87,18 @@ class Marked:
     """Of the one part that is meant, from 1; -1 is the last, 0 each of them."""
     never: bool = False
     """Whether no part may have it there."""
+    some: bool = False
+    """Whether one part is enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """How many words, or sentences, each part is to have."""
+    """How many words, sentences or things (things.py) each part is to have, or one of them."""
 
     unit: str
     count: Count
+    number: int = 0
+    """As in `Marked`."""
 
 
 def read_part(instruction: str) -> Marked | Sized | None:
@@ -107,10 +124,12 @@ def _read_marked(match: re.Match[str] | None, text: str) -> Marked | None:
         return None
     if place is Place.INSIDE and not text[-1].isalnum() and text not in JOINTS:
         return None
-    return Marked(text, place, unit, _NTH.get(said.get("nth", "").lower(), 0), bool(said.get("never")))
+    number = _NTH.get(said.get("nth", "").lower(), 0)
+    return Marked(text, place, unit, number, bool(said.get("never")), bool(said.get("some")))
 
 
 def _read_sized(instruction: str) -> Sized | None:
+    number = 0
     if match := _NO_LARGER.match(instruction):
         count = read_count(f"Write {match['size']}")
         if count:
@@ -118,9 +137,25 @@ def _read_sized(instruction: str) -> Sized | None:
             count = replace(count, least=least, most=most)
         unit = match["unit"] or match["other"]
     elif match := _SIZED.match(instruction):
-        count, unit = read_count(f"Write {match['size']}"), match["unit"]
+        count, unit = _read_size(match["size"]), match["unit"]
+    elif match := _SIZED_ONE.match(instruction):
+        count, unit = _read_size(match["size"]), match["unit"]
+        number = _NTH[match["nth"].lower()]
     else:
         return None
-    if count is None or count.text or unit.lower() not in _SIZES.get(count.unit, ()):
+    if count is None or count.text or not _may_have(unit.lower(), count):
         return None
-    return Sized(unit.lower(), count) if 0 < max(count.least or 0, count.most or 0) <= LONGEST else None
+    return Sized(unit.lower(), count, number) if 0 < max(count.least or 0, count.most or 0) <= LONGEST else None
+
+
+def _read_size(words: str) -> Count | None:
+    return read_count(f"Write {words}") or read_count(f"Include {words}")
+
+
+def _may_have(unit: str, count: Count) -> bool:
+    """Tell whether parts can be made that have so many of what is counted: of things, those within a sentence."""
+    if (thing := THINGS.get(count.unit)) is None:
+        return unit in _SIZES.get(count.unit, ()) or count.unit in WITHIN
+    has_end = unit == "sentence" and bool(_ENDS.intersection("".join(thing.examples)))
+    is_number = thing.name.startswith("numbers")  # at its start, maybe
+    return not (thing.is_block or has_end or is_number or thing.count(SENTENCES[0]))

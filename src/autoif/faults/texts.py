@@ -24,6 +24,8 @@ _OTHERS: Final = ("We ate fish.", "A cat hid.", "Sun lit Jill.", "Ducks quack.",
 """Without what is in those: each letter and each word is missing in some."""
 _LAST: Final = {"emojis": "Old dogs slept by a café", "ellipsis signs": "Old dogs slept by an open gate."}
 """What a text ends with that might be taken for a sign."""
+WITHIN: Final = frozenset({"commas", "semicolons", "digits"})
+"""Signs of which a sentence may have several."""
 _QUESTIONS: Final = ("Did dogs sleep?", "Is it cold?", "Who came?")
 
 
@@ -66,6 +68,15 @@ def make_text(unit: str, count: int) -> str:
         case "questions":
             return " ".join([*islice(cycle(_QUESTIONS), count), SENTENCES[0]])
     raise ValueError(f"{unit!r} can't be counted")
+
+
+def make_within(unit: str, count: int) -> str:
+    """Return a plain sentence with exactly so many of a thing, or of a sign in `WITHIN`; of others as `make_text`."""
+    if thing := THINGS.get(unit):
+        return " ".join(["Rain fell", *islice(cycle(thing.examples), count), "on small farms."])
+    if unit in WITHIN:
+        return f"Rain{f'{SIGNS[unit]} wind' * count} and snow came."
+    return make_text(unit, count)
 
 
 def repeat_text(count: Count, number: int) -> str:

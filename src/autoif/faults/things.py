@@ -42,11 +42,12 @@ class Thing:
         around = self.write("Rain fell"), self.write("on small farms.")
         return " ".join([*(each.join((f"{around[0]} ", f" {around[1]}")) for each in examples), self.write(_LAST)])
 
-    def make_decoys(self) -> list[str]:
-        """Return texts with none of them that have something like it."""
+    def make_decoys(self, number: int = 0) -> list[str]:
+        """Return texts with so many of them that have, after these, something like it."""
         between = "\n\n" if self.is_block else " "
+        before = [self.make(number)] if number else []
         around = self.write(_LINE.removesuffix(".")), self.write(_LAST)
-        return [between.join([around[0], decoy, around[1]]) for decoy in self.decoys]
+        return [between.join([*before, around[0], decoy, around[1]]) for decoy in self.decoys]
 
     def count(self, text: str) -> int:
         """Return how many there are."""
@@ -69,13 +70,13 @@ _ALL: Final = (
     ),
     Thing(
         "https links",
-        r"(?:links?|urls?|web(?:site)? address(?:es)?)(?: that)? (?:starting|beginning|starts?|begins?) with"
+        r"(?:(?:hyper)?links?|urls?|web(?:site)? address(?:es)?)(?: that)? (?:starting|beginning|starts?|begins?) with"
          r" \0?https(?:://)?",
         ("https://example.com/rain", "https://farm.example.org"),
         r"https://",
         ("http://example.com",),
     ),
-    Thing("links", r"links?|urls?", ("https://example.com/rain", "https://www.example.org"), r"https://"),
+    Thing("links", r"(?:hyper)?links?|urls?", ("https://example.com/rain", "https://www.example.org"), r"https://"),
     Thing(
         "prices in dollars",
         r"(?:prices?|amounts?(?: of money)?|sums?) in (?:us )?dollars|dollar (?:prices?|amounts?)",
@@ -104,7 +105,8 @@ _ALL: Final = (
           ("*young men*", "*warm hay*", "*old cows*"), r"\*\w[\w ]*\*", ("* again", "*again", "again*")),
     Thing("phrases in bold", rf"(?:bold(?:ed)? (?:phrases?|sections?|parts?)|phrases? in bold){_MARKDOWN}",
           ("**young men**", "**warm hay**", "**old cows**"), r"\*\*\w[\w ]*\*\*", ("** again", "**again", "again**")),
-    Thing("words in backticks", r"(?:words?|phrases?|terms?)(?: of your response)? (?:in|between|inside) backticks",
+    Thing("words in backticks",
+          r"(?:words?|phrases?|terms?)(?: of your response)? (?:in|between|inside|with|using) backticks",
           ("`rain`", "`hay`", "`cows`"), r"`\w+`", ("` again", "`again", "'again'")),
     Thing("words in capital letters",
           r"all-capitals? words?|words? (?:that (?:is|are) )?(?:written )?(?:entirely )?in (?:all )?"
@@ -134,8 +136,10 @@ _ALL: Final = (
           ("(young men)", "(warm hay)", "(old cows)"), r"\([\w ]+\)", ("[young men]", "(young men", "young men)")),
     Thing("headings of level two", r"(?:level[- ](?:two|2)|second[- ]level|h2)(?: markdown)? head(?:ing|er)s?",
           ("## Old farms", "## Warm hay"), r"^## ", ("# Old farms ## 2",), is_block=True),
-    Thing("Markdown headings", r"markdown head(?:ing|er)s?", ("# Old farms", "## Warm hay"), r"^#+ ", ("Old farms",),
+    Thing("Markdown headings", r"markdown head(?:ing|er)s?", ("## Warm hay", "# Old farms"), r"^#+ ", ("Old farms",),
         is_block=True),
+    Thing("block quotes", r"(?:markdown )?block ?quotes?", ("> Wind took dry hay.", "> Nobody came."), r"^> ",
+          ("Wind took 5 > 3 hills.",), is_block=True),
     Thing("code blocks", r"(?:fenced )?code blocks?", ("```\nx = 1\n```", "```\ny = 2\n```"), r"^```\n\w", ("`x = 1`",),
         is_block=True),
 )  # fmt: skip

@@ -71,7 +71,8 @@ _BARE: Final = re.compile(
 _ENGLISH: Final = re.compile(
     r"\b(the|your|of|with|and|not|at|use|write|include|answer|respond|response|reply|must|should|each|every|no|words"
     r"|give|ask|add|put|make|start|begin|end|finish|conclude|refrain|omit|separate|never|only|without|exactly|than"
-    r"|avoid|include|don't|keep|stay|entirely|mention|such as|limit|list|leave)\b",
+    r"|avoid|include|don't|keep|stay|entirely|mention|such as|limit|list|leave|all|sign off|type|sentences?"
+    r"|paragraphs?|letters)\b",
     re.IGNORECASE,
 )
 _PLAIN: Final = frozenset(
@@ -161,6 +162,8 @@ _UNLIKE: Final = {
     TermRole.START: re.compile(r"(?: and|,) \0", re.IGNORECASE),
 }
 """What says that not each of several texts is to be used, or avoided, by itself, or that none is start enough."""
+LAST_WORD: Final = "last word"
+"""What a text is called that is to be the last word: a full stop may follow."""
 _PLURALS: Final = frozenset({"words", "phrases", "terms", "keywords", "letters", "names", "expressions"})
 MARKS: Final = {
     "a question mark": "?", "an exclamation mark": "!", "an exclamation point": "!", "a period": ".",
@@ -173,6 +176,17 @@ _LAST_MARK: Final = re.compile(
     rf" (?P<mark>{'|'.join(MARKS)})[.!]?$",
     re.IGNORECASE,
 )
+
+_CLOSING: Final = re.compile(
+    r"(?:(?:sincerely|regards|cheers|thanks|cordially|respectfully|faithfully|truly|yours|love|best(?: wishes)?"
+    r"|warmly|kindly|wishes|with|kind|warm|warmest|kindest|very|many|all|my|and)[ ,.]*){1,6}",
+    re.IGNORECASE,
+)
+
+
+def is_closing(text: str) -> bool:
+    """Tell whether a letter closes with this text; a name may then follow."""
+    return bool(_CLOSING.fullmatch(text))
 
 
 def is_english(instruction: str) -> bool:
@@ -213,6 +227,8 @@ def read_role(frame: str) -> tuple[TermRole | None, str]:
         said = match.groupdict("") if (match := form.match(frame)) else {}
         if match and is_plain(said.get("tail", "")):
             noun = (said["noun"] or said.get("place", "")).lower()
+            if role is TermRole.END and said.get("place", "").lower() == "word":
+                noun = LAST_WORD
             return role, noun.removesuffix("s") if noun in _PLURALS else noun
     return None, ""
 
