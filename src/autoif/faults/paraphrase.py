@@ -59,13 +59,12 @@ _RAW: Final = (
      r" )?[\"'`]?[*•+-][\"'`]?"
      r"(?: (?:at the start|in front|at the beginning)(?: of each(?: one| point| item| line)?)?)?(?=[.;,]|$)", ""),
     (r"\bin english,? and (?:also )?(?=(?:written )?in (?:all )?(?:capital|lower|upper))", ""),
-    (r"\ba horizontal rule\b", '"---"'),
+    (r"(?<![\"'“‘])\ba horizontal rule\b(?![\"'”’])", '"---"'),
     (r"\bhead(?:ing|er)(s?),? (?:(?:each|all) )?(?:starting|beginning|marked) with [\"'`]?##[\"'`]?(?!#)",
      r"level-2 heading\1"),
     (r"\bjson(?: format)? (?=with (?:exactly |only )?(?:the |these )?(?:following )?keys?\b)", "json object "),
     (r"\btoday['’]s date\b", "the date"),
     (r",? (?:\binclusive(?:ly)?|\(inclusive\))(?=[,.;]|$)", ""),
-    (r"\bmax(?:\.(?= ))?(?=\W)", "maximum"), (r"\bmin(?:\.(?= ))?(?=\W)", "minimum"),
 )  # fmt: skip
 _FRAME: Final = (
     # what says nothing
@@ -94,9 +93,10 @@ _FRAME: Final = (
     (r"(?<=\w),? (?:not a word more (?:or|and|nor) less|no more,? (?:and |or )?no less)(?=[.!]?$)", ""),
     # the answer
     (r"\b(?:your|the) (?:(?:whole|entire|full) answer|(?:(?:whole|entire|full|final) )?(?:output|message|reply"
-     r"|response|text))\b|^all(?: of the)? text\b|\byour (?:essay|summary|story|poem|article|letter|e-?mail|speech"
-     r"|(?:blog )?post|description|explanation|review|tweet|report|writing|text)\b"
+     r"|response|text))\b|^all(?: of the)? text\b"
      r"|(?<!\bput )(?<!\bplace )(?<!\benclose )(?<!\bwrap )\b(?:your|the) answer\b", _RESPONSE),
+    (r"^((?:(?:start|begin|end|finish|conclude|keep|limit|write|give) )?)your (?:essay|summary|story|poem|article"
+     r"|letter|e-?mail(?! address)|speech|(?:blog )?post|description|explanation|review|tweet|report)\b", rf"\1{_RESPONSE}"),
     (r"^(?:the )?(?:entire|whole) (?:output|message|reply|answer|response|text)\b", _RESPONSE),
     (r"^(?:write|put|give|keep) everything\b", f"write {_RESPONSE}"),
     # must, must not
@@ -121,6 +121,7 @@ _FRAME: Final = (
     (r"^none of (?:your|the) (line|sentence|paragraph|word)s (?=(?:may|must|can)\b)", r"no \1 "),
     (r"^there must be (?=an? (?:line break|new line|blank line)\b)", "use "),
     # how many
+    (r"\bmax\b\.?(?= (?:of )?\w+ \w|$)", "maximum"), (r"\bmin\b\.?(?= (?:of )?\w+ \w|$)", "minimum"),
     (r"\b(\d+)\+ (?=\w)", r"at least \1 "),
     (r"\b(?:may|must|can) exceed (?=\w+(?:-\w+)? (?:words?|characters?|sentences?)\b)", "may have more than "),
     (r"^((?:at least|exactly|at most|no more than|no fewer than) [\w-]+ words) must be"
@@ -148,9 +149,9 @@ _FRAME: Final = (
     (r"\b(your response must (?:have|use)) use\b", r"\1"),
     (rf"^(?:{_RESPONSE} must (?:consist of|comprise|be composed of|be made up of|be)|(?:write|answer|respond"
      r"|reply) (?:in|with|using)|write)"
-     r"(?: just| only)? (?:an? single |(?:a )?(?=1\b|one\b))?(?:1 |one )?(word|sentence|paragraph|line)"
+     r"(?: just| only)? (?:an? single|(?:a )?(?:1|one)(?: single)?) (word|sentence|paragraph|line)"
      r"(?: long| only)?(?=\.?$)", r"write exactly 1 \1"),
-    (rf"^(?:{_RESPONSE} must (?:consist of|comprise|be composed of|be made up of|be|have|contain)"
+    (rf"^(?:{_RESPONSE} must (?:consist of|comprise|be composed of|be made up of|be|have)"
      rf"|(?:write|answer|respond|reply) (?:in|with|using)|write)(?: just| only)? (?!\d+-){_NUMBERED}"
      r" (sentences|paragraphs|lines|bullet points)"
      r"(?: long| only| in length)?(?=[.,;]|$)", r"write exactly \1 \2"),
