@@ -92,10 +92,7 @@ def find_broken(instruction: str, read: Reader) -> list[Broken]:
     clauses, unread = _read_all(pieces, read)
     if not clauses or any(_UNSURE.search(_HARMLESS.sub("", piece)) for piece in unread):
         return []
-    if any(
-        piece in unread and joint == " " and not _USING.match(following)
-        for piece, joint, following in zip(pieces, joints, pieces[1:], strict=False)
-    ):  # "a world without numbers"
+    if _is_subject(pieces, joints, unread):
         return []
     if any(clause.is_of_parts for clause in clauses[:-1]) and "." not in "".join(joints):
         return []
@@ -117,6 +114,14 @@ def _is_ambiguous(pieces: Sequence[str], joints: Sequence[str]) -> bool:
     return any(
         (_NEGATED.match(piece) and joint.strip().lower() == "and" and _VERB.match(following))
         or ("then" in joint.lower() and _ENDS.match(piece))
+        for piece, joint, following in zip(pieces, joints, pieces[1:], strict=False)
+    )
+
+
+def _is_subject(pieces: Sequence[str], joints: Sequence[str], unread: Sequence[str]) -> bool:
+    """Tell whether "without" may belong to what the answer is about: "describe a world without numbers"."""
+    return any(
+        piece in unread and joint == " " and not _USING.match(following)
         for piece, joint, following in zip(pieces, joints, pieces[1:], strict=False)
     )
 

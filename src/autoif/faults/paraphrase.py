@@ -96,7 +96,8 @@ _FRAME: Final = (
      r"|response|text))\b|^all(?: of the)? text\b"
      r"|(?<!\bput )(?<!\bplace )(?<!\benclose )(?<!\bwrap )\b(?:your|the) answer\b", _RESPONSE),
     (r"^((?:(?:start|begin|end|finish|conclude|keep|limit|write|give) )?)your (?:essay|summary|story|poem|article"
-     r"|letter|e-?mail(?! address)|speech|(?:blog )?post|description|explanation|review|tweet|report)\b", rf"\1{_RESPONSE}"),
+     r"|letter|e-?mail(?! address)|speech|(?:blog )?post|description|explanation|review|tweet|report)\b",
+     rf"\1{_RESPONSE}"),
     (r"^(?:the )?(?:entire|whole) (?:output|message|reply|answer|response|text)\b", _RESPONSE),
     (r"^(?:write|put|give|keep) everything\b", f"write {_RESPONSE}"),
     # must, must not
