@@ -22,10 +22,10 @@ from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.general import programs
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
-from autoif.faults import form_texts
+from autoif.faults import form_texts, variants, word_forms
 from autoif.faults.checks import check_terms
 from autoif.faults.combining import find_broken
-from autoif.faults.counts import read_count
+from autoif.faults.counts import Count, read_count
 from autoif.faults.edges import make_edges
 from autoif.faults.forms import read_form
 from autoif.faults.kinds import CHARACTER_FORMS
@@ -114,6 +114,8 @@ READERS: dict[str, Reader] = {
         make_edges(text),
         read_form(text),
         list(form_texts.make_alliteration(None, [text])),
+        list(word_forms.make_ordered(None, [text, "tea"])),
+        list(variants.vary_count(Count(2, 2, "word", text), 2, 3)),
         [re.search(phrase, text) for phrase, _ in CHARACTER_FORMS],
         put_plainly(text),
         find_broken(text, lambda words: None),

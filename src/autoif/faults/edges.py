@@ -23,7 +23,7 @@ from autoif.faults.parts import Sized, read_part
 from autoif.faults.reasons import FindingReason
 from autoif.faults.texts import SENTENCES, WORDS, choose_sentences
 from autoif.faults.things import THINGS
-from autoif.faults.variants import find_steps, make_counted, make_variants, say_counted
+from autoif.faults.variants import find_steps, make_counted, say_counted, vary_count
 from autoif.faults.wording import (
     ANSWER,
     END,
@@ -184,7 +184,7 @@ def _step_over(count: Count) -> Iterator[Edge]:
             if number >= lowest and count.allows(number):
                 texts = make_counted(count, number), make_counted(count, wrong)
                 yield Edge(FindingReason.THRESHOLD, *texts, say_counted(number, count), say_counted(wrong, count))
-        for texts in make_variants(count, right, wrong):
+        for texts in vary_count(count, right, wrong):
             yield Edge(FindingReason.THRESHOLD, *texts, say_counted(right, count), say_counted(wrong, count))
 
 

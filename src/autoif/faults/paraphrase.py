@@ -103,7 +103,7 @@ _FRAME: Final = (
     # must, must not
     (r"\b(?:has|have|needs?|ought) to\b|\b(?:is|are) (?:required|supposed|expected) to\b|\bshall\b", "must"),
     (r"^(?:it is|it's) (?:forbidden|prohibited|not (?:allowed|permitted)) to\b", "do not"),
-    (r"^you (?:are not|aren't|must not|may not|mustn't) (?:allowed to|permitted to)?", "do not"),
+    (r"^you (?:(?:are not|aren't) (?:allowed|permitted) to|must not|may not)\b", "do not"),
     (r"^under no circumstances (?:should|may|must|can)?(?: you)?", "do not"),
     (r"^(?:but )?(?:never|not) (?=(?:the|any)\b|\0)", "do not use "),
     (r"^(?:the )?(words?|terms?|phrases?|letters?|names?) (?:like |such as )?(\0[\0, andor]*?) (?:is|are|must be)"

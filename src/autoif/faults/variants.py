@@ -1,6 +1,6 @@
 """Texts of two numbers that are less plain: what a function takes for what is counted, or doesn't count.
 
-    make_variants(Count(2, 2, "lines"), 2, 1)    two lines without a full stop beside one of two sentences
+    vary_count(Count(2, 2, "lines"), 2, 1)    two lines without a full stop beside one of two sentences
 
 Each pair has a text of the right number and one of the wrong number, or of something else that is no such thing.
 """
@@ -15,7 +15,7 @@ from autoif.faults.texts import SENTENCES, make_text, repeat_text
 from autoif.faults.things import THINGS
 
 
-def make_variants(count: Count, right: int, wrong: int) -> Iterator[tuple[str, str]]:
+def vary_count(count: Count, right: int, wrong: int) -> Iterator[tuple[str, str]]:
     """Yield texts that obey a count beside texts that don't; `wrong` is the first number beyond a limit."""
     if count.text:
         yield from _repeat_otherwise(count, right, wrong)
