@@ -1,6 +1,7 @@
 """`autoif export`: each trainer's form to the letter, read back as the trainer reads it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -461,3 +462,14 @@ def test_a_column_that_is_null_everywhere_does_not_tell_what_a_file_is(tmp_path)
     pairs = [{**row, "messages": None} for row in rows_of(GOLDEN / "preferences.jsonl")]
     (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
     assert read_rows([tmp_path / "mixed.jsonl"]).forms == {Form.PREFERENCE}
+
+
+def test_an_export_says_which_packages_its_reward_does_not_let_in(replayed, tmp_path):
+    run = shutil.copytree(replayed, tmp_path / "run")
+    manifest = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    manifest["config"]["sandbox"]["packages"] = ["regex", "nltk"]
+    (run / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+    said = "the run's functions may import nltk, regex, and the reward of this export lets no package in"
+    for data, trainer, expected in ((run, "verl", True), (run, "llamafactory", False), (replayed, "verl", False)):
+        given = ["export", str(data), "--to", trainer, "-o", str(tmp_path / f"{data.parent.name}-{trainer}")]
+        assert (said in CliRunner().invoke(cli, given).stderr) == expected

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from autoif.datasets.reviewed_rows import read_rows
 from autoif.datasets.rows import Form
 from autoif.errors import ConfigError
 from autoif.messages import list_some
+from autoif.runs.store import read_manifest
 
 _SHOWN = 5
 
@@ -47,11 +49,23 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
     for what, count in odd.items():
         if count:
             click.echo(f"{what}: {count:,}", err=True)
+    if Form.RL in forms and trainer != "parquet" and (packages := _list_packages(data)):
+        click.echo(
+            f"the run's functions may import {', '.join(packages)}, and the reward of this export lets no package in: "
+            "functions that import one accept nothing",
+            err=True,
+        )
     for form in Form:
         if form not in rows.forms:
             click.echo(f"no {form} form: there are no rows for it", err=True)
         elif form not in forms:
             click.echo(f"no {form} form: {trainer} has none that autoif can write", err=True)
+
+
+def _list_packages(data: Sequence[Path]) -> list[str]:
+    """Return the packages that functions of these runs may import."""
+    configs: list[Any] = [read_manifest(each).get("config", {}) for each in data]
+    return sorted({package for each in configs for package in each.get("sandbox", {}).get("packages", ())})
 
 
 def _list_others(written: Sequence[WrittenFile]) -> list[Path]:
