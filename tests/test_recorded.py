@@ -140,6 +140,17 @@ async def test_bare_code_is_read_with_its_cases_in_other_keys_and_forms(form: st
     assert [(case.input, case.expected) for case in kept.cases] == [("tea", True), ("milk", False)]
 
 
+@pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "{}<|eot_id|><|eot_id|>"])
+async def test_tokens_within_an_answer_in_json_end_its_function_and_not_the_answer(form: str) -> None:
+    leaked = "<|eom_id|><|start_header_id|>assistant<|end_header_id|>\n\nIt looks for tea.<|eot_id|><|eot_id|>"
+    source = accepts("tea") + leaked
+    whole = answer(source if "eot_id" not in form else accepts("tea"), ("tea", True), ("milk", False))
+    rows = [Generations(Instruction.of("Use tea.", "seed"), (form.format(whole),))]
+    [kept] = (await filter_generations(rows, load_config("paper", ["sandbox.workers=1"]))).kept
+    assert [function.source for function in kept.functions] == [accepts("tea")]
+    assert [(case.input, case.expected) for case in kept.cases] == [("tea", True), ("milk", False)]
+
+
 def test_blank_lines_a_byte_order_mark_and_line_separators_in_texts_do_no_harm(tmp_path: Path) -> None:
     row = {"instruction": "Use tea.", "generations": ["a\u2028b\x0cc"]}
     path = tmp_path / "g.jsonl"
