@@ -27,6 +27,9 @@ HARMONY = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>
         "<|inner_prefix|>Hm.<|inner_suffix|>Yes.",
         "<|channel>thought\nHm.<channel|>Yes.",
         "<unused94>thought\nHm.<unused95>Yes.",
+        "to=self<|message|>Hm.<|eom|><|start|>assistant to=user<|message|>Yes.<|eot|>",
+        " to=self<|message|>Hm.<|eom|><|start|>assistant to=user<|message|>Yes.",
+        " to=selfHm.assistant to=userYes.",
         "Here is my thought process: Hm.\nHere is my response: Yes.",
         "Hm.\n</think>\n\nYes.",
         "Hm.</think>Yes.",
@@ -235,3 +238,10 @@ def test_no_text_of_100_kb_takes_long(unit: str) -> None:
 )
 def test_a_prompt_whose_template_opens_the_thought_tells_by_which_mark(prompt: str, opening: str) -> None:
     assert find_opening(prompt) == opening
+
+
+def test_what_is_addressed_to_the_user_is_the_answer_and_a_thought_to_itself_may_never_end():
+    assert split_reasoning(" to=user<|message|>Yes.<|eot|>") == ("Yes.", "", True)
+    assert split_reasoning(" to=self<|message|>Hm, <think> and so on") == ("", "Hm, <think> and so on", False)
+    for text in ("to=user is a setting.", "to=username", "Write to=user<|message|>Yes."):
+        assert split_reasoning(text).answer == text

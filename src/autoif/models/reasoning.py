@@ -18,6 +18,7 @@ as its model family marks it:
     | [unused16]…[unused17]                                        | openPangu                                   |
     | <|channel|>analysis<|message|>…<|channel|>final<|message|>…  | gpt-oss (harmony)                           |
     | analysis…assistantfinal…                                     | gpt-oss, its tokens lost in decoding        |
+    | to=self<|message|>…<|eom|>…to=user<|message|>…               | Muse Glimmer, also with its tokens lost     |
     | "Here is my thought process: … Here is my response: …"       | Granite 3.2                                 |
     | <|think|>…<|/think|>, <|begin_of_thinking|>… and others      | tokens of other families                    |
     | ## Thinking … ## Final Response …                            | HuatuoGPT-o1                                |
@@ -126,6 +127,8 @@ _ANSWER_TAGS = (
 _FINAL = re.compile(r"<\|channel\|>\s{0,9}(?:final|assistant)[^<>]{0,40}(?:<\|constrain\|>[^<>]{0,40})?<\|message\|>")
 _CALLED = re.compile(r"(?:<\|channel\|>|assistant)(?=commentary to=\w)")
 """Where gpt-oss calls a tool, which is no thought."""
+_ADDRESSED = re.compile(r"(?:<\|start\|>)?(?:assistant)?\s{0,9}to=(self|user)(?:<\|message\|>|(?=[A-Z]))")
+_ADDRESSED_END = re.compile(r"<\|eo[mt]\|>|(?=(?:<\|start\|>)?assistant\s{1,9}to=(?:self|user))")
 _MARK = re.compile(r"<\|[a-z_]{1,20}\|>")
 _HEADER = re.compile(
     r"(?:\s*+(?:<\|(?:im_start|im_end|im_middle|im_sep|im_assistant|start_header_id|end_header_id|start_of_role|end_of_role"
@@ -210,7 +213,25 @@ def _split_first(text: str) -> Thought | None:
     """Split off the thought that a text begins with; None if it begins with none."""
     if empty := _EMPTY_TAG.match(text):
         return Thought(text[empty.end() :], "", closed=True)
-    return _split_harmony(text) or _split_opened(text) or _split_phrases(text) or _split_lone_end(text)
+    return (
+        _split_addressed(text)
+        or _split_harmony(text)
+        or _split_opened(text)
+        or _split_phrases(text)
+        or _split_lone_end(text)
+    )
+
+
+def _split_addressed(text: str) -> Thought | None:
+    """Split off what Muse Glimmer says to itself, or the address of what it says to the user."""
+    to = _ADDRESSED.match(text)
+    if not to:
+        return None
+    end = _ADDRESSED_END.search(text, to.end())
+    said = text[to.end() : end.start() if end else None]
+    if to[1] == "user":
+        return Thought(said, "", closed=True)
+    return Thought(text[end.end() :] if end else "", said.strip(), closed=end is not None)
 
 
 def _split_harmony(text: str) -> Thought | None:
