@@ -218,6 +218,9 @@ def test_a_thought_may_quote_its_own_tag(text: str) -> None:
         "x<|channel>thought",
         "<channel|>",
         "analysis<|channel|>commentary",
+        "to=self<|message|>",
+        "<|start|>assistant to=",
+        " to=self<|message|><|eom|>",
         "[unused16]",
     ],
 )
