@@ -471,6 +471,15 @@ def test_the_commonest_wordings_have_both_sides(instruction: str, obeys) -> None
         ("Write at least 9 words without using commas.", lambda text: len(text.split()) >= 9 and "," not in text),
         ("Use two bullet points and end with a question.", lambda text: text.count("- ") == 2 and text.endswith("?")),
         ("Avoid colons and commas.", lambda text: not re.search("[:,]", text)),
+        ("Say 'tea' at least twice.", lambda text: count_word(text, "tea") >= 2),
+        (
+            "Your answer must contain neither 'tea' nor 'jam'.",
+            lambda t: not has_word(t, "tea") and not has_word(t, "jam"),
+        ),
+        ("Keep each paragraph to three sentences or fewer.", lambda t: all(x.count(".") < 4 for x in t.split("\n\n"))),
+        ("Your response cannot contain the word 'tea'.", lambda text: not has_word(text, "tea")),
+        ("Your response must include a question.", lambda text: "?" in text),
+        ("Only use words that have fewer than 8 letters.", lambda t: max(map(len, re.findall(r"\w+", t))) < 8),
         ("Write your answer in Dutch.", lambda text: " de " in text and " the " not in text),
     ],
 )

@@ -92,7 +92,7 @@ _NUMBER: Final = r"\d{1,3}(?:,\d{3}|\d)?"
 _NAMES: Final = {name: thing.wording for name, thing in THINGS.items()} | UNITS
 """Those of a form first: "words in bold" are no words."""
 _UNIT: Final = "|".join(f"(?:{form})" for name, form in _NAMES.items() if name not in IN_PAIRS) + "|times?"
-_FORM: Final = "|".join(f"(?:{_NAMES[name]})" for name in (*THINGS, *SIGNS) if name not in IN_PAIRS)
+_FORM: Final = "|".join(f"(?:{_NAMES[name]})" for name in (*THINGS, *SIGNS, "questions") if name not in IN_PAIRS)
 _ITEMS: Final = ("bullet points", "numbered items", "list items")
 _ITEM: Final = "|".join(f"(?:{_NAMES[name]})" for name in ("sentences", "paragraphs", "lines", *_ITEMS))
 _BOUND: Final = "|".join(words for words, _, _ in _BOUNDS)

@@ -179,8 +179,9 @@ FIXED_FORMS: Final = (
         "a line of two",
     ),
     FixedForm(
-        rf"^{LEAD}(?:(?:leave|put|use|include|insert) (?:an? |1 )?(?:blank|empty) lines? between (?:the |your |all )?"
-        rf"paragraphs|separate (?:the |your |all )?paragraphs (?:with|by) (?:an? |1 )?(?:blank|empty) lines?){END}",
+        rf"^{LEAD}(?:(?:leave|put|use|include|insert) (?:an? |1 )?(?:blank|empty) lines? (?:between (?:the |your"
+        r" |all )?paragraphs|after (?:each|every) paragraph)|separate (?:the |your |all )?paragraphs (?:with|by)"
+        rf" (?:an? |1 )?(?:blank|empty) lines?){END}",
         [f"{_ONE}\n\n{_TWO}", f"{_ONE}\n\n{_TWO}\n\n{_THREE}"],
         [f"{_ONE}\n{_TWO}"],
         "a blank line between paragraphs",

@@ -239,7 +239,7 @@ def make_date(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
 
 
 def make_short_words(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    most = int(match["n"])
+    most = int(match["n"]) - (1 if match.groupdict().get("fewer") else 0)
     if 3 <= most < _LONGEST:
         right, wrong = _spell(most), _spell(most + 1)
         breaking = [f"Old cow {wrong}.", f"{wrong} cow old cow old {wrong}, old"]

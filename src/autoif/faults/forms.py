@@ -69,7 +69,8 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
     (re.compile(phrase, re.IGNORECASE), make)
     for phrase, make in (
         (r"\btitle,? (?:that is |which is )?(?:wrapped |enclosed |surrounded )?(?:in|by|with|inside|within)"
-         r" double ang(?:ular|le) brackets", form_texts.make_title),
+         r" (?:double ang(?:ular|le) brackets|<< ?>>|<< and >>)(?: at the (?:top|start|beginning))?",
+         form_texts.make_title),
         (r"(?:at the end(?: of your response)?,? )?(?:please )?(?:add|include|write|put|append) a (?:postscript|p\.s\.)"
          r"(?: (?:starting|beginning|that starts|that begins) with (?P<mark>P\.S\.|P\.P\.S\.?)?)?(?: at the end)?",
          form_texts.make_postscript),
@@ -104,7 +105,8 @@ _FORMS: list[tuple[re.Pattern[str], Maker]] = [
         (r"(?:\bno word (?:in your response )?(?:may|must|can) (?:be longer than|have more than|exceed)"
          rf"|\b(?:every word|each word|all words) must (?:have|be) (?:at most|no more than)"
          rf"|^{LEAD}(?:{NOT} use|avoid(?: using)?) (?:any )?words? (?:(?:of |with |that have )?more than"
-         r"|(?:that are )?longer than)|^(?:use only|only use) words (?:of|with) (?:at most|no more than|up to))"
+         r"|(?:that are )?longer than)|^(?:use only|only use) words (?:of|with|that have)"
+         r" (?:at most|no more than|up to|(?P<fewer>(?:fewer|less) than)))"
          r" (?P<n>\d+) (?:letters|characters)(?: long)?", form_texts.make_short_words),
         (r"^(?:use|write|include) no words? (?:(?:that (?:is|are) )?longer than|(?:of|with|that has) more than)"
          r" (?P<n>\d+) (?:letters|characters)", form_texts.make_short_words),

@@ -62,6 +62,8 @@ _RAW: Final = (
     (r"(?<![\"'“‘])\ba horizontal rule\b(?![\"'”’])", '"---"'),
     (r"\bhead(?:ing|er)(s?),? (?:(?:each|all) )?(?:starting|beginning|marked) with [\"'`]?##[\"'`]?(?!#)",
      r"level-2 heading\1"),
+    (r"\bwith (?:a|one) single key(?: called| named)?\b", "with only the key"),
+    (r"\b((?:lower|upper)[- ]?case|capital) english (?=letters\b)", r"\1 "),
     (r"\bjson(?: format)? (?=with (?:exactly |only )?(?:the |these )?(?:following )?keys?\b)", "json object "),
     (r"\btoday['’]s date\b", "the date"),
     (r",? (?:\binclusive(?:ly)?|\(inclusive\))(?=[,.;]|$)", ""),
@@ -102,6 +104,9 @@ _FRAME: Final = (
     (r"^(?:write|put|give|keep) everything\b", f"write {_RESPONSE}"),
     # must, must not
     (r"\b(?:has|have|needs?|ought) to\b|\b(?:is|are) (?:required|supposed|expected) to\b|\bshall\b", "must"),
+    (r"^(your response) (?:can't|can’t|cannot|may not)\b", r"\1 must not"),
+    (r"\bmust (?:contain|use|include|mention) neither (\0),? nor (\0)", r"must not contain \1 or \2"),
+    (r"^say (?=(?:the )?(?:\w+ )?\0)", "use "),
     (r"^(?:it is|it's) (?:forbidden|prohibited|not (?:allowed|permitted)) to\b", "do not"),
     (r"^you (?:(?:are not|aren't) (?:allowed|permitted) to|must not|may not)\b", "do not"),
     (r"^under no circumstances (?:should|may|must|can)?(?: you)?", "do not"),
@@ -192,6 +197,13 @@ _FRAME: Final = (
     (r"\ball(?: of)?(?: the)? items in your bullet(?:ed)? list\b", "all bullet points"),
     (r"^((?:each|every|all) [a-z ]{3,20}?) (start|begin|end)n?ing with\b", r"\1 must \2 with"),
     (r"^((?:each|every|all) [a-z ]{3,20}?) containing\b", r"\1 must contain"),
+    (r"^(?:keep|limit|restrict) ((?:each|every) (?:line|sentence|paragraph|bullet point))"
+     r" (?:to (?=[^,;]*\bor (?:fewer|less))|(?=(?:under|below)\b))", r"\1 must have "),
+    (r"^(?:keep|limit|restrict) ((?:each|every) (?:line|sentence|paragraph|bullet point)) to (?=[\w-]+ \w+[.!]?$)",
+     r"\1 must have at most "),
+    (r",? with (each (?:line|sentence|paragraph|bullet point)) (?:being |having |containing )?"
+     r"(?=(?:no longer|no more|at most|at least|exactly|fewer|under)\b)", r"; \1 must be "),
+    (r"\b(start|begin|end)s? in (?=(?:the |an? )?(?:\w+ )?\0)", r"\1 with "),
     # starts and ends
     (r"\bmust open with\b", "must start with"), (r"\bmust (?:close|finish|conclude) with\b", "must end with"),
     (r"^(?:kick (?:things |it |your response )?off|open(?: things| it| your response)?|lead off)"
