@@ -371,6 +371,16 @@ def test_a_folder_of_another_version_that_is_refused_stays_as_it_is(recorded, tm
     assert {path: path.read_bytes() for path in run.rglob("*.jsonl")} == before
 
 
+def test_a_run_that_another_version_began_says_so(recorded, tmp_path):
+    run = shutil.copytree(recorded.path, tmp_path / "run")
+    manifest = json.loads((run / "run.json").read_text())
+    assert not any("made results" in note for note in manifest["notes"])
+    (run / "run.json").write_text(json.dumps({**manifest, "autoif": "0.0.7"}))
+    gone_on = autoif.run("quickstart", output=run, recorded=True, progress=False)
+    told = f"autoif 0.0.7 made results of this run before {manifest['autoif']} went on with it"
+    assert gone_on.manifest["notes"].count(told) == 1
+
+
 @pytest.mark.parametrize(
     "record",
     [

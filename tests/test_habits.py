@@ -1,5 +1,6 @@
 """Whole runs with models that say more, or something else, than the answer. Each is a small run in this process."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -195,6 +196,14 @@ def test_another_model_than_was_asked_is_named(run: Runner) -> None:
     ended = run(with_fields(model="fallback-0.5b"))
     assert (ended.code, len(ended.rows())) == (0, ROWS)
     assert ended.output.count("the model fallback-0.5b answered, and not m") == 1
+
+
+def test_another_version_of_a_model_than_before_is_named(run: Runner) -> None:
+    versions = itertools.chain(["m-2026-08-01"] * 6, itertools.repeat("m-2026-11-01"))
+    ended = run(lambda asked: {**honest(asked), "model": next(versions)})
+    assert ended.code == 0
+    assert ended.output.count("the model m-2026-11-01 answered, and m-2026-08-01 before") == 1
+    assert "and not m" not in ended.output
 
 
 # Text

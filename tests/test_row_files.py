@@ -66,6 +66,8 @@ FORMS = {
     "objects.json": json.dumps([{"n": 1, "constraint": rule} for rule in RULES], indent=2),
     "lines.jsonl": "# made by hand\n" + "".join(json.dumps({"instruction": rule}) + "\n" for rule in RULES),
     "texts.jsonl": "".join(json.dumps(rule) + "\n" for rule in RULES),
+    "twice.jsonl": "".join(json.dumps(json.dumps({"id": 1, "instruction": rule})) + "\n" for rule in RULES),
+    "twice.json": json.dumps([json.dumps({"instruction": rule}) for rule in RULES]),
     "lines_called.txt": "".join(json.dumps({"instruction": rule}) + "\n" for rule in RULES),
     "commas.csv": "# a note for readers\n" + table(),
     "tabs.tsv": table("\t", end="\n"),

@@ -53,7 +53,7 @@ class Server:
         self._probing: asyncio.Task[int] | None = None
         self._note = note
         self._name = " or ".join(endpoint.addresses)
-        self._models: set[str] = set()
+        self._models: list[str] = []
         """Those that have answered, by what the server says."""
         self._suspicions = Suspicions()
         self._beginnings = Beginnings()
@@ -161,13 +161,15 @@ class Server:
             self._note(f"{self._name} {told}")
 
     def _note_model(self, model: str) -> None:
-        """Say once that another model answers than the one that was asked: gateways fall back, and some servers answer
-        with whatever they have loaded."""
+        """Say once that another model answers than the one that was asked, or than before: gateways fall back, some
+        servers answer with whatever they have loaded, and a name without a date is given to the next version."""
         if not model or model in self._models or len(self._models) == _MOST_MODELS:
             return
-        self._models.add(model)
+        self._models.append(model)
         if not _is_same_model(*(_shorten(each) for each in (self.endpoint.model, model))):
             self._note(f"{self._name} says that the model {model} answered, and not {self.endpoint.model}")
+        elif _shorten(model) != _shorten(self._models[0]):
+            self._note(f"{self._name} says that the model {model} answered, and {self._models[0]} before")
 
     async def _check_that_it_takes_others(self, dialect: Dialect, complaint: str, before: Callable[[], None]) -> None:
         """Raise `ModelError` if the server has never answered and refuses the plainest request too."""

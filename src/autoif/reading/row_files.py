@@ -18,6 +18,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -196,7 +197,7 @@ def _read_json_lines(file: io.BufferedReader, path: Path, what: str, max_bytes: 
     for number, line in cut_lines(file, max_bytes):
         if line.strip() and not line.startswith("#"):
             try:
-                yield SourceRow(f"line {number}", load_json(line))
+                yield SourceRow(f"line {number}", _unpack_json(load_json(line)))
             except ValueError as error:
                 raise broken(path, what, number, error) from error
 
@@ -207,7 +208,15 @@ def _read_json(file: io.BufferedReader, path: Path, what: str) -> Iterator[Sourc
     inner = unfold_rows(first) if second is _NONE and not _has_text(first) else None
     found = inner if inner is not None else chain([first, second], values)
     for number, value in enumerate((each for each in found if each is not _NONE), 1):
-        yield SourceRow(f"element {number}", value)
+        yield SourceRow(f"element {number}", _unpack_json(value))
+
+
+def _unpack_json(value: object) -> object:
+    """Return the object that a row has as a text of JSON, as rows are that were written as JSON twice."""
+    if isinstance(value, str) and _OPENS_JSON.match(value.strip()):
+        with suppress(ValueError):
+            return load_json(value.strip())
+    return value
 
 
 def _has_text(value: object) -> bool:

@@ -118,6 +118,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         read_review(folder.path)  # a decision that can't be read ends the run here, and not after hours
         lost = not earlier and cache.total().completions > 0
         record = _claim(folder, earlier, config, options, inputs.digest(), lost=lost)
+        if folder.has_results and (before := earlier.get("autoif", record["autoif"])) != record["autoif"]:
+            cache.note(f"autoif {before} made results of this run before {record['autoif']} went on with it")
         if inputs.pool.reasons:
             cache.note(f"queries: {inputs.pool.describe()}")
         if not options.replay:
