@@ -63,6 +63,10 @@ REPAIRED = {
         f'{{"func": {json.dumps(SOURCE)}, "cases": [["a\\nb", true], ["b", false]]}}',
         ["other_keys"],
     ),
+    "cases as one object": (
+        f'{{"func": {json.dumps(SOURCE)}, "cases": {{"a\\nb": true, "b": "False"}}}}',
+        ["other_keys", "string_verdict"],
+    ),
     "cases as text": (
         f'{{"func": {json.dumps(SOURCE)}, "cases": {json.dumps(CASES_JSON.split(": ", 1)[1])}}}',
         [],

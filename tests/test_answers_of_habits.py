@@ -9,7 +9,7 @@ import pytest
 
 from autoif.models.repairs import repair_text
 from autoif.models.requests import Completion
-from autoif.models.wire import Question, read_server_answer
+from autoif.models.wire import Question, read_choice, read_server_answer
 from autoif.records import Reason
 from support.habit_server import Asked, honest
 from support.habits import HABITS, Known
@@ -73,6 +73,16 @@ def read(text: str, prompt: str = TURN) -> Completion:
         ('{"reasoning_content": "Hm.", "content": "Fine."}', "Fine."),
         ('{"thought_process": "Hm.", "final_answer": "Fine."}', "Fine."),
         ("Fine. citeturn0search1turn0news2", "Fine."),
+        ("<think>Hm. <think>Deeper.</think> Hm.</think>Fine.", "Fine."),
+        ("<think>Hm, the tag <think> opens it.</think>\nFine.", "Fine."),
+        ("< think >Hm.</ think >\nFine.", "Fine."),
+        ("<plan>Hm.</plan><final>Fine.</final>", "Fine."),
+        ("<think>Hm.</think>\n<some:answer>Fine.</some:answer>", "Fine."),
+        ("Fine.<|endoftext|>Human: And then?\n\nAssistant: Dark.", "Fine."),
+        ("Fine.<|im_end|>I hope that it helps.", "Fine."),
+        ("[gMASK]<sop><|assistant|>\nFine.<|user|>", "Fine."),
+        ("**Assistant:** Fine.", "Fine."),
+        ("**Assistant**: Fine.", "Fine."),
     ],
 )
 def test_what_happened_to_a_text_on_its_way_is_undone(damaged: str, text: str) -> None:
@@ -98,6 +108,8 @@ def test_what_happened_to_a_text_on_its_way_is_undone(damaged: str, text: str) -
         "I look.\n<tool_call>find\n<arg_key>of</arg_key>\n<arg_value>keeper</arg_value>\n</tool_call>",
         'I look.\n<minimax:tool_call>\n<invoke name="find">\n</invoke>\n</minimax:tool_call>',
         "I look.<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_end|>",
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>find\n```json\n{}\n```<｜tool▁calls▁end｜>",
+        "<start_function_call>call:find{of:<escape>keeper<escape>}<end_function_call>",
     ],
 )
 def test_a_call_that_nobody_offered_is_no_answer_whoever_writes_it(call: str) -> None:
@@ -128,6 +140,9 @@ TAGS = "Explain how models mark their thoughts with <think> tags."
         ("I sleep all day long, and at night." * 2, "Say it twice, without a space."),
         ("Write &quot;x&quot; for &#39;it&#39;s fine&#39; there.", "How does one write quotes in HTML?"),
         ("Use \\n\\nA or \\nB to break lines.", "Which escape sequence breaks lines?"),
+        ("Say <think> first and </think> last.", TURN),
+        ("<plan>Wood</plan> and <final>Stone</final> are names.", TURN),
+        ("**Assistant**: who helps. **Keeper**: who keeps.", TURN),
         ("It goes so:\n<think>\nHm.\n</think>\nThen the answer.", TAGS),
         ('{"name": "find", "arguments": {}}', "Show the JSON of a function call."),
         # what an answer mentions
@@ -229,3 +244,37 @@ def test_quotation_marks_that_were_asked_for_are_no_writing_of_a_gateway() -> No
     answer = '"\\"Online\\" trade grows.\\nSo does the rest."'
     assert repair_text(answer, "Name a trend. Wrap your entire response with double quotation marks.") == answer
     assert repair_text(answer, "Name a trend.") == '"Online" trade grows.\nSo does the rest.'
+
+
+PAGES = (
+    "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><title>504 Gateway Time-out</title></head></html>",
+    "<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>",
+    "Error: 500 Internal Server Error (request id 7)",
+    "HTTP 429 Too Many Requests",
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_or_a_line_of_http_as_the_text_is_a_failure_unless_it_was_asked_for(page: str) -> None:
+    answer = {"choices": [{"message": {"role": "assistant", "content": page}, "finish_reason": "stop"}]}
+    assert read_server_answer(answer, Question((TURN,))).failures
+    asked = Question(("What does a server answer when it has an error?",))
+    assert read_server_answer(answer, asked).completions[0].text == page
+
+
+@pytest.mark.parametrize("text", ["429 keepers wrote to us.", "500 Internal rooms are lit.", "404\nNot Found"])
+def test_an_answer_that_begins_with_a_number_is_no_error(text: str) -> None:
+    answer = {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
+    assert read_server_answer(answer, Question((TURN,))).completions[0].text == text
+
+
+def test_what_a_tool_wrote_is_no_answer() -> None:
+    found = read_choice({"message": {"role": "tool", "content": "What a search found."}, "finish_reason": "stop"})
+    assert found.fault is Reason.EMPTY
+
+
+@pytest.mark.parametrize(("said", "fault"), [("num_predict", Reason.TRUNCATED), ("compaction", Reason.TRUNCATED),
+                                             ("LANGUAGE", Reason.REFUSED_BY_MODEL)])  # fmt: skip
+def test_ends_that_servers_added_are_no_whole_answers(said: str, fault: Reason) -> None:
+    found = read_choice({"message": {"role": "assistant", "content": "Fine"}, "finish_reason": said})
+    assert found.fault is fault

@@ -120,6 +120,11 @@ async def test_the_writer_sees_the_source_alone_and_in_quickstart_examples_befor
         ("\n\n  'Use no comma.'  \nIt counts them.", "Use no comma."),
         ("**Use no comma.**", "Use no comma."),
         ("```\nUse no comma.\n```", "Use no comma."),
+        ("Sure! Here is the instruction:\n\nUse no comma.", "Use no comma."),
+        ("**Instruction:** Use no comma.", "Use no comma."),
+        ("Rule: Use no comma.", "Use no comma."),
+        ("- Use no comma.", "Use no comma."),
+        ("Use no comma, and begin with this:", "Use no comma, and begin with this:"),
     ],
 )
 async def test_an_answer_is_read_up_to_its_first_line(make_tools: MakeTools, written: str, read: str) -> None:

@@ -193,6 +193,14 @@ async def test_lines_beyond_those_that_were_asked_for_are_dropped_and_counted(ma
     assert [(one.reason, one.detail) for one in dropped] == [(Reason.OVER_LIMIT, "2 were asked for")]
 
 
+async def test_what_is_no_instruction_takes_the_place_of_none(make_tools: MakeTools) -> None:
+    settings = ("self_instruct.rewrites_per_seed=2", "self_instruct.rewrites_per_call=2")
+    answer = "Here are two new rules:\n\n```\nUse four commas.\nUse five commas.\n```\nThey are easy to check."
+    kept, dropped, _ = await run(make_tools, answer, *settings)
+    assert [one.text for one in kept[3:]] == ["Use four commas.", "Use five commas."]
+    assert [one.reason for one in dropped] == [Reason.NOT_AN_INSTRUCTION] * 2 + [Reason.OVER_LIMIT] * 2
+
+
 @pytest.mark.parametrize(
     ("per_seed", "per_call", "counts"), [(100, 50, [50, 50]), (5, 2, [2, 2, 1]), (4, 4, [4]), (3, 50, [3]), (0, 50, [])]
 )

@@ -240,6 +240,8 @@ def _read_cases(value: Any, repairs: list[FormatRepair], effort: Effort) -> tupl
         value = found[0] if found else value
     if isinstance(value, dict) and value and all(map(_is_case, value.values())):
         value = list(value.values())
+    elif isinstance(value, dict) and value and all(_read_verdict(each, []) is not None for each in value.values()):
+        value = [[text, verdict] for text, verdict in value.items()]
     items = value if isinstance(value, list) else [] if value is None else [value]
     cases: dict[Case, None] = {}
     lost = 0

@@ -15,6 +15,7 @@ import asyncio
 
 from autoif.models.nli import UNTOLD
 from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.reading.lines import clean_line, is_layout
 from autoif.records import BackTranslation, Dropped, Function, Reason, VerifiedInstruction
 from autoif.settings import BackTranslationSettings
 from autoif.thresholds import meets, share
@@ -84,8 +85,9 @@ async def _ask_for_description(function: Function, tools: Tools) -> Completion:
 
 
 def _read_description(completion: Completion) -> str:
-    """Return the first line of a description, "" if there is none."""
+    """Return the first line of a description that is no lead-in to it or layout, "" if there is none."""
     if completion.fault is Reason.REFUSED_BY_MODEL:
         return ""
-    lines = (line.strip().strip("\"'`* ") for line in completion.text.splitlines())
-    return next(filter(None, lines), "")
+    lines = [line for each in completion.text.splitlines() if (line := clean_line(each)) and not is_layout(line)]
+    said = [line for line in lines if not line.endswith((":", "："))]
+    return next(iter(said or lines), "")

@@ -99,15 +99,18 @@ def _read_lines(
     """
     lines = _cut_lines(completion.text)
     results: list[Instruction | Dropped] = []
+    found = 0
     for number, line in enumerate(lines, start=1):
         instruction = Instruction.of(line, "self_instruct")
         if completion.finish_reason == "length" and number == len(lines):
             results.append(Dropped.of(STAGE, Reason.TRUNCATED, instruction, completion.fault_detail))
-        elif number > count:
+        elif found == count:
             results.append(Dropped.of(STAGE, Reason.OVER_LIMIT, instruction, f"{count} were asked for"))
+        elif reason := _fault(line, told, max_chars, scripts):
+            results.append(Dropped.of(STAGE, reason, instruction, line[:200]))
         else:
-            reason = _fault(line, told, max_chars, scripts)
-            results.append(Dropped.of(STAGE, reason, instruction, line[:200]) if reason else instruction)
+            found += 1
+            results.append(instruction)
     return results
 
 

@@ -15,6 +15,7 @@ What a prompt asks for, by a word that it holds, stays.
 
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from autoif.models.bodies import read_body
@@ -36,7 +37,10 @@ _ANSWER_LABEL = re.compile(
     r"\s*+(?:\*\*|#{2,3} ?|\[)?(?:assistant|ai assistant|gpt|bot|response|answer|a)(?:\]|\*\*)?:(?:\*\*)?\s*+",
     re.IGNORECASE,
 )
-_OWN_LABEL = re.compile(r"\s*+(?:#{2,3} ?(?:response|assistant)\s?:|(?:ai )?assistant:)\s*+", re.IGNORECASE)
+_OWN_LABEL = re.compile(
+    r"\s*+(?:#{2,3} ?(?:response|assistant)\s?:|(\*\*)?(?:ai )?assistant(?(1)(?::\*\*|\*\*:)|:))\s*+", re.IGNORECASE
+)
+_BOLD_LABEL = re.compile(r"\*\*[^*\n]{1,40}(?::\*\*|\*\*:)")
 _SPEAKERS = re.compile(r"^(?:\*\*)?(?:user|human|assistant|ai)(?:\*\*)?:", re.IGNORECASE | re.MULTILINE)
 _CONVERSATION = re.compile(
     r"user and|human and|assistant|(?:user|human|ai|instruction|response):|dialog|conversation|interview|transcript"
@@ -64,6 +68,17 @@ _PAGE = re.compile(
     re.IGNORECASE,
 )
 """Of nginx, which has no other."""
+_ANY_PAGE = re.compile(r"\s*+(?:<!doctype html\b[^<>]{0,200}>\s{0,9})?<html\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title\b[^<>]{0,100}>([^<]{1,200})</title>", re.IGNORECASE)
+_OF_PAGES = re.compile(r"html|markup|<|web|\bpage|\bsite|browser|code|xml|css|http|\berrors?\b|server", re.IGNORECASE)
+"""What a prompt speaks of whose answer may be a page, or the name of an error."""
+_PHRASES = {str(status.value): status.phrase for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST}
+_LONGEST_LINE = 300
+_STATUS_LINE = re.compile(
+    r"\s*+(?:(?:http|api|server|gateway|upstream)? ?error:? ?)?(?:http(?:/[\d.]{1,3})? )?([45]\d\d)(?: -|:)?"
+    r" (?=([^\n]{4,300}))",
+    re.IGNORECASE,
+)
 _THOUGHTS = re.compile(r"(?:thinking|thoughts?|reasoning)(?:_\w{1,20})?|analysis|scratchpad|role")
 _WRAPPERS = frozenset(
     {"response", "answer", "content", "text", "output", "message", "reply", "result", "final", "final_answer"}
@@ -120,6 +135,8 @@ def _drop_turns(text: str) -> str:
     """Return the text itself where it is one turn."""
     own = _OWN_LABEL.match(text)
     rest = text[own.end() :] if own else text
+    if own and own[1] and _BOLD_LABEL.search(rest):  # a list of names, of which this is one
+        own = None
     if own and (_SPEAKERS.search(rest) is None or _NEXT_LABEL.search(rest)):
         text = rest
     bare = (_GLUED, _NEXT_LINE) if any(head in text for head in _BARE_HEADS) else ()
@@ -145,11 +162,16 @@ def _unwrap(text: str) -> str:
     return value if name in _WRAPPERS and isinstance(value, str) else text
 
 
-def find_passed_on(text: str) -> dict[str, Any] | None:
+def find_passed_on(text: str, prompt: str | None = None) -> dict[str, Any] | None:
     """Return the answer of another server that a gateway passes on as the text of its own: a chat's choices, or an
-    error. None for any other text."""
+    error. None for any other text.
+
+    With the `prompt` also a page or a line that names an error of HTTP's, if the prompt speaks of neither.
+    """
     if page := _PAGE.match(text):
         return {"error": {"message": page[1]}}
+    if prompt is not None and (said := _find_error_page(text)) and not _OF_PAGES.search(prompt):
+        return {"error": {"message": said}}
     begun = text.lstrip()
     if not begun.startswith(('{"', "{\n", "data: {")):
         return None
@@ -167,3 +189,19 @@ def find_passed_on(text: str) -> dict[str, Any] | None:
         case {"error": {"message": str(_), **rest}, **others} if {"code", "type", "status"} & rest.keys():
             return found if others.keys() <= {"request_id", "status", "success", "detail"} else None
     return None
+
+
+def _find_error_page(text: str) -> str:
+    """Return the title of a page, or the line, that names an error by HTTP's own words; "" of other texts."""
+    if _ANY_PAGE.match(text) and (title := _TITLE.search(text)):
+        named = _letters(title[1])
+        return title[1].strip() if any(_letters(phrase) in named for phrase in _PHRASES.values()) else ""
+    line = _STATUS_LINE.match(text) if len(text) <= _LONGEST_LINE else None
+    phrase = _PHRASES.get(line[1], "") if line else ""
+    if not line or "\n" in text.strip():
+        return ""
+    return f"{line[1]} {phrase}" if phrase and line[2].lower().startswith(phrase.lower()) else ""
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z]", "", text.lower())

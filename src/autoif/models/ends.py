@@ -38,11 +38,11 @@ _STOPPED = re.compile(
 _CUT = re.compile(
     r"length|max\w{0,20}tokens?|(?<![a-z])max(?:_seq)?(?:_len)?(?![a-z_])|tokens?_limit|out_of_tokens|(?<!rate_)limit"
     r"|context|window_exceeded|truncat|incomplete|not_finished|unfinished|repetit|repeat|pause|partial|overflow"
-    r"|cut_?off|budget|too_long|size_exceeded"
+    r"|cut_?off|budget|too_long|size_exceeded|compact|predict"
 )
 _REFUSED = re.compile(
     r"filter|refus|safety|sensitive|recitation|block|blacklist|denylist|prohibited|spii|moderat|guardrail|policy|toxic"
-    r"|model_armor|censor|violat|flagged|unsafe|nsfw|harmful|jailbreak|illegal|copyright|inspection|risk"
+    r"|model_armor|censor|violat|flagged|unsafe|nsfw|harmful|jailbreak|illegal|copyright|inspection|risk|language"
 )
 _FAILED = re.compile(
     r"error|abort|cancel|insufficient_system_resource|timeout|timed_out|overload|unavailable|interrupt|fail|exception"

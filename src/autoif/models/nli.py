@@ -25,6 +25,8 @@ _ALTERNATIVES = 5
 """OpenAI's own limit for plain completions; the labels are first with every model tried."""
 _MAX_CHARS = 600
 """Of a back-translation: what is longer describes no single demand, and its beginning will do."""
+_DENIAL_CHARS = 60
+"""Before a label, that are looked at for a denial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +143,21 @@ def _label_that_begins(token: str) -> Label | None:
     return next((label for label in LABELS if start and label.startswith(start)), None)
 
 
+_NAMED = re.compile(r"entail|neutral|contradict")
+_DENIED = re.compile(
+    r"(?:\b(?:not?|never|neither|nor|cannot|without|rather than|instead of)|n['’]t)\s+(?:\w+\s+){0,2}[\"'*`]*$"
+)
+"""What stands before a label that an answer rules out: "not a", "doesn't", "neither"."""
+
+
 def _read_word(completion: Completion, source: str) -> NliJudgement | None:
-    """Read the label that an answer names first, or begins if it is cut off; None if it does neither."""
-    named = re.search("entail|neutral|contradict", completion.text.lower())
-    label = _label_that_begins(named[0] if named else completion.text)
+    """Read the label that an answer names first and doesn't rule out, or begins if it is cut off; else None."""
+    text = completion.text.lower()
+    names = list(_NAMED.finditer(text))
+    named = next((name for name in names if not _DENIED.search(text[: name.start()][-_DENIAL_CHARS:])), None)
+    if names and named is None:
+        return None
+    label = _label_that_begins(named[0] if named else text)
     return NliJudgement(label=label, score=1.0, source=source) if label else None
 
 

@@ -52,8 +52,8 @@ _NAMES = (
     rf"(?:[\w.-]{{1,20}}[:_])?(?:{_WORDS}(?:_?(?:process|steps|trace|content|fast|faster|block|summary))?|scratchpad|cot|(?:inner|internal)_monologue|antThinking"
     r"|chain_of_thought)"
 )
-_OPEN_TAG = re.compile(rf"<({_NAMES})(?:\s|\s[^<>=]{{0,40}}=[^<>]{{0,80}})?>", re.IGNORECASE)
-_END_TAG = re.compile(rf"<(?:\\?/|//)({_NAMES})\s?>", re.IGNORECASE)
+_OPEN_TAG = re.compile(rf"<\s?({_NAMES})(?:\s|\s[^<>=]{{0,40}}=[^<>]{{0,80}})?>", re.IGNORECASE)
+_END_TAG = re.compile(rf"<\s?(?:\\?/|//)\s?({_NAMES})\s?>", re.IGNORECASE)
 _TOKENS = tuple(
     (re.compile(opening), re.compile(ending))
     for opening, ending in (
@@ -83,6 +83,7 @@ _LABEL_END = re.compile(r"<channel\|>|<(?:unused|ctrl)95>")
 _LABEL_ALONE = "thought\n"
 """What is left of their opening where a server decodes without tokens; nothing is left of their end."""
 _EMPTY_TAG = re.compile(rf"\s*+<{_NAMES}\s?/>", re.IGNORECASE)
+_ANSWER_NAME = r"(?:[\w.-]{1,20}[:_])?(?:answer|response|output|final|assistant)"
 _DELIBERATION = "(?:analysis|reflection|plan|planning|rationale|reason|deliberation)"
 _PHRASES = tuple(
     (re.compile(opening), re.compile(ending))
@@ -107,23 +108,12 @@ _PHRASES = tuple(
         ),
         (
             rf"(?i)<{_DELIBERATION}>",
-            rf"(?i)</{_DELIBERATION}>\s{{0,9}}(?=<(?:answer|response|output|final_answer)>)",
+            rf"(?i)</{_DELIBERATION}>\s{{0,9}}(?=<{_ANSWER_NAME}>)",
         ),
         (r"(?=\*{0,2}(?:Thought|Reasoned) for \d)", r"\A[^\n]{0,40}\b(?:seconds?|minutes?|s)\*{0,2}\n+"),
     )
 )
-_ANSWER_TAGS = (
-    ("<answer>", "</answer>"),
-    ("<response>", "</response>"),
-    ("<output>", "</output>"),
-    ("<|begin_of_solution|>", "<|end_of_solution|>"),
-    ("<|begin_of_box|>", "<|end_of_box|>"),
-    ("<|start_response|>", "<|end_response|>"),
-    ("<final_answer>", "</final_answer>"),
-    ("<final>", "</final>"),
-    ("<assistant_response>", "</assistant_response>"),
-    ("<assistant>", "</assistant>"),
-)
+_ANSWER_OPEN = re.compile(rf"<(?:({_ANSWER_NAME})|\|(?:begin|start)_((?:of_)?(?:solution|box|response))\|)>")
 _FINAL = re.compile(r"<\|channel\|>\s{0,9}(?:final|assistant)[^<>]{0,40}(?:<\|constrain\|>[^<>]{0,40})?<\|message\|>")
 _CALLED = re.compile(r"(?:<\|channel\|>|assistant)(?=commentary to=\w)")
 """Where gpt-oss calls a tool, which is no thought."""
@@ -261,9 +251,10 @@ def _split_harmony(text: str) -> Thought | None:
 
 def _split_opened(text: str) -> Thought | None:
     start = text.lstrip()
-    opened, ending = _OPEN_TAG.match(start), _END_TAG
+    opened, ending, again = _OPEN_TAG.match(start), _END_TAG, None
     if opened:
-        ending = re.compile(rf"<\\?/{re.escape(opened[1])}>", re.IGNORECASE)
+        ending = re.compile(rf"<\s?\\?/\s?{re.escape(opened[1])}\s?>", re.IGNORECASE)
+        again = re.compile(rf"<{re.escape(opened[1])}>", re.IGNORECASE)
     else:
         for opening, its_end in _TOKENS:
             if opened := opening.match(start):
@@ -275,7 +266,7 @@ def _split_opened(text: str) -> Thought | None:
     if opened[0] in _LABELLED:
         inside = inside.removeprefix("thought")
     # Of tags, any that ends a thought where its own is missing: models mix up <think> and </thinking>.
-    end = _find_end(inside, ending) or (opened.re is _OPEN_TAG and _find_end(inside, _END_TAG))
+    end = _find_end(inside, ending, again) or (opened.re is _OPEN_TAG and _find_end(inside, _END_TAG))
     if not end:
         return Thought("", inside.strip(), closed=False)
     return Thought(inside[end.end() :], inside[: end.start()].strip(), closed=True)
@@ -299,11 +290,17 @@ def lost_marks(text: str) -> bool:
     return text.lstrip().startswith(_LABEL_ALONE)
 
 
-def _find_end(text: str, ending: re.Pattern[str]) -> re.Match[str] | None:
-    """Return where a thought ends: at the first end tag that it doesn't quote, else at the first; None without any."""
+def _find_end(text: str, ending: re.Pattern[str], again: re.Pattern[str] | None = None) -> re.Match[str] | None:
+    """Return where a thought ends: at the first end tag that it doesn't quote, else at the first; None without any.
+
+    A thought within it, opened by `again`, has an end of its own, if there are enough of them.
+    """
     tags = list(islice(ending.finditer(text), _MOST_TAGS))
-    unquoted = (tag for tag in tags if not _is_quoted(text, tag.start(), tag.end()))
-    return next(unquoted, tags[0]) if tags else None
+    ends = [tag for tag in tags if not _is_quoted(text, tag.start(), tag.end())]
+    begun = [each.start() for each in islice(again.finditer(text), _MOST_TAGS)
+             if not _is_quoted(text, each.start(), each.end())] if again and len(ends) > 1 else []  # fmt: skip
+    outer = (tag for number, tag in enumerate(ends) if sum(start < tag.start() for start in begun) <= number)
+    return next(outer, (ends or tags)[0]) if tags else None
 
 
 def _split_phrases(text: str) -> Thought | None:
@@ -356,8 +353,10 @@ def _is_quoted(text: str, start: int, end: int) -> bool:
 def unwrap_answer(answer: str) -> str:
     """Take off the tags that some families put around the answer after a thought."""
     lowered = answer.lower() if answer.startswith("<") else ""
-    for opening, ending in _ANSWER_TAGS:
-        if lowered.startswith(opening) and (lowered.endswith(ending) or ending not in lowered):
-            inside = answer[len(opening) :]
-            return (inside[: -len(ending)] if lowered.endswith(ending) else inside).strip()
+    if opened := _ANSWER_OPEN.match(lowered):
+        ending = f"</{opened[1]}>" if opened[1] else f"<|end_{opened[2]}|>"
+        if lowered.endswith(ending) or ending not in lowered:
+            return (
+                answer[opened.end() :].removesuffix(answer[-len(ending) :] if lowered.endswith(ending) else "").strip()
+            )
     return answer

@@ -20,6 +20,8 @@ from autoif.reading.json_text import try_json
 _MARKED = "ĠĊĉ"
 _PIECES = 3
 """So many marks of a vocabulary, and hardly any space, make a text of its pieces."""
+_TOKENS_WITH_PIECES = re.compile(r"<｜[^｜<>\n]{1,40}｜>")
+"""DeepSeek's own tokens are spelled with the mark."""
 _BYTES = re.compile(r"(?<![`\"'“‘])(?:<0x[0-9A-Fa-f]{2}>)+(?![`\"'”’])")
 _MISREAD = re.compile(r"[ÂÃâãåæçèéäïðÐÑÎÏØÙàáëìí][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
 _USUAL = re.compile(
@@ -69,7 +71,11 @@ _BYTE_OF = _list_bytes()
 def _join_pieces(text: str) -> str:
     """Join the pieces of a vocabulary that a server left as they are."""
     spaces = text.count(" ")
-    if text.count("▁") >= max(_PIECES, 4 * spaces) and "▁▁▁" not in text:
+    if (
+        text.count("▁") - sum(token.count("▁") for token in _TOKENS_WITH_PIECES.findall(text))
+        >= max(_PIECES, 4 * spaces)
+        and "▁▁▁" not in text
+    ):
         return text.replace("▁", " ").removeprefix(" ")
     if sum(map(text.count, _MARKED)) < max(_PIECES, 4 * spaces) or any(ord(char) not in _BYTE_OF for char in text):
         return text

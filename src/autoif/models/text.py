@@ -16,6 +16,7 @@ trainers read it as the end of the turn.
 """
 
 import re
+from itertools import islice
 
 from autoif.language import count_non_text
 
@@ -46,6 +47,9 @@ _END = re.compile(
 _NEXT_TURN = re.compile(
     r"\s*(?:\Z|<\||<｜|<start_of_turn>|\[\||<role>|<seed:bos>|\]~b\]|<longcat_|(?:<s>\s*)?\[INST\]|<(?:eos|bos|pad)>|(?:USER|User):\s)"
 )
+_SENTENCE_ENDS = frozenset(".!?…。！？")
+"""Glued to one of these, an end token is no word of a sentence that talks about it: what follows is no part of the
+answer, whatever it is."""
 _OTHERS_TURN = re.compile(
     r"<\|im_start\|>\s{0,9}(?:user|system|tool|assistant)[ \t]{0,9}\n"
     r"|<\|start_header_id\|>\s{0,9}(?:user|system|ipython|assistant)\s{0,9}<\|end"
@@ -54,8 +58,10 @@ _OTHERS_TURN = re.compile(
     re.IGNORECASE,
 )
 """Where another turn begins, although no token ended the answer."""
+_MOST_TURNS = 3
+"""That may stand before the answer: the head of its own turn is one."""
 _OWN_TURN = re.compile(
-    r"\s*+(?:(?:<\|(?:im_start|start|start_header_id|start_of_role|turn|header_start)(?:\|>|>)|<start_of_turn>|<seed:bos>|\]~b\]"
+    r"\s*+(?:\[gMASK\](?:<sop>)?+\s*+)?+(?:(?:<\|(?:im_start|start|start_header_id|start_of_role|turn|header_start)(?:\|>|>)|<start_of_turn>|<seed:bos>|\]~b\]"
     r"|<role>|\[\|)\s*+(?:assistant|model|ai)\b(?:\s*+<\|(?:end_header_id|end_of_role|header_end|message)\|>|</role>|\|\])?+"
     r"|<\|assistant\|>|\[/INST\])\s*+",
     re.IGNORECASE,
@@ -116,7 +122,7 @@ def _strip_tokens(text: str) -> str:
     if own := _OWN_TURN.match(text):
         text = text[own.end() :]
     for end in _END.finditer(text):
-        if _NEXT_TURN.match(text, end.end()):
+        if _NEXT_TURN.match(text, end.end()) or text[end.start() - 1 : end.start()] in _SENTENCE_ENDS:
             text = text[: end.start()].rstrip()
             break
     else:
@@ -124,9 +130,10 @@ def _strip_tokens(text: str) -> str:
             text = _LAST_END.sub("", text)
         elif begin := _FIRST_BEGIN.match(text):
             text = text[begin.end() :]
-    other = _OTHERS_TURN.search(text)
-    if other and (answer := text[: other.start()].rstrip()):
-        text = answer
+    for other in islice(_OTHERS_TURN.finditer(text), _MOST_TURNS):
+        if not is_blank(_TOKEN.sub("", answer := text[: other.start()].rstrip())):
+            text = answer
+            break
     return _TOKEN.sub("", text)
 
 

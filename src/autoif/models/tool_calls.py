@@ -11,7 +11,7 @@ _XML_NAME = r"(?:tool_calls?|tool_use|toolcall|function_calls?|\w{1,10}[:_](?:to
 _XML_CALL = rf"<(?:{_XML_NAME}|function=\w{{1,60}})>"
 _XML_END = rf"</(?:{_XML_NAME}|function)>"
 _TOKEN_CALL = (
-    r"\[TOOL_CALLS\]|\[TOOL_REQUEST\]|functools\[\{|\[unused11\]|[\w.-]{1,60}\[ARGS\]\s{0,9}\{|call:[\w.-]{1,60}\{"
+    r"\[TOOL_CALLS\]|\[TOOL_REQUEST\]|functools\[\{|\[unused11\]|[\w.-]{1,60}\[ARGS\]\s{0,9}\{|(?:<start_function_call>)?call:[\w.-]{1,60}\{"
     r"|<\|(?:python_tag|python_start|tool_calls?|tools_prefix|START_ACTION|action_start|tool_call_start)\|>|<\|tool_call>"
     r"|<(?:\||｜)(?:DSML(?:\||｜))?(?:function|tool)[_▁]calls?(?:[_▁](?:section[_▁])?begin)?(?:(?:\||｜))?>"
     r"|commentary to=\w"

@@ -72,7 +72,7 @@ def read_server_answer(answer: Mapping[str, Any], question: Question = _UNKNOWN)
     choices = answer.get("choices")
     choices = list(choices.values()) if isinstance(choices, dict) else choices
     listed = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
-    failed = [_find_failure(each) for each in listed]
+    failed = [_find_failure(each, question.prompt) for each in listed]
     found = []
     for choice, failure in zip(listed, failed, strict=True):
         if not failure:
@@ -87,12 +87,12 @@ def read_server_answer(answer: Mapping[str, Any], question: Question = _UNKNOWN)
     return ServerAnswer(counted, tuple(filter(None, failed)), named, _list_warnings(answer))
 
 
-def _find_failure(choice: Mapping[str, Any]) -> str:
+def _find_failure(choice: Mapping[str, Any], prompt: str | None) -> str:
     message = _find_message(choice)
     if failure := find_failure(choice, message):
         return failure
     content = message.get("content", choice.get("text"))
-    passed_on = find_passed_on(content) if isinstance(content, str) else None
+    passed_on = find_passed_on(content, prompt) if isinstance(content, str) else None
     return (
         _in_a_line(f"the text is an error: {passed_on['error']['message']}")
         if passed_on and "error" in passed_on
@@ -212,7 +212,8 @@ def read_choice(choice: Mapping[str, Any], *, clean: bool = True, question: Ques
     """Read one choice of a server's answer; `clean` as of `read_text`."""
     message = _find_message(choice)
     given = (message.get("content"), message.get("text"), message.get("parts"), choice.get("text"))
-    text, reasoning = _read_content(next((each for each in given if each not in (None, "", [])), None))
+    said = next((each for each in given if each not in (None, "", [])), None)
+    text, reasoning = _read_content(None if message.get("role") in _OTHERS else said)
     end = find_end(choice)
     if name_end(end) in CALLS and text.strip() and is_calling(message):
         return Completion(text="", finish_reason="stop", detail=NO_ANSWER)
@@ -256,6 +257,8 @@ def _find_refusal(message: Mapping[str, Any]) -> str:
     return next((each for each in said if isinstance(each, str) and each.strip() not in _NO_REFUSALS), "")
 
 
+_OTHERS = frozenset({"tool", "function"})
+"""Who writes what no model does, as what a server's own search found."""
 _NO_REFUSALS = frozenset({"", "None", "null"})
 REASONING_FIELDS = (
     "reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "reasoning_text",

@@ -124,12 +124,18 @@ _UNIT = r"(?:points?|pts|puntos|punti|分|点|점)?"
 _FOUND = re.compile(_NUMBER, re.IGNORECASE)
 _KEY = re.compile(rf"[\"'](?:\w{{1,20}}[ _])?{_NAME}[\"']\s{{0,9}}:\s{{0,9}}[\"'\[]?", re.IGNORECASE)
 _NAMED = re.compile(rf"(?<![a-z]){_NAME}(?![a-z])", re.IGNORECASE)
-_BARE = re.compile(rf"(?:\\boxed)?[ \[({{>]*{_NUMBER} ?[\])}}/ ]*{_UNIT}[. ]*", re.IGNORECASE)
+_BARE = re.compile(rf"(?:\$?\\boxed)?[ \[({{>]*{_NUMBER} ?[\])}}/ ]*{_UNIT}[. $]*", re.IGNORECASE)
 _NOTE = re.compile(rf"(?:note|nota)(?: \w{{1,12}})? ?[:=] ?{_NUMBER}\)? ?{_UNIT}[. ]*", re.IGNORECASE)
 _SCALE = re.compile(
     r"(?:\b[01] ?(?:-|–|—|to|bis|a|à|~) ?|(?:out of|max(?:imum)?[.:]?|/) ?)(?P<top>\d{1,3})(?![\d.])", re.I
 )
 _ASIDE = re.compile(r" ?[(\[](?! ?\d{1,3}(?:[.,]\d{1,2})?(?: ?/ ?\d{1,3})? ?[)\]])[^()\[\]]{0,60}[)\]]")
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_SPELLED = re.compile(
+    rf"({_NAME}(?: is| of)?[ :=*_]{{1,4}})({'|'.join(_WORDS)})(?: (?:out of|/) (?:ten|10))?(?=[ .!*_)]*(?:\n|\Z))",
+    re.IGNORECASE,
+)
+"""A score in words, where the line ends with it."""
 _TAIL_CHARS = 120
 _GAP_CHARS = 24
 """From a name to its number, asides and scales not counted: farther off, a number is about something else."""
@@ -154,7 +160,7 @@ def read_score(text: str, *, complete: bool = True) -> float | None:
     A number is out of 10 unless it says out of what; outside of its scale it is no score. Of an answer that is not
     `complete`, only a key or a whole line is read.
     """
-    text = text.translate(_FULLWIDTH)
+    text = _SPELLED.sub(lambda found: f"{found[1]}{_WORDS.index(found[2].lower())}", text.translate(_FULLWIDTH))
     if keys := list(_KEY.finditer(text)):
         number = _FOUND.match(text, keys[-1].end())
         whole = number and (number.end() < len(text) or (complete and number["value"] != "1"))  # else a 10 that was cut
