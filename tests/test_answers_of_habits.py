@@ -81,6 +81,8 @@ def read(text: str, prompt: str = TURN) -> Completion:
         ("Fine.<|endoftext|>Human: And then?\n\nAssistant: Dark.", "Fine."),
         ("Fine.<|im_end|>I hope that it helps.", "Fine."),
         ("[gMASK]<sop><|assistant|>\nFine.<|user|>", "Fine."),
+        ("[gMASK]<sop><|user|>\nWhy?<|assistant|>\nFine.", "Fine."),
+        ("Fine. <|endoftext|>\n\nQuestion: And then?\nAnswer: So.", "Fine."),
         ("**Assistant:** Fine.", "Fine."),
         ("**Assistant**: Fine.", "Fine."),
     ],
@@ -109,6 +111,7 @@ def test_what_happened_to_a_text_on_its_way_is_undone(damaged: str, text: str) -
         'I look.\n<minimax:tool_call>\n<invoke name="find">\n</invoke>\n</minimax:tool_call>',
         "I look.<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_end|>",
         "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>find\n```json\n{}\n```<｜tool▁calls▁end｜>",
+        "I look.\n<start_function_call>call:find{of:<escape>keeper<escape>}<end_function_call>",
         "<start_function_call>call:find{of:<escape>keeper<escape>}<end_function_call>",
     ],
 )

@@ -114,6 +114,7 @@ def test_a_complaint_that_names_no_field_teaches_nothing(complaint: str) -> None
         "parameter.enable_thinking must be set to false for non-streaming calls",
         "Stream must be set to true",
         "Only stream mode is supported",
+        "Requests with max_tokens > 64 must have stream=true",
         "该模型仅支持流式输出",
     ],
 )

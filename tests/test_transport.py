@@ -524,6 +524,7 @@ async def test_a_long_complaint_is_cut() -> None:
     ("code", "message"),
     [
         (403, "Your input was flagged by moderation"),
+        (403, "You are not allowed to request logprobs from this model"),
         (400, "The response was filtered due to the prompt triggering the content management policy."),
         (500, "The number of tokens to keep from the initial prompt is greater than the context length."),
         (413, "prompt is too long"),

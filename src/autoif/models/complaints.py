@@ -183,3 +183,11 @@ def is_missing_model(words: str) -> bool:
 def is_about_request(words: str) -> bool:
     """Tell whether a status of 500 hides that it is the request that is refused, as of a chat template that raises."""
     return _HIDDEN.search(words) is not None
+
+
+_OPTIONAL = re.compile(r"\b(?:(?:top_)?logprobs|response_format|json_schema|top_p|temperature|seed)\b")
+
+
+def is_about_field(words: str) -> bool:
+    """Tell whether a status of 403 forbids a field of the request that can be left out, as of log-probabilities."""
+    return _OPTIONAL.search(words) is not None

@@ -216,7 +216,8 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
         return Narrowed(weaker, lasting=not _ONE_ANSWER.search(words))
     if "n" in body and _CHOICES.search(words):
         return Narrowed(fewer_samples(dialect, body))
-    if limited := _limit_tokens(dialect, body, words, limit):
+    # What wants a stream for more tokens than it names limits none.
+    if not _STREAM.search(words) and (limited := _limit_tokens(dialect, body, words, limit)):
         return Narrowed(limited)
     for name in _BY_VALUE:
         if isinstance(body.get(name), int | float) and _names(_SPELLINGS.get(name, name), words):
@@ -284,7 +285,7 @@ _NO_MAX_TOKENS = re.compile(
 _FIELDS = re.compile(r"\b(?:model|messages|temperature|top_p|max_tokens|stream|stop|n|seed|tools)\b")
 _STREAM = re.compile(
     r"only (?:supports? )?(?:the )?stream|流式|non-stream|enable the stream|stream(?:ing)? (?:is required|only)"
-    r"|\bstream\b.{0,20}(?:must be|should be|to be) (?:set to )?true",
+    r"|\bstream\b.{0,20}(?:must be|should be|to be) (?:set to )?true|\bstream ?= ?true\b",
     re.IGNORECASE,
 )
 _SYSTEM = re.compile(

@@ -48,8 +48,6 @@ _NEXT_TURN = re.compile(
     r"\s*(?:\Z|<\||<｜|<start_of_turn>|\[\||<role>|<seed:bos>|\]~b\]|<longcat_|(?:<s>\s*)?\[INST\]|<(?:eos|bos|pad)>|(?:USER|User):\s)"
 )
 _SENTENCE_ENDS = frozenset(".!?…。！？")
-"""Glued to one of these, an end token is no word of a sentence that talks about it: what follows is no part of the
-answer, whatever it is."""
 _OTHERS_TURN = re.compile(
     r"<\|im_start\|>\s{0,9}(?:user|system|tool|assistant)[ \t]{0,9}\n"
     r"|<\|start_header_id\|>\s{0,9}(?:user|system|ipython|assistant)\s{0,9}<\|end"
@@ -67,7 +65,7 @@ _OWN_TURN = re.compile(
     re.IGNORECASE,
 )
 _FIRST_TURN = re.compile(
-    r"\s*+(?:(?:<s>|<bos>|<\|begin_of_text\|>|<｜begin▁of▁sentence｜>)\s*+)?(?:((?:<\|im_start\|>|<\|start_header_id\|>|<\|start_of_role\|>"
+    r"\s*+(?:(?:<s>|<bos>|<\|begin_of_text\|>|<｜begin▁of▁sentence｜>|\[gMASK\](?:<sop>)?)\s*+)?(?:((?:<\|im_start\|>|<\|start_header_id\|>|<\|start_of_role\|>"
     r"|<start_of_turn>)\s*+(?:system|user)\b|<｜User｜>|<\|(?:user|system)\|>|\[INST\])|(?:system|user)\n)"
 )
 """Of a conversation: the first is with tokens, the second is what is left without."""
@@ -122,7 +120,7 @@ def _strip_tokens(text: str) -> str:
     if own := _OWN_TURN.match(text):
         text = text[own.end() :]
     for end in _END.finditer(text):
-        if _NEXT_TURN.match(text, end.end()) or text[end.start() - 1 : end.start()] in _SENTENCE_ENDS:
+        if _NEXT_TURN.match(text, end.end()) or _ends_sentence(text, end.start(), end.end()):
             text = text[: end.start()].rstrip()
             break
     else:
@@ -135,6 +133,16 @@ def _strip_tokens(text: str) -> str:
             text = answer
             break
     return _TOKEN.sub("", text)
+
+
+def _ends_sentence(text: str, start: int, end: int) -> bool:
+    """Tell whether an end token is no word of a sentence that talks about it: what follows is no part of the answer.
+
+    It is glued to the end of a sentence, or stands between it and the end of its line.
+    """
+    before = text[max(0, start - 9) : start]
+    bare = before.rstrip(" ") if text.startswith("\n", end) else before
+    return bare[-1:] in _SENTENCE_ENDS
 
 
 def holds_token(text: str) -> bool:

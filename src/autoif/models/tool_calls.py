@@ -25,7 +25,7 @@ _CALL = re.compile(
 """An answer that is nothing else, as models write it and servers leave it in the text."""
 _CALL_LATER = re.compile(
     rf"(?P<xml>^{_XML_CALL})|^\[TOOL_CALLS\]|(?<![`\"'])(?:<\|(?:tool_calls_section_begin|tool_call_start|python_tag)\|>"
-    r"|<\|tool_call>|<｜DSML｜(?:function|tool)_calls>|<｜tool▁calls▁begin｜>)",
+    r"|<\|tool_call>|<｜DSML｜(?:function|tool)_calls>|<｜tool▁calls▁begin｜>|<start_function_call>call:)",
     re.MULTILINE | re.IGNORECASE,
 )
 _XML_AT_END = re.compile(rf"{_XML_END}\s*\Z", re.IGNORECASE)

@@ -19,7 +19,7 @@ from autoif.errors import ModelError
 from autoif.messages import Say
 from autoif.models import replies
 from autoif.models.bodies import ENCODINGS, LARGE_BYTES, MAX_BODY_BYTES, UnreadableBody, read_body, read_content
-from autoif.models.complaints import ComplaintKind, guess_status, is_about_request, is_missing_model
+from autoif.models.complaints import ComplaintKind, guess_status, is_about_field, is_about_request, is_missing_model
 from autoif.models.embedded import explain_end
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
@@ -300,7 +300,10 @@ class Transport:
         if status == 401 or (kind == ComplaintKind.KEY and status != 403):
             raise self._explain_key(status, said)
         no_model = status == 400 and is_missing_model(complaint.words)
-        refused = (status in {400, 413, 422} and not no_model) or (status == 500 and is_about_request(complaint.words))
+        hidden = (status == 500 and is_about_request(complaint.words)) or (
+            status == 403 and complaint.is_json and is_about_field(complaint.words)
+        )
+        refused = hidden or (status in {400, 413, 422} and not no_model)
         if refused or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
             raise Rejected(replies.Complaint(said, complaint.words), kind)
         passing = _BUSY | _PASSING
