@@ -108,6 +108,17 @@ def test_a_training_that_a_scheduler_stops_goes_on_with_resume(place, tmp_path):
     assert '"status": "interrupted"' in (out / "training.json").read_text("utf-8")
 
 
+def test_a_training_comes_to_its_end_where_nobody_reads_what_it_prints(place, tmp_path):
+    options = ["--data", place, "--model", place / "model", "-o", tmp_path / "out", *SET, "--set", "logging_steps=1"]
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "autoif", "train", "sft", *options, "--set", "max_steps=2"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=150)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == "autoif: what is printed can't be written: No space left on device"
+    assert '"status": "complete"' in (tmp_path / "out" / "training.json").read_text("utf-8")
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
 def test_the_command_line_alone_loads_no_trainer():
     source = (
         "import sys, autoif.cli.main\n"

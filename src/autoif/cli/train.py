@@ -1,7 +1,9 @@
 """`autoif train`: from verified data to a trained model folder."""
 
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +46,14 @@ def train() -> None:
     """Train a model on the data of a run, with the paper's settings (§3.4; extra `train`)."""
 
 
+@contextmanager
+def _training(goes_on_from: str) -> Iterator[None]:
+    """Let signals stop a training, and nothing that trainers print: standard error takes what it can (`__main__`)."""
+    stop = interruptible(f"the same command with --resume goes on from {goes_on_from}")
+    with stop, redirect_stdout(sys.stderr):
+        yield
+
+
 def _add_command(kind: Kind, text: str) -> None:
     @train.command(kind, help=text)
     @_training_command
@@ -56,9 +66,7 @@ def _add_command(kind: Kind, text: str) -> None:
             from autoif.training.train import train as train_model
         resolved = resolve_settings(kind, config, settings, lora=lora, evaluates=eval_data is not None)
         request = TrainingRequest(kind=kind, settings=resolved, eval_data=eval_data, **asked)
-        with interruptible(
-            f"the same command with --resume goes on from the last whole checkpoint of {asked['output']}"
-        ):
+        with _training(f"the last whole checkpoint of {asked['output']}"):
             record = train_model(request, say=say)
         for name, ends in record["metrics"].items():
             click.echo(f"{name:>30}  {ends['first']:.4g} → {ends['last']:.4g}")
@@ -109,7 +117,7 @@ def online_dpo(
     online, dpo = resolve_online(config, settings, lora=lora)
     sampled = read_backend(model, backend, base_url, api_key_env)
     request = OnlineRequest(model=model, online=online, dpo=dpo, backend=sampled, serve=serve, **asked)
-    with interruptible(f"the same command with --resume goes on from what is whole in {request.output}"):
+    with _training(f"what is whole in {request.output}"):
         record = train_online(request, say=say)
     for row in record["rounds"]:
         margin = row.get("metrics", {}).get("rewards/margins")
