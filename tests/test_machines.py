@@ -61,6 +61,18 @@ def test_who_may_open_too_few_files_is_told_how_to_open_more(replayed, tmp_path)
     )
 
 
+@pytest.mark.parametrize("blocks", [20, 200])
+@pytest.mark.parametrize("command", ["run", "report"])
+def test_who_may_write_no_larger_files_is_told_how_to(replayed, tmp_path, command, blocks):
+    arguments = {"run": [*SHORT_REPLAY[1:], "-o", tmp_path / "run"], "report": [replayed, "-o", tmp_path / "page.html"]}
+    called = [sys.executable, "-m", "autoif", command, *arguments[command]]
+    limited = ["sh", "-c", f'ulimit -f {blocks} && exec "$@"', "sh", *called]
+    ended = subprocess.run(limited, capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 2
+    assert "File too large; raise the limit (ulimit -f)" in ended.stderr.splitlines()[-1]
+    assert run_here(*map(str, called[3:]), cwd=tmp_path).returncode == 0
+
+
 _SMALL = """
 import resource, sys
 from autoif.cli.main import main

@@ -44,6 +44,7 @@ _COMMANDS = {
 
 _LIMITS = {
     errno.EMFILE: "; raise the limit (ulimit -n 4096), then run the same command again",
+    errno.EFBIG: "; raise the limit (ulimit -f) or use a disk that takes larger files, then run the same command again",
     errno.ENOMEM: "; free memory or raise the limit (ulimit -v, or the container's), then run the same command again",
     errno.EAGAIN: "; raise the limits of processes and memory (ulimit -u and -v, or the container's), then run the "
     "same command again",

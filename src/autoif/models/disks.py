@@ -5,6 +5,7 @@ SQLite is never opened on a disk of a network, where locks fail and databases br
 
 import errno
 import os
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -19,6 +20,8 @@ _LOCAL_FUSE = frozenset("fuseblk fuse.fuse-overlayfs fuse.overlayfs fuse.bindfs 
 
 _NOTHING_BYTES = 1 << 20
 """With less than that a file system counts as full."""
+_PAGE_BYTES = 1 << 16
+"""SQLite writes no more than that at once."""
 
 
 def find_network_disk(path: Path, mounts: Path) -> str:
@@ -66,13 +69,23 @@ def explain_full_disk(error: OSError | sqlite3.Error, path: Path) -> str:
         kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
         full = kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and free < _NOTHING_BYTES)
     if not full:
-        return ""
+        return f"{path} can't be written: {os.strerror(errno.EFBIG)}" if _is_at_limit(error, place) else ""
     why = "it is full"
     if free > _NOTHING_BYTES:
         why = "your quota of it is used up" if disk.f_favail or not disk.f_files else "it takes no more files"
     shown = f"{size / 1e9:,.0f} GB" if size > 1e10 else f"{size / 1e6:,.1f} MB"
     named = f"the file system {mount} ({shown}, {free / 1e6:,.1f} MB free)"
     return f"no space left for {path} on {named}, {why}: free some, then run the same command again"
+
+
+def _is_at_limit(error: OSError | sqlite3.Error, path: Path) -> bool:
+    """Tell whether a file may not grow further (ulimit -f): of that, too, SQLite says only that it can't be written."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if isinstance(error, OSError) or limit == resource.RLIM_INFINITY:
+        return isinstance(error, OSError) and error.errno == errno.EFBIG
+    sizes = [file.stat().st_size for end in ("", "-wal") if (file := path.with_name(path.name + end)).exists()]
+    is_io = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+    return is_io and max(sizes, default=0) + _PAGE_BYTES > limit
 
 
 def _unescape(name: str) -> str:
