@@ -115,6 +115,7 @@ def test_a_complaint_that_names_no_field_teaches_nothing(complaint: str) -> None
         "Stream must be set to true",
         "Only stream mode is supported",
         "Requests with max_tokens > 64 must have stream=true",
+        'This endpoint requires streaming: set "stream": true',
         "该模型仅支持流式输出",
     ],
 )

@@ -285,7 +285,8 @@ _NO_MAX_TOKENS = re.compile(
 _FIELDS = re.compile(r"\b(?:model|messages|temperature|top_p|max_tokens|stream|stop|n|seed|tools)\b")
 _STREAM = re.compile(
     r"only (?:supports? )?(?:the )?stream|流式|non-stream|enable the stream|stream(?:ing)? (?:is required|only)"
-    r"|\bstream\b.{0,20}(?:must be|should be|to be) (?:set to )?true|\bstream ?= ?true\b",
+    r"|\bstream\b.{0,20}(?:must be|should be|to be) (?:set to )?true"
+    r"|\brequires? (?:the )?stream|\bstream[\"'`]{0,2} ?[:=] ?true\b",
     re.IGNORECASE,
 )
 _SYSTEM = re.compile(
