@@ -15,6 +15,9 @@ from autoif.errors import SandboxError
 from autoif.reward import VerificationReward
 from support.exported_run import ANSWERS, export, reward_rows, verdicts_of_rows, verified, write_reward_rows
 
+pytestmark = pytest.mark.filterwarnings("ignore:functions of the reward don't load:RuntimeWarning")
+"""One of the rows has a function that doesn't compile."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def judged() -> None:

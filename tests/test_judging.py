@@ -89,7 +89,10 @@ def test_runs_rewards_and_online_training_allow_packages(settings: SandboxSettin
 def test_the_reward_allows_packages(package: str) -> None:
     with VerificationReward(limits=Limits(packages=(package,)), workers=1, gate=False) as reward:
         assert reward(["yes", "no"], functions=[[CHOSEN]] * 2) == [1.0, 0.0]
-    with VerificationReward(workers=1, gate=False) as reward:
+    with (
+        VerificationReward(workers=1, gate=False) as reward,
+        pytest.warns(RuntimeWarning, match=f"missing module: {package}.*packages="),
+    ):
         assert reward(["yes", "no"], functions=[[CHOSEN]] * 2) == [0.0, 0.0]
 
 

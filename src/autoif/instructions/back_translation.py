@@ -88,6 +88,7 @@ def _read_description(completion: Completion) -> str:
     """Return the first line of a description that is no lead-in to it or layout, "" if there is none."""
     if completion.fault is Reason.REFUSED_BY_MODEL:
         return ""
-    lines = [line for each in completion.text.splitlines() if (line := clean_line(each)) and not is_layout(line)]
+    bare = (clean_line(line).strip("\"'`* ") for line in completion.text.splitlines())
+    lines = [line for line in bare if line and not is_layout(line)]
     said = [line for line in lines if not line.endswith((":", "："))]
     return next(iter(said or lines), "")
