@@ -35,7 +35,7 @@ from autoif.faults.parts import read_part
 from autoif.faults.things import THINGS
 from autoif.faults.wording import is_english, read_terms
 from autoif.gate import find_fault
-from autoif.instructions import recorded, self_instruct
+from autoif.instructions import self_instruct
 from autoif.instructions.answers import read_function_answer
 from autoif.instructions.deduplication import normalise
 from autoif.instructions.discrimination import quote, read_ruling
@@ -97,7 +97,6 @@ def follow(kind: str, source: str, example: int, target: str = "a {answer} b {an
 READERS: dict[str, Reader] = {
     "answers": read_function_answer,
     "answers, cut": lambda text: read_function_answer(text, complete=False),
-    "answers, recorded": recorded._read_answer,
     "answers, function": lambda text: read_function_answer('{"func": "def evaluate(response):\\n    return ' + text),
     "json": lambda text: find_json(text, lambda value: isinstance(value, dict) and "func" in value),
     "source": mend_source,

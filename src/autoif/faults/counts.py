@@ -223,12 +223,10 @@ def _find_limits(words: str) -> tuple[Count, str] | None:
                 usual = _SOME if said["usual"].lower() == "some" else 1
                 return Count(1, None, units.pop(), usual=usual), rest
             if "some" in said:
+                if re.search(rf"\b(?:{_BOUND})\b", rest):
+                    return None
                 number = _read_number(said["some"])
-                return (
-                    None
-                    if re.search(rf"\b(?:{_BOUND})\b", rest)
-                    else (Count(number, None, units.pop(), usual=number), rest)
-                )
+                return Count(number, None, units.pop(), usual=number), rest
             bounds = [_read_bound(said.get("one", "exactly"), said["first"])] if "first" in said else []
             bounds += [_read_bound(said["two"], said["second"])] if "two" in said else []
             least = [low for low, _ in bounds if low is not None] or [

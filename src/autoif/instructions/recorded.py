@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.verification import read_function_answers
 from autoif.messages import list_counts
 from autoif.models.recorded import find_choices
-from autoif.models.requests import Completion
 from autoif.models.wire import read_choice, read_text
 from autoif.reading.json_text import load_json
 from autoif.reading.row_files import SourceRow, read_rows
@@ -24,7 +21,6 @@ from autoif.records import Draft, Dropped, Instruction, Reason, VerifiedInstruct
 from autoif.tools import NoModel, Tools
 
 _KEYS = ("generations", "gpt-answer")
-_FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
 _MAX_LINE_BYTES = 64_000_000
 """Hundreds of long answers to one instruction."""
 
@@ -119,7 +115,7 @@ async def filter_generations(rows: Sequence[Generations], config: Config) -> Fil
 
 
 async def _filter(row: Generations, tools: Tools) -> tuple[Draft, VerifiedInstruction | Dropped]:
-    completions = [_read_answer(answer) for answer in row.answers]
+    completions = [read_text(answer) for answer in row.answers]
     vocabulary, counted = tools.config.verification.vocabulary, tools.config.cross_validation.choose_by != "cases"
     read = await asyncio.to_thread(read_function_answers, row.instruction, completions, vocabulary, counted=counted)
     draft = read.record if isinstance(read, Dropped) else read
@@ -130,16 +126,6 @@ async def _filter(row: Generations, tools: Tools) -> tuple[Draft, VerifiedInstru
         return draft, read
     [result] = await cross_validate(draft, tools)
     return draft, result
-
-
-def _read_answer(answer: str) -> Completion:
-    """Read an answer. What is JSON as a whole ends where that ends: a template's token in one of its strings is of the
-    function alone, whose reader takes it off."""
-    whole = read_text(answer, clean=False)
-    with suppress(ValueError):
-        if isinstance(load_json(_FENCED.sub(r"\1", whole.text.strip())), dict):
-            return whole
-    return read_text(answer)
 
 
 def _read_row(path: Path, row: SourceRow) -> Generations:

@@ -356,7 +356,6 @@ def unwrap_answer(answer: str) -> str:
     if opened := _ANSWER_OPEN.match(lowered):
         ending = f"</{opened[1]}>" if opened[1] else f"<|end_{opened[2]}|>"
         if lowered.endswith(ending) or ending not in lowered:
-            return (
-                answer[opened.end() :].removesuffix(answer[-len(ending) :] if lowered.endswith(ending) else "").strip()
-            )
+            end = len(answer) - len(ending) if lowered.endswith(ending) else len(answer)
+            return answer[opened.end() : end].strip()
     return answer

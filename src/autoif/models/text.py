@@ -15,10 +15,12 @@ Any other character, of any script, stays as it is. A template's token can't sta
 trainers read it as the end of the turn.
 """
 
+import json
 import re
 from itertools import islice
 
 from autoif.language import count_non_text
+from autoif.reading.json_text import try_json
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ESCAPES = re.compile(
@@ -47,6 +49,8 @@ _END = re.compile(
 _NEXT_TURN = re.compile(
     r"\s*(?:\Z|<\||<｜|<start_of_turn>|\[\||<role>|<seed:bos>|\]~b\]|<longcat_|(?:<s>\s*)?\[INST\]|<(?:eos|bos|pad)>|(?:USER|User):\s)"
 )
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_JSON = re.compile(r"\s*+(?:```\w{0,20}\s*+)?(\{.*\})", re.DOTALL)
 _SENTENCE_ENDS = frozenset(".!?…。！？")
 _OTHERS_TURN = re.compile(
     r"<\|im_start\|>\s{0,9}(?:user|system|tool|assistant)[ \t]{0,9}\n"
@@ -119,20 +123,34 @@ def clean_text(text: str) -> str:
 def _strip_tokens(text: str) -> str:
     if own := _OWN_TURN.match(text):
         text = text[own.end() :]
-    for end in _END.finditer(text):
-        if _NEXT_TURN.match(text, end.end()) or _ends_sentence(text, end.start(), end.end()):
-            text = text[: end.start()].rstrip()
-            break
-    else:
-        if "<s>" not in text:
-            text = _LAST_END.sub("", text)
-        elif begin := _FIRST_BEGIN.match(text):
-            text = text[begin.end() :]
+    if _END.search(text) and (found := _JSON.match(text)) and isinstance(try_json(found[1]), dict):
+        text = text[: found.start(1)] + _STRING.sub(_end_string, found[1]) + text[found.end() :]
+    if (ended := _cut_at_end(text)) is not None:
+        text = ended
+    elif "<s>" not in text:
+        text = _LAST_END.sub("", text)
+    elif begin := _FIRST_BEGIN.match(text):
+        text = text[begin.end() :]
     for other in islice(_OTHERS_TURN.finditer(text), _MOST_TURNS):
         if not is_blank(_TOKEN.sub("", answer := text[: other.start()].rstrip())):
             text = answer
             break
     return _TOKEN.sub("", text)
+
+
+def _cut_at_end(text: str) -> str | None:
+    """Return a text up to the first token that ends it; None if there is none."""
+    for end in _END.finditer(text):
+        if _NEXT_TURN.match(text, end.end()) or _ends_sentence(text, end.start(), end.end()):
+            return text[: end.start()].rstrip()
+    return None
+
+
+def _end_string(found: re.Match[str]) -> str:
+    """Return a string of an answer in JSON up to the token that ends it: it doesn't end the answer."""
+    said = try_json(found[0])
+    ended = _cut_at_end(said) if isinstance(said, str) else None
+    return found[0] if ended is None else json.dumps(ended, ensure_ascii=False)
 
 
 def _ends_sentence(text: str, start: int, end: int) -> bool:
