@@ -74,6 +74,8 @@ def read(text: str, prompt: str = TURN) -> Completion:
         ('{"thought_process": "Hm.", "final_answer": "Fine."}', "Fine."),
         ("Fine. citeturn0search1turn0news2", "Fine."),
         ("<think>Hm. <think>Deeper.</think> Hm.</think>Fine.", "Fine."),
+        ("<think>a<think>b<think>c</think>d</think>e</think>Fine.", "Fine."),
+        ("<think>a<think>b</think>c</think>Close it by </think>.", "Close it by </think>."),
         ("<think>Hm, the tag <think> opens it.</think>\nFine.", "Fine."),
         ("< think >Hm.</ think >\nFine.", "Fine."),
         ("<plan>Hm.</plan><final>Fine.</final>", "Fine."),
