@@ -65,16 +65,23 @@ def needing_extra(extra: str, what: str) -> Iterator[None]:
         ) from None
 
 
-_LACKS = {"failed to map segment": errno.ENOMEM, "can't allocate memory": errno.ENOMEM,
-          "can't start new thread": errno.EAGAIN}  # fmt: skip
-"""What libraries say where the system refuses them memory or a thread."""
+_LACKS = {
+    "failed to map segment": errno.ENOMEM,
+    "can't allocate memory": errno.ENOMEM,
+    # Python itself, where it got no more stack for a call:
+    "error return without exception set": errno.ENOMEM,
+    "returned NULL without setting an exception": errno.ENOMEM,
+    "raised unreported exception": errno.ENOMEM,
+    "can't start new thread": errno.EAGAIN,
+}
+"""What Python and libraries say where the system refuses them memory or a thread."""
 
 
 def find_lack(error: BaseException) -> int:
     """Return the system's number for what an error lacks, ENOMEM or EAGAIN; 0 if it is another error."""
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(find_lack, error.exceptions)), 0)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return errno.ENOMEM
     return next((number for words, number in _LACKS.items() if words in str(error)), 0)
 

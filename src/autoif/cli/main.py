@@ -90,13 +90,14 @@ def main() -> None:
     except BrokenPipeError:  # the reader (head, less) has gone
         _drop_output()
         sys.exit(141)
-    except OSError as error:
+    except (OSError, MemoryError, RuntimeError, ImportError, SystemError, ExceptionGroup) as error:
+        if lack := find_lack(error):
+            error.__traceback__ = None  # what the calls held is needed to say so
+            _end(f"{os.strerror(lack)}{_LIMITS[lack]}")
+        if not isinstance(error, OSError):
+            raise
         _drop_output()
         _fail(_explain(error))
-    except (MemoryError, RuntimeError, ImportError, ExceptionGroup) as error:
-        if not (lack := find_lack(error)):
-            raise
-        _end(f"{os.strerror(lack)}{_LIMITS[lack]}")
 
 
 def _drop_output() -> None:
@@ -125,5 +126,5 @@ def _fail(message: str) -> NoReturn:
 
 
 def _end(told: str) -> NoReturn:
-    click.echo(f"autoif: {told}", err=True)
+    print(f"autoif: {told}", file=sys.stderr)  # click asks for more memory than there may be
     sys.exit(2)
