@@ -122,7 +122,7 @@ READERS: dict[str, Reader] = {
         [thing.count(text) for thing in THINGS.values()],
         check_terms(read_terms("Use the word 'tea'."))(text),
     ),
-    "variants": lambda text: (make_variants(text, ["Use the word 'tea'."]), make_variants("tea", [text])),
+    "variants": lambda text: (make_variants(text, "Use the word 'tea'."), make_variants("tea", text)),
     "twins": lambda text: make_twins("Use the word 'tea'.", [text]),
     "mutants": lambda text: make_mutants(f"def evaluate(response):\n    return {text}"),
     "benchmark wordings": lambda text: (find_wording(text), is_prompt(text)),

@@ -170,11 +170,11 @@ def test_a_prompt_without_a_pair_gives_none() -> None:
 
 def test_verdicts_go_to_the_constraint_whose_functions_gave_them() -> None:
     asked = (Constraint(functions=("f", "g")), Constraint(functions=("h",)))
-    pair = Candidate("good", (PASS, FAIL, PASS)), Candidate("bad", (FAIL, FAIL, ERROR))
+    pair = Candidate("good", ((PASS, FAIL), (PASS,))), Candidate("bad", ((FAIL, FAIL), (ERROR,)))
     row = make_pair([Turn(role="user", content="Tea?")], asked, pair, level="query")
     assert [each.chosen_verdicts for each in row.constraints] == [(PASS, FAIL), (PASS,)]
     assert [each.rejected_verdicts for each in row.constraints] == [(FAIL, FAIL), (ERROR,)]
-    assert (row.chosen_pass_rate, row.rejected_pass_rate) == (0.6667, 0.0)
+    assert (row.chosen_pass_rate, row.rejected_pass_rate) == (0.5, 0.0)
 
 
 def test_with_the_gate_a_case_that_is_no_answer_is_not_chosen() -> None:

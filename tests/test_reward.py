@@ -52,5 +52,22 @@ def test_what_is_no_verdict_is_an_error_and_not_a_failed_function(verdicts):
         compute_reward(verdicts)
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "binary", "fraction"),
+    [
+        ([[PASS, PASS, PASS], [PASS]], 1, 1),
+        ([[PASS, PASS, PASS], [FAIL]], 0, 3 / 4),
+        ([[FAIL], [PASS, PASS, PASS]], 0, 3 / 4),
+        ([[PASS, PASS, FAIL], [PASS]], 1, 3 / 4),
+        ([[PASS, FAIL], [PASS]], 0, 2 / 3),
+    ],
+)
+def test_of_several_constraints_no_one_outvotes_another(verdicts, binary, fraction):
+    assert compute_reward(verdicts) == binary
+    assert compute_reward(verdicts, "fraction") == fraction
+    with pytest.raises(ConfigError, match="without functions has no reward"):
+        compute_reward([*verdicts, []])
+
+
 def test_a_completion_is_accepted_where_rejection_sampling_keeps_it():
     assert RejectionSampling().pass_rate == ACCEPTED

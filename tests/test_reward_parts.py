@@ -32,14 +32,14 @@ def test_each_part_is_a_reward_function_with_a_weight(parts):
     constraints = [[{"functions": [HAS_A]}, {"functions": [LONG, NEVER]}, {"functions": [LONG]}]] * 3
     found = values(parts, ["tall", "a", "!!!!"], constraints=constraints)
     assert found == {
-        "verification": [1, 0, 0],
+        "verification": [0, 0, 0],
         "fraction": [3 / 4, 1 / 4, 0],
         "constraints": [2 / 3, 1 / 3, 0],
         "gate": [1, 1, 0],
     }
     assert parts.weights == [1.0, 0.5, 0.25, 0.125]
     sums = parts(["tall", "a", "!!!!"], constraints=constraints)
-    assert sums == pytest.approx([1 + 3 / 8 + 1 / 6 + 0.125, 1 / 8 + 1 / 12 + 0.125, 0])
+    assert sums == pytest.approx([3 / 8 + 1 / 6 + 0.125, 1 / 8 + 1 / 12 + 0.125, 0])
 
 
 def test_a_row_without_constraints_has_one_and_a_row_without_functions_no_reward(parts):

@@ -101,14 +101,14 @@ async def test_a_pair_is_kept_whose_sides_are_steady_and_an_error_refuses_nothin
 
 
 def test_variants_change_what_no_rule_is_about() -> None:
-    assert make_variants('Say "tea".', []) == ('Say "tea". ', 'Say "tea".\n', "Say ”tea”.")
-    assert make_variants("tea\n", []) == ("tea\n ", "tea\n\n", "tea")
-    assert make_variants("We end. Bye.", ['Say "END".', "Be kind."])[2:] == ("We end. Bye", "We END. Bye.")
-    assert make_variants("We end.", ['Say "END" in capitals, and use no full stop.']) == ("We end. ", "We end.\n")
-    assert make_variants("I see you soon", ['End with "See you soon."'])[2:] == ("I See you soon.",)
-    assert make_variants("Enjoy? Bye", ['Use the word "Enjoy!"'])[2:] == ("Enjoy! Bye",)
-    assert make_variants("Enjoy", ['End with "Enjoy!", an exclamation mark behind it.']) == ("Enjoy ", "Enjoy\n")
-    assert make_variants("“It’s”", []) == ("“It’s” ", "“It’s”\n", '"It\'s"')
+    assert make_variants('Say "tea".', "Use no full stop.") == ('Say "tea". ', 'Say "tea".\n', "Say ”tea”.")
+    assert make_variants("tea\n", "Use no full stop.") == ("tea\n ", "tea\n\n", "tea")
+    assert make_variants("We end. Bye.", 'Say "END".')[2:] == ("We end. Bye", "We END. Bye.")
+    assert make_variants("We end.", 'Say "END" in capitals, and use no full stop.') == ("We end. ", "We end.\n")
+    assert make_variants("I see you soon", 'End with "See you soon."')[2:] == ("I See you soon.",)
+    assert make_variants("Enjoy? Bye", 'Use the word "Enjoy!"')[2:] == ("Enjoy! Bye",)
+    assert make_variants("Enjoy", 'End with "Enjoy!", an exclamation mark behind it.') == ("Enjoy ", "Enjoy\n")
+    assert make_variants("“It’s”", "Use no full stop.") == ("“It’s” ", "“It’s”\n", '"It\'s"')
 
 
 def test_a_run_with_both_settings_makes_fewer_rows_and_says_how_many_it_left_out(

@@ -1,14 +1,15 @@
 """The one way to run functions on what models wrote: verdicts and exact pass rates.
 
     verdicts = judge(rows, sandbox)                         # rows: (functions, text)
-    rates = [compute_pass_rate(each) for each in verdicts]  # fractions
+    rates = [compute_pass_rate(each) for each in verdicts]  # fractions; of several constraints, compute_least_rate
 
 A function runs once over the texts of all rows that name it, in their order, which is far quicker than a call for each.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Protocol, TypeVar
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 from autoif.records import Verdict
 from autoif.sandbox.outcomes import Outcome
@@ -23,6 +24,13 @@ Outcomes = tuple[Outcome, ...]
 """The same with what there is to say of each verdict."""
 Job = tuple[str, Sequence[str]]
 T = TypeVar("T")
+
+
+class HasFunctions(Protocol):
+    """A constraint, in a row or in a run."""
+
+    @property
+    def functions(self) -> Sequence[Any]: ...
 
 
 class Runner(Protocol):
@@ -72,8 +80,23 @@ def take_verdicts(outcomes: Outcomes) -> Verdicts:
 
 
 def compute_pass_rate(verdicts: Sequence[Verdict]) -> Fraction:
-    """Return the share of the verdicts that are `pass`, exactly; 0 of none."""
+    """Return the share of the verdicts on one constraint that are `pass`, exactly; 0 of none."""
     return share(verdicts.count(Verdict.PASS), len(verdicts))
+
+
+def split_verdicts(verdicts: Sequence[Verdict], constraints: Iterable[HasFunctions]) -> list[Verdicts]:
+    """Return the verdicts of all functions as those of each constraint."""
+    left = iter(verdicts)
+    return [tuple(islice(left, len(each.functions))) for each in constraints]
+
+
+def compute_least_rate(verdicts: Iterable[Sequence[Verdict]]) -> Fraction:
+    """Return the pass rate of a text, exactly: that of the constraint that it follows least; 0 if there is none.
+
+    `verdicts` holds those of each constraint's functions. Counted all together, the functions of a constraint that has
+    many would outvote those of one that has few.
+    """
+    return min(map(compute_pass_rate, verdicts), default=Fraction(0))
 
 
 def group_by_function(rows: Sequence[Row]) -> dict[str, list[str]]:

@@ -1,8 +1,8 @@
 """What the verdicts on one completion are worth in training: the reward of §3.4's online data, for library and service.
 
-A share of a completion's functions decides, as in rejection sampling (§3.3); one that raises, hangs or crashes has not
-accepted it. An answer that passes vacuously (`gate.py`) earns nothing, nor does a thought without an answer. A thought
-before the answer is not judged.
+A constraint is followed where more than half of its functions accept the completion, as in rejection sampling (§3.3); a
+function that raises, hangs or crashes doesn't. Of several constraints, all have to be followed. An answer that passes
+vacuously (`gate.py`) earns nothing, nor does a thought without an answer. A thought before the answer is not judged.
 
     trainer = GRPOTrainer(model, reward_funcs=VerificationReward(), train_dataset=load_dataset("json", …rewards.jsonl))
 """
@@ -22,7 +22,16 @@ from typing import Any, Final, Self
 from autoif.errors import ConfigError
 from autoif.gate import Fault, find_fault, find_unanswered
 from autoif.given_values import check_type
-from autoif.judging import Outcomes, Row, Verdicts, compute_pass_rate, find_outcomes, find_outcomes_async, take_verdicts
+from autoif.judging import (
+    Outcomes,
+    Row,
+    Verdicts,
+    compute_least_rate,
+    compute_pass_rate,
+    find_outcomes,
+    find_outcomes_async,
+    take_verdicts,
+)
 from autoif.records import Verdict
 from autoif.reward_inputs import (
     CONSTRAINTS,
@@ -43,7 +52,7 @@ from autoif.thresholds import Threshold, meets
 LONGEST_CALL_S: Final = 60.0
 """For one function on all completions of a batch."""
 ACCEPTED: Final[Threshold] = "> 0.5"
-"""§3.3: the share of functions from which a completion is accepted."""
+"""§3.3: the share of a constraint's functions from which a completion is accepted."""
 _UNDECIDED: Final = tuple(verdict for verdict in Verdict if verdict not in (Verdict.PASS, Verdict.FAIL))
 
 
@@ -51,26 +60,35 @@ class RewardMode(StrEnum):
     """How verdicts become a number."""
 
     BINARY = "binary"
-    """1 if the completion is accepted, else 0."""
+    """1 if the completion follows every constraint, else 0."""
     FRACTION = "fraction"
-    """The share of functions that pass: finer, and with a slope below the threshold."""
+    """The share of all functions that pass: finer, and with a slope below the threshold."""
 
 
-def compute_reward(verdicts: Sequence[Verdict | str], mode: RewardMode | str = RewardMode.BINARY) -> float:
-    """Return the reward, 0 to 1, of one completion from the verdict of each of its functions, or the verdict's word.
+def compute_reward(
+    verdicts: Sequence[Verdict | str] | Sequence[Sequence[Verdict | str]], mode: RewardMode | str = RewardMode.BINARY
+) -> float:
+    """Return the reward, 0 to 1, of one completion.
+
+    Args:
+        verdicts: of the functions of its constraint, as `Verdict` or as its word; of several constraints, a sequence
+            for each, and then every constraint has to be followed for a binary reward of 1.
+        mode: see `RewardMode`.
 
     Raises:
         ConfigError: there are no verdicts: nobody has judged the completion, and neither 0 nor 1 would be true. Or
-            what is given is none, or no mode.
+            what is given is no verdict, or no mode.
     """
-    if not verdicts:
+    are_several = bool(verdicts) and all(isinstance(each, list | tuple) for each in verdicts)
+    given: Sequence[Any] = verdicts if are_several else [verdicts]
+    judged = [[_read_verdict(each) for each in one] for one in given]
+    if not judged or not all(judged):
         raise ConfigError("a completion without functions has no reward: give it at least one function")
-    passed = compute_pass_rate([_read_verdict(each) for each in verdicts])
     match _read_mode(mode):
         case RewardMode.BINARY:
-            return float(meets(passed, ACCEPTED))
+            return float(meets(compute_least_rate(judged), ACCEPTED))
         case RewardMode.FRACTION:
-            return float(passed)
+            return float(compute_pass_rate([*chain.from_iterable(judged)]))
 
 
 def _read_verdict(given: str) -> Verdict:
@@ -130,7 +148,8 @@ class VerificationReward:
             on it. False leaves the verdicts on an answer alone, as `autoif verify` gives them. What is only a thought,
             or a thought that never ends, has no answer and earns 0 in any case.
         column: the data set's column of constraints, as in rewards.jsonl: for each row a list of
-            {"functions": [source, ...]}. Where a row has none, its column `functions` may hold a list of sources.
+            {"functions": [source, ...]}. Where a row has none, its column `functions` may hold the sources of its
+            constraint, or a list of sources for each of several.
         limits, backend, workers: as of `Sandbox`. Where several trainer processes share a machine, give each its
             share of workers; the default is one for each processor. A function has 60 seconds for all completions
             of a batch together, unless `limits` sets another `total_s`.
@@ -247,7 +266,7 @@ class VerificationReward:
 
     def _reward(self, judged: Sequence[Judgement | None]) -> list[float | None]:
         return [
-            None if found is None else 0.0 if found.fault else compute_reward(found.verdicts, self.mode)
+            None if found is None else 0.0 if found.fault else compute_reward(found.constraints, self.mode)
             for found in judged
         ]
 

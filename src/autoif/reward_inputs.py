@@ -16,7 +16,7 @@ PROMPTS: Final = "prompts"
 """Column of what was asked, as trainers hand it over."""
 CONSTRAINTS: Final = "constraints"
 FUNCTIONS: Final = "functions"
-"""Column: a list of sources for each row, the short form of one constraint."""
+"""Column: for each row the sources of its constraint, or a list of sources for each of several."""
 
 
 def read_completion(completion: Completion) -> requests.Completion:
@@ -105,6 +105,8 @@ def read_constraints(row: Any, column: str) -> list[list[str]]:
 
 def _list_sources(constraint: Any) -> Any:
     """Return a constraint's functions; null, which `datasets` fills up a lacking key with, is none."""
+    if isinstance(constraint, list):
+        return constraint
     if not isinstance(constraint, Mapping) or "functions" not in constraint:
         return None
     return constraint["functions"] or []

@@ -4,7 +4,7 @@
     config = GRPOConfig(..., reward_weights=parts.weights)
     trainer = GRPOTrainer(model, reward_funcs=parts.functions, args=config, train_dataset=data)
 
-    verification   1 where more than half of all functions pass, else 0
+    verification   1 where all constraints are followed, each by more than half of its functions, else 0
     fraction       the share of all functions that pass
     constraints    the share of the constraints that are followed, each by more than half of its functions
     gate           1 for an answer without a fault
@@ -119,8 +119,8 @@ def _constraints(judged: Judgement) -> float:
 
 
 _PARTS: Final[dict[str, Callable[[Judgement], float]]] = {
-    "verification": lambda judged: 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.BINARY),
-    "fraction": lambda judged: 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.FRACTION),
+    "verification": lambda judged: 0.0 if judged.fault else compute_reward(judged.constraints, RewardMode.BINARY),
+    "fraction": lambda judged: 0.0 if judged.fault else compute_reward(judged.constraints, RewardMode.FRACTION),
     "constraints": _constraints,
     "gate": lambda judged: float(judged.fault is None),
 }

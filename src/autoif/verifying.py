@@ -13,7 +13,7 @@ from pydantic import StrictInt
 
 from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, Turn, find_kind, list_functions
 from autoif.errors import ConfigError
-from autoif.judging import compute_pass_rate, judge
+from autoif.judging import compute_least_rate, judge, split_verdicts
 from autoif.messages import Say
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import ForeignRow
@@ -39,9 +39,9 @@ class ResponseRow(ForeignRow):
 
 
 class Check(NamedTuple):
-    """A text, and how many of the functions it passed when its row was written."""
+    """A text, and its pass rate when its row was written."""
 
-    functions: list[str]
+    row: SftRow | PreferenceRow
     text: str
     recorded: float
     """Share, 0 to 1."""
@@ -117,27 +117,29 @@ def _show_rows(function: str, responses: list[str], outcomes: list[Outcome]) -> 
 
 def verify_dataset(path: Path, sandbox: Sandbox, say: Say) -> VerifiedDataset:
     """Run the functions of each row on its answers. Raises as `verify_pairs` does."""
-    rows = list(_read_dataset(find_rows(path, SFT)))
+    checks = list(_read_dataset(find_rows(path, SFT)))
     with sandbox:
         say(f"sandbox: {sandbox.describe()}")
-        verdicts = judge([(row.functions, row.text) for row in rows], sandbox)
-    rates = [round(float(compute_pass_rate(given)), 4) for given in verdicts]
+        judged = judge([(list_functions(check.row), check.text) for check in checks], sandbox)
+    rates = [
+        round(float(compute_least_rate(split_verdicts(verdicts, check.row.constraints))), 4)
+        for check, verdicts in zip(checks, judged, strict=True)
+    ]
     # rows of others may have all digits
-    changed = [(row, rate) for row, rate in zip(rows, rates, strict=True) if rate != round(row.recorded, 4)]
-    return VerifiedDataset(changed, len({row.name.partition(",")[0] for row in rows}))
+    changed = [(check, rate) for check, rate in zip(checks, rates, strict=True) if rate != round(check.recorded, 4)]
+    return VerifiedDataset(changed, len({check.name.partition(",")[0] for check in checks}))
 
 
 def _read_dataset(path: Path) -> Iterator[Check]:
     """Yield what is to be checked of each row: of SFT rows the answer, of pairs both answers."""
     rows = read_jsonl(path, find_kind(path), exact=True, check=_check_row)
     for number, row in enumerate(rows, 1):
-        functions = list(list_functions(row))
         match row:
             case SftRow(pass_rate=float(rate)):
-                yield Check(functions, row.answer, rate, f"row {number}")
+                yield Check(row, row.answer, rate, f"row {number}")
             case PreferenceRow(chosen_pass_rate=float(chosen), rejected_pass_rate=float(rejected)):
-                yield Check(functions, row.chosen[-1].content, chosen, f"row {number}, chosen")
-                yield Check(functions, row.rejected[-1].content, rejected, f"row {number}, rejected")
+                yield Check(row, row.chosen[-1].content, chosen, f"row {number}, chosen")
+                yield Check(row, row.rejected[-1].content, rejected, f"row {number}, rejected")
     if not rows:
         raise ConfigError(f"{path} has no rows")
 

@@ -15,14 +15,16 @@ from support.records import ACCEPT, BROKEN, RAISE, REFUSE, accepts
 GOLDEN = Path(__file__).parent.parent / "golden"
 ANSWERS = ["", "tea", " Tea, please.\nHello World\n", "SPICES THAT GO WELL:\nSALT", "* one\n* two\n\nthe end"]
 MADE_UP = [
-    [ACCEPT, REFUSE],
-    [ACCEPT, ACCEPT, REFUSE],
-    [BROKEN, RAISE, ACCEPT],
-    [accepts("tea"), accepts("one"), accepts("e")],
-    ["def evaluate(response):\n    return response != response.strip()"],
-    ["import os\ndef evaluate(response):\n    os._exit(0)", "def evaluate(response):\n    return 1"],
-    [ACCEPT, "import time\ndef evaluate(response):\n    return response != 'tea' or time.sleep(60)"],
+    [[ACCEPT, REFUSE]],
+    [[ACCEPT, ACCEPT, REFUSE]],
+    [[BROKEN, RAISE, ACCEPT]],
+    [[accepts("tea"), accepts("one"), accepts("e")]],
+    [["def evaluate(response):\n    return response != response.strip()"]],
+    [["import os\ndef evaluate(response):\n    os._exit(0)", "def evaluate(response):\n    return 1"]],
+    [[ACCEPT, "import time\ndef evaluate(response):\n    return response != 'tea' or time.sleep(60)"]],
+    [[ACCEPT, ACCEPT, ACCEPT], [accepts("one")], [accepts("e")]],
 ]
+"""Functions by constraint; the last ones' majority would outvote what one constraint asks."""
 
 
 def export(trainer: str, folder: Path, *data: Path) -> Path:
@@ -39,11 +41,13 @@ def rows_of(path: Path) -> list[dict]:
 def reward_rows() -> list[dict]:
     """Return rows of a rewards.jsonl: recorded ones, and ones whose functions fail in every way."""
     recorded = rows_of(GOLDEN / "rewards.jsonl")
-    return [*recorded[::4], *({**recorded[0], "constraints": [{"functions": functions}]} for functions in MADE_UP)]
+    made_up = [[{"functions": functions} for functions in constraints] for constraints in MADE_UP]
+    return [*recorded[::4], *({**recorded[0], "constraints": constraints} for constraints in made_up)]
 
 
-def functions_of(row: dict) -> list[str]:
-    return [source for constraint in row["constraints"] for source in constraint["functions"]]
+def functions_of(row: dict) -> list[list[str]]:
+    """Return the sources of each constraint."""
+    return [constraint["functions"] for constraint in row["constraints"]]
 
 
 def write_reward_rows(folder: Path) -> Path:
@@ -61,9 +65,9 @@ def verified(mode: str) -> list[list[float]]:
 
 
 @cache
-def verdicts_of_rows() -> list[list[list[str]]]:
-    """Return the verdict of each function on each of ANSWERS, for each of `reward_rows`, by the command."""
-    sources = [source for row in reward_rows() for source in functions_of(row)]
+def verdicts_of_rows() -> list[list[list[list[str]]]]:
+    """Return the verdicts of each constraint on each of ANSWERS, for each of `reward_rows`, by the command."""
+    sources = [source for row in reward_rows() for constraint in functions_of(row) for source in constraint]
     with tempfile.TemporaryDirectory() as name:
         functions, responses = Path(name) / "functions.jsonl", Path(name) / "responses.jsonl"
         write_lines(functions, [{"id": number, "source": source} for number, source in enumerate(sources)])
@@ -74,8 +78,8 @@ def verdicts_of_rows() -> list[list[list[str]]]:
     assert set(found.values()) == {"pass", "fail", "error", "crash", "timeout"}
     numbers = iter(range(len(sources)))
     return [
-        [[found[number, answer] for number in own] for answer in range(len(ANSWERS))]
-        for own in ([next(numbers) for _ in functions_of(row)] for row in reward_rows())
+        [[[found[number, answer] for number in each] for each in own] for answer in range(len(ANSWERS))]
+        for own in ([[next(numbers) for _ in each] for each in functions_of(row)] for row in reward_rows())
     ]
 
 

@@ -165,8 +165,8 @@ def _read_turns(turns: Sequence[object]) -> tuple[list[str], list[str]]:
 
 
 def _read_list(value: object, key: str) -> list[str]:
-    """Return a text, or those of a list of texts or of objects with `key`; none that is blank."""
-    values = _as_list(value)
+    """Return a text, or those of a list of texts, of lists of texts or of objects with `key`; none that is blank."""
+    values = [inner for each in _as_list(value) for inner in _as_list(each)]
     texts = [each.get(key) if isinstance(each, Mapping) else each for each in values]
     return [text for text in texts if isinstance(text, str) and text.strip()]
 

@@ -4,7 +4,8 @@
                         one that none of them accepts
     query level         prompt: query + instruction; chosen: a response with pass rate > 0.5; rejected: one with 0
 
-A blank text is neither chosen nor rejected. Of several candidates the best is chosen: by pass rate, quality, order.
+A text under several constraints has the pass rate of the one that it follows least. A blank text is neither chosen nor
+rejected. Of several candidates the best is chosen: by pass rate, quality, order.
 `preferences.strict` asks more of both sides (`strictness.py`).
 
 # Deviation: the paper says nothing of blank texts and of quality here; the released code draws its pairs at random
@@ -18,11 +19,11 @@ from fractions import Fraction
 from itertools import product
 from typing import Literal
 
-from autoif.datasets.rows import ComparedConstraint, Constraint, PreferenceRow, Turn, constraint_of, split_verdicts
+from autoif.datasets.rows import ComparedConstraint, Constraint, PreferenceRow, Turn, constraint_of
 from autoif.datasets.strictness import Strictness
 from autoif.gate import find_fault
-from autoif.judging import compute_pass_rate
-from autoif.records import Prompt, Response, Verdict, VerifiedInstruction
+from autoif.judging import Verdicts, compute_least_rate, split_verdicts
+from autoif.records import Prompt, Response, VerifiedInstruction
 from autoif.settings import Preferences
 from autoif.thresholds import meets
 
@@ -32,8 +33,8 @@ class Candidate:
     """A text that may be chosen or rejected; `quality` is -1 where nobody scored it."""
 
     text: str
-    verdicts: tuple[Verdict, ...]
-    """Of all functions, in their order."""
+    verdicts: tuple[Verdicts, ...]
+    """Of each constraint's functions, in their order."""
     quality: float = -1.0
     choosable: bool = True
     """False for what passes functions without being an answer (`autoif.gate`), or isn't accepted strictly."""
@@ -42,7 +43,7 @@ class Candidate:
 
     @property
     def pass_rate(self) -> Fraction:
-        return compute_pass_rate(self.verdicts)
+        return compute_least_rate(self.verdicts)
 
 
 def instruction_pairs(
@@ -82,11 +83,8 @@ def query_pairs(
     for response in verified:
         if not response.verdicts:
             continue
-        found = _judge_strictly(
-            Candidate(response.text, response.verdicts, quality.get(response.id, -1.0)),
-            response.prompt.constraints,
-            strictness,
-        )
+        found = _judge(response.text, response.verdicts, response.prompt.constraints, strictness)
+        found = replace(found, quality=quality.get(response.id, -1.0))
         if not settings.scored_only or response.id in quality or meets(found.pass_rate, settings.negative):
             candidates[response.prompt.id].append(found)
     for prompt in prompts:
@@ -103,21 +101,20 @@ def _list_cases(verified: VerifiedInstruction, strictness: Strictness | None) ->
     """
     rows = [verified.matrix.verdicts[place] for place in verified.kept_functions]
     return [
-        _judge_strictly(Candidate(case.input, tuple(row[column] for row in rows)), (verified,), strictness)
+        _judge(case.input, tuple(row[column] for row in rows), (verified,), strictness)
         for column, case in enumerate(verified.matrix.cases)
         if case.origin == "writer"
     ]
 
 
-def _judge_strictly(
-    found: Candidate, constraints: Sequence[VerifiedInstruction], strictness: Strictness | None
+def _judge(
+    text: str, verdicts: Verdicts, constraints: Sequence[VerifiedInstruction], strictness: Strictness | None
 ) -> Candidate:
-    if strictness is None:
-        return found
-    return replace(
-        found,
-        choosable=strictness.accepts(constraints, found.verdicts),
-        rejectable=strictness.refuses(constraints, found.verdicts, found.text),
+    return Candidate(
+        text,
+        tuple(split_verdicts(verdicts, constraints)),
+        choosable=strictness is None or strictness.accepts(constraints, verdicts),
+        rejectable=strictness is None or strictness.refuses(constraints, verdicts, text),
     )
 
 
@@ -147,12 +144,7 @@ def make_pair(
     chosen, rejected = pair
     compared = [
         ComparedConstraint(**dict(each), chosen_verdicts=of_chosen, rejected_verdicts=of_rejected)
-        for each, of_chosen, of_rejected in zip(
-            constraints,
-            split_verdicts(chosen.verdicts, constraints),
-            split_verdicts(rejected.verdicts, constraints),
-            strict=True,
-        )
+        for each, of_chosen, of_rejected in zip(constraints, chosen.verdicts, rejected.verdicts, strict=True)
     ]
     return PreferenceRow(
         prompt=tuple(prompt),

@@ -27,7 +27,7 @@ from autoif.datasets.rows import (
 )
 from autoif.decisions import Review, read_review
 from autoif.errors import ConfigError
-from autoif.judging import compute_pass_rate
+from autoif.judging import compute_least_rate
 from autoif.models.reasoning import split_reasoning
 from autoif.models.text import holds_token
 from autoif.reading.jsonl import read_jsonl
@@ -161,13 +161,13 @@ def _review_constraint(constraint: C, review: Review) -> C | None:
 def _rate_again(row: D, found: RowReview) -> D | None:
     """Return a row with the pass rates of the functions that are left; None if they refuse what it needs passed."""
     if isinstance(row, SftRow):
-        passed = compute_pass_rate([each for one in row.constraints for each in one.verdicts])
+        passed = compute_least_rate(one.verdicts for one in row.constraints)
         if not meets(passed, found.pass_rate):
             return None
         return row.model_copy(update={"pass_rate": round(float(passed), 4)})
     if isinstance(row, PreferenceRow):
-        chosen = compute_pass_rate([each for one in row.constraints for each in one.chosen_verdicts])
-        refused = compute_pass_rate([each for one in row.constraints for each in one.rejected_verdicts])
+        chosen = compute_least_rate(one.chosen_verdicts for one in row.constraints)
+        refused = compute_least_rate(one.rejected_verdicts for one in row.constraints)
         if not (meets(chosen, found.preferences.positive) and meets(refused, found.preferences.negative)):
             return None
         rates = {"chosen_pass_rate": round(float(chosen), 4), "rejected_pass_rate": round(float(refused), 4)}

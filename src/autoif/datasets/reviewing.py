@@ -24,7 +24,7 @@ from typing import Any
 from autoif.datasets.rows import PreferenceRow
 from autoif.decisions import Key, Review, Target, find_pair_id, read_review
 from autoif.errors import StoreError
-from autoif.judging import compute_pass_rate
+from autoif.judging import compute_least_rate, split_verdicts
 from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import iterate_jsonl, read_json_lines
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
@@ -112,7 +112,7 @@ def review_answers(responses: Iterable[Response], prompts: Mapping[str, Prompt],
                 for function, verdict in zip(response.prompt.functions, response.verdicts, strict=False)
                 if not review.rejects("function", function.id)
             )
-            rate = round(float(compute_pass_rate(verdicts)), 4)
+            rate = round(float(compute_least_rate(split_verdicts(verdicts, prompt.constraints))), 4)
             kept.append(response.model_copy(update={"prompt": prompt, "verdicts": verdicts, "pass_rate": rate}))
         else:
             kept.append(response)

@@ -8,10 +8,9 @@ Each row stands alone: a constraint brings its functions. Files of others may le
 have more columns, which are kept; null is the same as nothing, as `datasets` fills up rows that lack a key.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -184,14 +183,6 @@ def constraint_of(verified: VerifiedInstruction) -> Constraint:
     """Return an instruction with its functions as a row has them."""
     instruction, sources = verified.instruction, tuple(function.source for function in verified.functions)
     return Constraint(instruction_id=instruction.id, instruction=instruction.text, functions=sources)
-
-
-def split_verdicts(
-    verdicts: Sequence[Verdict], constraints: Iterable[Constraint | VerifiedInstruction]
-) -> list[tuple[Verdict, ...]]:
-    """Return the verdicts of all functions as those of each constraint."""
-    left = iter(verdicts)
-    return [tuple(islice(left, len(each.functions))) for each in constraints]
 
 
 def list_functions(row: AnyRow) -> tuple[str, ...]:

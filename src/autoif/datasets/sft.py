@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from autoif.datasets.rows import Constraint, JudgedConstraint, SftRow, Turn, constraint_of, split_verdicts
+from autoif.datasets.rows import Constraint, JudgedConstraint, SftRow, Turn, constraint_of
 from autoif.datasets.strictness import Strictness
+from autoif.judging import split_verdicts
 from autoif.records import Response, Verdict
 
 

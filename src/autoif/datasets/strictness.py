@@ -3,8 +3,9 @@
     | data set                 | `strict = false` (the paper) | `strict = true` asks besides               |
     |--------------------------|------------------------------|--------------------------------------------|
     | SFT; chosen in a pair    | a pass rate                  | every behaviour cluster accepts            |
-    | rejected in a pair       | a pass rate                  | every behaviour cluster refuses the text   |
-    |                          |                              | and its variants, which say the same       |
+    | rejected in a pair       | a pass rate                  | every behaviour cluster of a constraint    |
+    |                          |                              | refuses the text and its variants, which   |
+    |                          |                              | say the same                               |
 
 Clusters are those of an instruction's kept functions over its cases and all responses to it. One with the same verdict
 for all of these has no say; an instruction with no other gives no row. An error is neither yes nor no.
@@ -15,11 +16,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 
 from autoif.behaviour import cluster_functions
-from autoif.datasets.rows import split_verdicts
 from autoif.faults.wording import Topic, find_quoted, speaks_of
-from autoif.judging import Runner, judge_async
+from autoif.judging import Runner, judge_async, split_verdicts
 from autoif.records import Response, Verdict, VerifiedInstruction, content_id
 
 Clusters = Sequence[tuple[int, ...]]
@@ -41,24 +42,24 @@ class Strictness:
 
     def accepts(self, constraints: Sequence[VerifiedInstruction], verdicts: Sequence[Verdict]) -> bool:
         """Tell whether every cluster of every constraint accepts a text; `verdicts` are those of all functions."""
-        return self._all_say(Verdict.PASS, constraints, verdicts)
+        judged = split_verdicts(verdicts, constraints)
+        return bool(judged) and all(map(partial(self.all_say, Verdict.PASS), constraints, judged))
 
     def refuses(self, constraints: Sequence[VerifiedInstruction], verdicts: Sequence[Verdict], text: str) -> bool:
-        """Tell whether every cluster of every constraint refuses a text, however it is typed."""
-        return self._all_say(Verdict.FAIL, constraints, verdicts) and text_key(constraints, text) not in self.unsteady
+        """Tell whether every cluster of some constraint refuses a text, however it is typed."""
+        return any(
+            self.all_say(Verdict.FAIL, verified, judged) and text_key(verified, text) not in self.unsteady
+            for verified, judged in zip(constraints, split_verdicts(verdicts, constraints), strict=True)
+        )
 
     def __or__(self, other: "Strictness") -> "Strictness":
         """Return what both ask, of their own instructions each."""
         return Strictness({**self.clusters, **other.clusters}, self.unsteady | other.unsteady)
 
-    def _all_say(
-        self, wanted: Verdict, constraints: Sequence[VerifiedInstruction], verdicts: Sequence[Verdict]
-    ) -> bool:
-        return bool(verdicts) and all(
-            (clusters := self.clusters.get(verified.id, ()))
-            and all(of_functions[place] is wanted for cluster in clusters for place in cluster)
-            for verified, of_functions in zip(constraints, split_verdicts(verdicts, constraints), strict=True)
-        )
+    def all_say(self, wanted: Verdict, verified: VerifiedInstruction, verdicts: Sequence[Verdict]) -> bool:
+        """Tell whether all clusters of an instruction, at least one, give that verdict; `verdicts` of its functions."""
+        places = [place for cluster in self.clusters.get(verified.id, ()) for place in cluster]
+        return bool(verdicts and places) and all(verdicts[place] is wanted for place in places)
 
 
 def find_clusters(instructions: Iterable[VerifiedInstruction], responses: Iterable[Response]) -> dict[str, Clusters]:
@@ -86,57 +87,57 @@ async def find_strictness(
     if sandbox is None:
         return strictness
     cases = [
-        ((each,), case.input, tuple(each.matrix.verdicts[place][column] for place in each.kept_functions))
+        (each, case.input, tuple(each.matrix.verdicts[place][column] for place in each.kept_functions))
         for each in instructions
         for column, case in enumerate(each.matrix.cases)
     ]
-    sampled = [(each.prompt.constraints, each.text, each.verdicts) for each in responses]
+    sampled = [
+        (verified, each.text, verdicts)
+        for each in responses
+        for verified, verdicts in zip(
+            each.prompt.constraints, split_verdicts(each.verdicts, each.prompt.constraints), strict=True
+        )
+    ]
     refused = [
-        (constraints, text)
-        for constraints, text, verdicts in (*cases, *sampled)
-        if strictness.refuses(constraints, verdicts, text)
+        (verified, text)
+        for verified, text, verdicts in (*cases, *sampled)
+        if strictness.all_say(Verdict.FAIL, verified, verdicts)
     ]
     return replace(strictness, unsteady=await _find_unsteady(refused, strictness.clusters, sandbox))
 
 
 async def _find_unsteady(
-    texts: Sequence[tuple[Sequence[VerifiedInstruction], str]], clusters: Mapping[str, Clusters], sandbox: Runner
+    texts: Sequence[tuple[VerifiedInstruction, str]], clusters: Mapping[str, Clusters], sandbox: Runner
 ) -> set[str]:
     """Return the keys of the texts of which a function with a say doesn't refuse some variant."""
     rows, keys = [], []
-    for constraints, text in texts:
-        sources = [
-            verified.functions[place].source
-            for verified in constraints
-            for cluster in clusters[verified.id]
-            for place in cluster
-        ]
-        for variant in make_variants(text, [verified.instruction.text for verified in constraints]):
+    for verified, text in texts:
+        sources = [verified.functions[place].source for cluster in clusters[verified.id] for place in cluster]
+        for variant in make_variants(text, verified.instruction.text):
             rows.append((sources, variant))
-            keys.append(text_key(constraints, text))
+            keys.append(text_key(verified, text))
     judged = await judge_async(rows, sandbox)
     return {key for key, verdicts in zip(keys, judged, strict=True) if set(verdicts) - {Verdict.FAIL}}
 
 
-def make_variants(text: str, instructions: Sequence[str]) -> tuple[str, ...]:
+def make_variants(text: str, instruction: str) -> tuple[str, ...]:
     """Return the text with what no rule is about changed: white space at its end, the form of its quotes.
 
-    Where the instructions speak of neither, also the punctuation at its end, and the letter case of what they quote and
+    Where the instruction speaks of neither, also the punctuation at its end, and the letter case of what they quote and
     the marks behind it: "We END.", "We end" and "we end" are not surely wrong for `Finish with the words "We END."`.
     """
     variants = [f"{text} ", f"{text}\n", text.rstrip(), text.translate(_CURLED), text.translate(_STRAIGHT)]
-    free_end = not any(speaks_of(each, Topic.PUNCTUATION) or _MARKS.search(each) for each in instructions)
-    if instructions and free_end:
+    free_end = not (speaks_of(instruction, Topic.PUNCTUATION) or _MARKS.search(instruction))
+    if free_end:
         variants.append(text.rstrip().rstrip(_ENDS))
-    if not any(speaks_of(each, Topic.CASE) for each in instructions):
-        quoted = [phrase for each in instructions for phrase in find_quoted(each)]
-        for phrase in quoted:
+    if not speaks_of(instruction, Topic.CASE):
+        for phrase in find_quoted(instruction):
             bare = phrase.rstrip(_ENDS) if free_end else ""
             found = f"{re.escape(bare)}[{_ENDS}]*" if bare and bare != phrase else re.escape(phrase)
             variants.append(re.sub(found, phrase.replace("\\", r"\\"), text, flags=re.IGNORECASE))
     return tuple(variant for variant in dict.fromkeys(variants) if variant != text)
 
 
-def text_key(constraints: Sequence[VerifiedInstruction], text: str) -> str:
-    """Return what identifies a text under these constraints."""
-    return content_id("text", *(verified.id for verified in constraints), text)
+def text_key(verified: VerifiedInstruction, text: str) -> str:
+    """Return what identifies a text under an instruction."""
+    return content_id("text", verified.id, text)

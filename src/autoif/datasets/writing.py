@@ -27,7 +27,7 @@ from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow, c
 from autoif.datasets.sft import sft_rows
 from autoif.datasets.strictness import Strictness, find_strictness
 from autoif.decisions import Review, read_review
-from autoif.judging import Runner, compute_pass_rate
+from autoif.judging import Runner, compute_least_rate, split_verdicts
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
 from autoif.runs import store
 from autoif.runs.manifest import find_version
@@ -75,7 +75,11 @@ class SampledShard:
             return self
         prompts = {each.id: each for each in review_prompts(self.prompts, review)}
         scored = review_answers(self.scored, prompts, review)
-        passing = [each for each in scored if meets(compute_pass_rate(each.verdicts), pass_rate)]
+        passing = [
+            each
+            for each in scored
+            if meets(compute_least_rate(split_verdicts(each.verdicts, each.prompt.constraints)), pass_rate)
+        ]
         return SampledShard(list(prompts.values()), review_answers(self.sampled, prompts, review), passing)
 
     def without(self, instructions: AbstractSet[str]) -> "SampledShard":

@@ -1,7 +1,7 @@
 """The pass rate: the share of a model's answers that the prompts' own verification functions accept.
 
 The prompts are rows with functions, in rewards.jsonl's form. Every prompt gets as many samples, so each counts alike.
-An answer is accepted if more than half of its functions return True (§3.3).
+An answer is accepted if more than half of each constraint's functions return True (§3.3).
 """
 
 from collections import Counter
@@ -19,6 +19,7 @@ from autoif.evaluation.responses import SubjectResponse
 from autoif.evaluation.results import Column, PromptResult
 from autoif.gate import Fault, find_fault
 from autoif.judging import judge as run_functions
+from autoif.judging import split_verdicts
 from autoif.messages import Say
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Verdict, content_id
@@ -109,7 +110,10 @@ def judge_answers(
         judged += [verdict for each in said for verdict in each]
         found = [_find_fault(answer, row) for answer in answers]
         faults.update(found)
-        accepted = [bool(each) and compute_reward(each, RewardMode.BINARY) == 1 for each in said]
+        accepted = [
+            bool(each) and compute_reward(split_verdicts(each, row.constraints), RewardMode.BINARY) == 1
+            for each in said
+        ]
         rates = tuple(100.0 * each for each in accepted)
         faultless = tuple(100.0 * (each and not fault) for each, fault in zip(accepted, found, strict=True))
         results.append(

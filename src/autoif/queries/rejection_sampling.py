@@ -20,11 +20,12 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from fractions import Fraction
 from typing import Protocol
 
 from autoif.config import Config
 from autoif.gate import find_fault
-from autoif.judging import compute_pass_rate, judge_async
+from autoif.judging import compute_least_rate, judge_async, split_verdicts
 from autoif.language import LATIN, count_scripts, has_foreign_script, is_garbled
 from autoif.messages import list_counts
 from autoif.models.requests import Completion, Request, Role, sampling_seed
@@ -104,7 +105,7 @@ async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools, ask: Answ
     verified = await verify_responses([response for responses, _ in read for response in responses], tools)
     judged: dict[str, list[Response | Dropped]] = {prompt.id: [] for prompt in prompts}
     async for response in _in_turns(verified):
-        accepted = meets(compute_pass_rate(response.verdicts), settings.pass_rate)
+        accepted = meets(_rate(response, response.verdicts), settings.pass_rate)
         result = _pass_gate(response, settings) if accepted else _refuse(response)
         judged[response.prompt.id].append(result)
     return [
@@ -164,9 +165,13 @@ async def verify_responses(responses: Sequence[Response], tools: Tools) -> list[
     verdicts_of = iter(await judge_async(rows, tools.sandbox))
     async for response in _in_turns(responses):
         verdicts = next(verdicts_of)
-        rate = round(float(compute_pass_rate(verdicts)), 4)
+        rate = round(float(_rate(response, verdicts)), 4)
         judged.append(response.model_copy(update={"verdicts": verdicts, "pass_rate": rate}))
     return judged
+
+
+def _rate(response: Response, verdicts: Sequence[Verdict]) -> Fraction:
+    return compute_least_rate(split_verdicts(verdicts, response.prompt.constraints))
 
 
 async def _in_turns(responses: Iterable[Response]) -> AsyncIterator[Response]:

@@ -1,7 +1,8 @@
 """§3.4, one round of online data: which of the policy's responses the functions accept, and the pairs that this gives.
 
 In:   prompts with their functions, and K samples of each from the current policy.
-Out:  pairs of the query level: chosen, a response with a pass rate > 0.5; rejected, one with 0.
+Out:  pairs of the query level: chosen, a response with a pass rate > 0.5; rejected, one with 0. Under several
+      constraints the pass rate is that of the one that is followed least.
 
 Pairs are of answers without their thoughts, as in a run's data. A response that was cut, is only a thought or was
 refused by the server is neither chosen nor rejected. One that the gate names (empty, copied, degenerate) may pass a
@@ -23,7 +24,7 @@ from pydantic import Field
 from autoif.datasets.preferences import Candidate, make_pair, pair_candidates
 from autoif.datasets.rows import Constraint, PreferenceRow, Turn
 from autoif.gate import Fault, find_fault, find_unanswered
-from autoif.judging import judge
+from autoif.judging import judge, split_verdicts
 from autoif.models.requests import sampling_seed
 from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
@@ -218,6 +219,7 @@ def pair_samples(
     each = len(samples) // len(prompts)
     rules = Preferences(**settings.model_dump(include=set(Preferences.model_fields)))
     for place, prompt in enumerate(prompts):
+        constraints = [Constraint(**each) for each in prompt.row["constraints"]]
         candidates = []
         for sample, found in zip(
             samples[place * each : (place + 1) * each], judged[place * each : (place + 1) * each], strict=True
@@ -229,8 +231,9 @@ def pair_samples(
                 continue
             gated = settings.gate and found.fault is not None
             counted["gated"] += gated
-            candidates.append(Candidate(sample.text, found.verdicts, choosable=not gated))
-        made = [_make_row(prompt, pair) for pair in pair_candidates(candidates, rules)]
+            verdicts = tuple(split_verdicts(found.verdicts, constraints))
+            candidates.append(Candidate(sample.text, verdicts, choosable=not gated))
+        made = [_make_row(prompt, constraints, pair) for pair in pair_candidates(candidates, rules)]
         rows += made
         counted["prompts"] += 1
         counted["pairs"] += len(made)
@@ -238,9 +241,10 @@ def pair_samples(
     return rows, RoundCounts(**counted)
 
 
-def _make_row(prompt: OnlinePrompt, pair: tuple[Candidate, Candidate]) -> PreferenceRow:
+def _make_row(
+    prompt: OnlinePrompt, constraints: Sequence[Constraint], pair: tuple[Candidate, Candidate]
+) -> PreferenceRow:
     turns = [Turn(**turn) for turn in prompt.row["prompt"]]
-    constraints = [Constraint(**each) for each in prompt.row["constraints"]]
     return make_pair(turns, constraints, pair, level="query", query_id=prompt.row["query_id"])
 
 

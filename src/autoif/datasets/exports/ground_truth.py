@@ -1,23 +1,31 @@
-"""A row's functions as the one string that trainers carry to a reward under the name of ground truth.
+"""A row's functions, by constraint, as the one string that trainers carry to a reward under the name of ground truth.
 
 A string survives every step on which a trainer makes arrays, lists or copies of a batch's columns.
 """
 
 import json
-from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
+from pydantic import JsonValue
+
+from autoif.datasets.rows import RewardRow
 from autoif.errors import ConfigError
 from autoif.reading.json_text import parse_json
 from autoif.reward import RewardMode, VerificationReward
 
 
-def write_functions(functions: Sequence[str]) -> str:
-    """Return a JSON list of sources."""
-    return json.dumps(list(functions))
+def group_functions(row: RewardRow) -> JsonValue:
+    """Return the sources of each constraint's functions, as `VerificationReward` reads them in a column `functions`."""
+    return [[*each.functions] for each in row.constraints]
 
 
-def read_functions(ground_truth: str) -> list[str]:
+def write_functions(row: RewardRow) -> str:
+    """Return them as JSON."""
+    return json.dumps(group_functions(row))
+
+
+def read_functions(ground_truth: str) -> list[Any]:
     """Return the functions again. Raises ConfigError: it isn't what `write_functions` wrote."""
     try:
         functions = parse_json(ground_truth)

@@ -54,7 +54,7 @@ class AutoIFResourcesServer(SimpleResourcesServer):
     async def verify(self, body: AutoIFVerifyRequest) -> AutoIFVerifyResponse:
         metadata = body.verifier_metadata
         reward = reward_of(metadata.get("grading_mode", "binary"))
-        functions = [source for arguments in metadata["kwargs"] for source in arguments["functions"]]
+        functions = [arguments["functions"] for arguments in metadata["kwargs"]]
         [found] = await reward.verify([read_reply(body.response.output)], functions=[functions])
         return AutoIFVerifyResponse(**body.model_dump(), reward=found)
 

@@ -7,7 +7,7 @@ must have been imported before it starts, which the launcher does.
 from autoif.datasets.exports.axolotl import sft_row
 from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.exports.ground_truth import write_functions
-from autoif.datasets.rows import Columns, PreferenceRow, RewardRow, RowSets, list_functions
+from autoif.datasets.rows import Columns, PreferenceRow, RewardRow, RowSets
 from autoif.runs.store import PREFERENCES, SFT
 
 VERIFIER = '''\
@@ -73,6 +73,6 @@ def rl_row(row: RewardRow) -> Columns:
     """Return the RLVR columns."""
     return {
         "messages": [row.prompt[0].model_dump()],
-        "ground_truth": write_functions(list_functions(row)),
+        "ground_truth": write_functions(row),
         "dataset": "autoif",
     }

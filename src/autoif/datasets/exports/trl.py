@@ -5,6 +5,7 @@ default, whatever the chat template marks.
 """
 
 from autoif.datasets.exports.files import RowTable, TextFile, make_files
+from autoif.datasets.exports.ground_truth import group_functions
 from autoif.datasets.rows import (
     Columns,
     PreferenceRow,
@@ -12,7 +13,6 @@ from autoif.datasets.rows import (
     RowSets,
     SftRow,
     describe_reliability,
-    list_functions,
     name_instructions,
 )
 from autoif.runs.store import PREFERENCES, SFT
@@ -20,8 +20,9 @@ from autoif.runs.store import PREFERENCES, SFT
 REWARD_MODULE = '''\
 """The reward of rl.jsonl: the functions of a row judge its completions in autoif's sandbox.
 
-`binary` is 1 where more than half of the functions pass, else 0; `fraction` is the share of them that pass. Both are as
-`autoif verify` judges; without `gate=False`, an answer that passes empty, copied or degenerate earns 0.
+`binary` is 1 where more than half of each constraint's functions pass, else 0; `fraction` is the share of all functions
+that pass. Both judge as `autoif verify` does; without `gate=False`, an answer that passes empty, copied or degenerate
+earns 0.
 """
 
 from autoif.reward import VerificationReward
@@ -61,7 +62,7 @@ def rl_row(row: RewardRow) -> Columns:
     """Return TRL's prompt-only form; the other columns reach the reward function."""
     return {
         "prompt": [row.prompt[0].model_dump()],
-        "functions": list(list_functions(row)),
+        "functions": group_functions(row),
         "instruction_id": name_instructions(row),
         "query_id": row.query_id,
         **describe_reliability(row),

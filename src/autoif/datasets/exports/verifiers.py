@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 from autoif.datasets.exports.files import RowTable, TextFile, make_files
-from autoif.datasets.rows import Columns, RewardRow, RowSets, list_functions, name_instructions
+from autoif.datasets.exports.ground_truth import group_functions
+from autoif.datasets.rows import Columns, RewardRow, RowSets, name_instructions
 
 PACKAGE = "autoif_instructions"
 PROMPTS = "prompts.jsonl"
@@ -57,15 +58,15 @@ from autoif.datasets.exports.verifiers import read_prompts
 
 
 class InstructionData(vf.TaskData):
-    functions: list[str]
-    """Sources; each judges the reply."""
+    functions: list[list[str]]
+    """The sources of each constraint's functions, which judge the reply."""
     instruction_id: str
     query_id: str
 
 
 class InstructionTaskConfig(vf.TaskConfig):
     mode: Literal["binary", "fraction"] = "binary"
-    """1 where more than half of the functions pass, else 0; or the share of them that pass."""
+    """1 where more than half of each constraint's functions pass, else 0; or the share of all that pass."""
 
 
 class InstructionTask(vf.Task[InstructionData, vf.State, InstructionTaskConfig]):
@@ -131,7 +132,7 @@ def rl_row(row: RewardRow) -> Columns:
     """Return the fields of a task."""
     return {
         "prompt": row.prompt[0].content,
-        "functions": list(list_functions(row)),
+        "functions": group_functions(row),
         "instruction_id": name_instructions(row),
         "query_id": row.query_id,
     }

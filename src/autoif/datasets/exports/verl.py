@@ -10,7 +10,7 @@ from typing import Any
 from autoif.datasets.exports.axolotl import sft_row
 from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.exports.ground_truth import score, write_functions
-from autoif.datasets.rows import Columns, RewardRow, RowSets, describe_reliability, list_functions, name_instructions
+from autoif.datasets.rows import Columns, RewardRow, RowSets, describe_reliability, name_instructions
 from autoif.errors import ConfigError
 from autoif.reward import RewardMode
 
@@ -50,7 +50,7 @@ def rl_row(index: int, row: RewardRow) -> Columns:
         "data_source": DATA_SOURCE,
         "prompt": [row.prompt[0].model_dump()],
         "ability": "instruction_following",
-        "reward_model": {"style": "rule", "ground_truth": write_functions(list_functions(row))},
+        "reward_model": {"style": "rule", "ground_truth": write_functions(row)},
         "extra_info": {
             "split": "train",
             "index": index,
