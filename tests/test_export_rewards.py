@@ -14,7 +14,7 @@ import pytest
 from datasets import load_dataset
 
 from autoif import ConfigError
-from support.exported_run import ANSWERS, export, rows_of, verified, write_reward_rows
+from support.exported_run import ANSWERS, export, rows_of, verdicts_of_rows, verified, write_reward_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:functions of the reward don't load:RuntimeWarning")
 """One of the rows has a function that doesn't compile."""
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:functions of the reward don't lo
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
+    verdicts_of_rows()  # by the command, which can't run within the loop that some tests have
     return write_reward_rows(tmp_path_factory.mktemp("data"))
 
 
