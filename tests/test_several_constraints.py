@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from autoif.config import load_config
+from autoif.contamination.training_rows import read_rows
 from autoif.datasets.preferences import query_pairs
 from autoif.datasets.reviewed_rows import RowReview, review_row
 from autoif.datasets.reviewing import review_answers, review_prompts
 from autoif.datasets.rows import SftRow
 from autoif.datasets.sft import sft_rows
 from autoif.datasets.strictness import find_strictness
+from autoif.datasets.writing import SampledShard
 from autoif.decisions import Decision, settle_decisions
 from autoif.evaluation.pass_rate import judge_answers, read_prompts
 from autoif.evaluation.provenance import Seen
@@ -135,6 +137,13 @@ def test_what_reviewers_leave_of_a_constraint_decides_alone_on_it() -> None:
     left = {each.id: each for each in review_prompts([asked], review)}
     [reviewed] = review_answers([found], left, review)
     assert (reviewed.verdicts, reviewed.pass_rate) == ((PASS, PASS, PASS, FAIL), 0.0)
+    assert SampledShard([asked], [found], [found]).reviewed(review, "> 0.5").scored == []
     [row] = sft_rows([found])
     assert isinstance(row, SftRow)
     assert review_row(row, RowReview(review)) is None
+
+
+def test_functions_of_an_export_are_looked_through_whatever_constraint_they_are_of(tmp_path: Path) -> None:
+    exported = {"prompt": "x", "functions": [MANY, ONE]}
+    [row] = read_rows([write_rows(tmp_path / "rl.jsonl", exported)])
+    assert row.constraints == (("", (*MANY, *ONE)),)
