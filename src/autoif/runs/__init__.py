@@ -1,4 +1,5 @@
-"""A run from its folder to its data: what it begins with, its shards, who works on them, what is written where.
+"""A run in its folder: its inputs, its shards, which process works on them, and which files are written.
 
-`orchestration.py` is the whole of it in order; `store.py` has all names of files. Nothing here knows what a stage does.
+Read `orchestration.py` first: it has the whole run in order. `store.py` has all file names. Nothing here knows what a
+stage does.
 """

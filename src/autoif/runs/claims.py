@@ -1,9 +1,10 @@
 """Locks between machines: a claim says which process works on something in a place that several machines see.
 
-A claim is a folder's file `claim-0001`, `claim-0002`, …: whoever creates the next number holds it, and a file system,
-or an object store with conditional writes, creates a name once. The holder lengthens its file every few seconds. The
-claim may be taken over after a minute without growth, by the clock of whoever waits, or at once if the holder ran on
-this machine and is dead. A holder that was only held up finds the next number there, and stops.
+A claim is a series of files in a folder, `claim-0001`, `claim-0002`, …: the process that creates the next number holds
+the claim, and a file system, or an object store with conditional writes, creates each name only once. The holder
+appends to its file every few seconds. Another process may take the claim over when the file hasn't grown for a minute
+by its own clock, or at once if the holder ran on the same machine and is dead. A holder that was only held up finds
+that the next number exists, and stops.
 """
 
 import asyncio
@@ -28,19 +29,20 @@ STALE_S = 60.0
 """Seconds without a sign of life: many times as long as a network disk may show an old state."""
 _RELEASED = "."
 _HELD = set[tuple[str, int]]()
-"""The claims that this process holds. One that it could not mark as released is not among them, and is free for it."""
+"""The claims that this process holds. A claim that it gave up but could not mark as released is not among them, so it
+can take that one again at once."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""On Linux the clock that goes on while the machine sleeps."""
+"""On Linux, the clock that also runs while the machine sleeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process somewhere."""
+    """A process on this machine or another."""
 
     host: str
     pid: int
     kernel: str = ""
-    """Boot id and pid namespace: only a process that shares both can look up `pid`."""
+    """Boot id and pid namespace: only a process that has the same can look up `pid`."""
     started: str = ""
     """When the process began, in clock ticks since boot: a pid may be reused."""
 
@@ -50,7 +52,7 @@ class Holder:
 
     @property
     def is_dead(self) -> bool:
-        """True if it ran on this machine and has ended; False on another machine, where nobody can tell."""
+        """True if it ran on this machine and has ended; False if it runs, or is on another machine: we can't tell."""
         return bool(self.kernel) and self.kernel == _kernel() and _started(self.pid) != self.started
 
     @property
@@ -63,7 +65,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a claim looked like."""
+    """The state of a claim when it was looked at."""
 
     number: int = 0
     holder: Holder | None = None
@@ -72,27 +74,27 @@ class Seen:
 
 
 class ClaimPlace(Protocol):
-    """Where the files of a claim are."""
+    """The place of a claim's files."""
 
     def find_last(self) -> int:
-        """Return the highest number that was taken; 0 for none."""
+        """Return the highest number that was taken; 0 if none was."""
         ...
 
     def read(self, number: int) -> bytes | None:
-        """Return the file of a number; None if there is none, or it can't be read at the moment."""
+        """Return the content of the file with this number; None if there is none, or it can't be read at the moment."""
         ...
 
     def create(self, number: int, content: bytes) -> bool:
-        """Make the file of a number; tell whether there was none."""
+        """Create the file with this number; return False if it exists already."""
         ...
 
     def add(self, content: bytes) -> None:
-        """Lengthen the file that was made."""
+        """Append to the file that `create` made."""
         ...
 
 
 class FolderPlace:
-    """Claims in a folder of a disk."""
+    """Claims in a folder on a disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -105,7 +107,7 @@ class FolderPlace:
         return max((int(path.name[-4:]) for path in self._folder.glob("claim-[0-9][0-9][0-9][0-9]")), default=0)
 
     def read(self, number: int) -> bytes | None:
-        try:  # opened anew: a network disk shows new content only to files opened after it
+        try:  # opened anew each time: a network disk shows new content only to files opened after it was written
             return (self._folder / _name(number)).read_bytes()
         except OSError:
             return None
@@ -134,7 +136,7 @@ class FolderPlace:
 
 
 class RemotePlace:
-    """Claims at an address; the holder's is written anew to lengthen it."""
+    """Claims at an address. Objects can't be appended to, so the holder writes its whole file anew."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
@@ -160,12 +162,13 @@ class RemotePlace:
 
 
 class Claim:
-    """One thing that one process at a time may do, among all that see a place. Hold it by `holding`."""
+    """A lock that one process at a time holds, among all that see a place. Use it with `holding`."""
 
     def __init__(self, place: Path | ClaimPlace, what: str) -> None:
-        """`what` names it in messages."""
+        """`what` names the claimed thing in messages."""
         self.number = 0
-        """Of this process's turn; files that it alone writes may be named by it."""
+        """Number of the claim file that this process holds. It is unique, so it may name files that only the holder
+        writes."""
         self.what = what
         self.on_lost: Callable[[], None] = lambda: None
         """Called, from a thread, if another process took the claim over."""
@@ -178,29 +181,33 @@ class Claim:
 
     @property
     def holder(self) -> Holder | None:
-        """Who held it when it was last looked at."""
+        """The process that held the claim when it was last looked at."""
         return self._seen.holder
 
     @property
     def is_sure(self) -> bool:
-        """True as long as nobody can have taken it over: its last sign of life is not old enough."""
+        """True as long as nobody can have taken the claim over, because its last sign of life is too recent."""
         return self._held and time.clock_gettime(_CLOCK) - self._confirmed < STALE_S / 2
 
     async def take(self) -> None:
-        """Take the claim; wait for a sign of life of a holder on another machine. Raises StoreError: it lives."""
+        """Take the claim. If a process on another machine holds it, wait to see whether that is alive.
+        Raises StoreError: the holder is alive."""
         while not self._held and not await asyncio.to_thread(self.try_to_take):
             if holder := await find_living_holder(self._place):
                 raise StoreError(f"{self.what} is in use by {holder}: wait for it")
 
     def try_to_take(self) -> bool:
-        """Take the claim if nobody holds it or its holder is dead, as far as calls of this method have seen."""
+        """Take the claim if nobody holds it or its holder is dead; return whether it was taken.
+
+        A holder on another machine is dead if calls of this method have seen no sign of life for a minute.
+        """
         seen = _look(self._place)
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
-        ended = seen.holder == Holder.here() and (str(self._place), seen.number) not in _HELD
-        gone = seen.released or ended or (seen.holder and seen.holder.is_dead)
-        dead = gone or time.monotonic() - self._since > STALE_S
-        if seen.number and not dead:
+        given_up_here = seen.holder == Holder.here() and (str(self._place), seen.number) not in _HELD
+        gone = seen.released or given_up_here or (seen.holder and seen.holder.is_dead)
+        is_free = gone or time.monotonic() - self._since > STALE_S
+        if seen.number and not is_free:
             return False
         began = time.clock_gettime(_CLOCK)
         if not self._place.create(seen.number + 1, json.dumps(asdict(Holder.here())).encode() + b"\n"):
@@ -228,7 +235,7 @@ class Claim:
                 self._place.add(b"\n")
                 lost = self._place.read(self.number + 1) is not None
             except StoreError:
-                continue  # a full disk, a store that is away: whoever waits may take over, and is seen later
+                continue  # full disk or store out of reach: another process may take over, which a later beat notices
             if lost:
                 self._held = False
                 _HELD.discard((str(self._place), self.number))
@@ -239,7 +246,8 @@ class Claim:
 
 @asynccontextmanager
 async def holding(claim: Claim) -> AsyncIterator[Claim]:
-    """Hold a claim, taken already or not, while the block runs; stop the block if another process takes it over."""
+    """Hold a claim while the block runs; take it first if it isn't taken yet.
+    Raises StoreError: a living process holds it; or another one took it over, and the block was cancelled."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task
     lost: list[bool] = []
@@ -259,7 +267,7 @@ async def holding(claim: Claim) -> AsyncIterator[Claim]:
             ) from None
         raise
     finally:
-        with suppress(StoreError):  # it is free in a minute, or at once if its process is dead
+        with suppress(StoreError):  # otherwise it becomes free in a minute, or at once when this process has ended
             await asyncio.to_thread(claim.release)
 
 
@@ -276,9 +284,9 @@ def _look(place: ClaimPlace) -> Seen:
 
 
 async def find_living_holder(place: ClaimPlace) -> str:
-    """Return who holds a claim, in words; "" if nobody does, or one who is dead.
+    """Return a description of the living process that holds a claim; "" if there is none.
 
-    For a sign of life of a process on another machine it waits a minute, by the clock of this one.
+    If the holder is on another machine, wait up to a minute for its next sign of life.
     """
     first, end = await asyncio.to_thread(_look, place), time.monotonic() + STALE_S + BEAT_S
     if not first.number or first.released or (first.holder and first.holder.is_dead):
@@ -289,12 +297,12 @@ async def find_living_holder(place: ClaimPlace) -> str:
     while (now := await asyncio.to_thread(_look, place)) == first:
         if time.monotonic() > end:
             return ""
-        await asyncio.sleep(0.5)  # not in the thread, as a user who wants out would have to wait for that
+        await asyncio.sleep(0.5)  # not in the thread, which a user who stops the command would have to wait for
     return "" if now.released else named
 
 
 def is_overtaken(folder: Path, number: int) -> bool:
-    """Tell whether the claim of a folder has a later holder than that of a number."""
+    """Tell whether another process has taken a folder's claim since the one that holds `number`."""
     return (folder / _name(number + 1)).exists()
 
 
@@ -303,7 +311,8 @@ def _name(number: int) -> str:
 
 
 def _kernel() -> str:
-    """Return what is the same for processes that see each other's pids; "" where it can't be told."""
+    """Return an id of the machine's boot and pid namespace, the same for all processes that see each other's pids; ""
+    where the system doesn't tell."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -312,6 +321,7 @@ def _kernel() -> str:
 
 
 def _started(pid: int) -> str:
+    """Return when a process began, in clock ticks since boot; "" if it has ended or the system doesn't tell."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -1,9 +1,9 @@
-"""Reads the records of a run, kept and dropped, without writing anything; the run may still be going on.
+"""Reads the records of a run, kept and dropped, without writing anything; the run may still be at work.
 
     read_kept, read_dropped    the records of a stage, typed
-    read_records               its rows as JSON: the page and the comparison of runs look at some hundred thousand
+    read_records               its rows as plain JSON, for pages and comparisons that look at some hundred thousand
 
-Within `naming_damage`, whatever is not as `autoif.records` has it becomes one line for the user.
+Inside `naming_damage`, a record that doesn't have the form of `autoif.records` becomes a one-line error for the user.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ class StageRow(NamedTuple):
     """What a stage kept or dropped."""
 
     record: dict[str, Any] | None
-    """None where something was dropped before it was a record."""
+    """None if the thing was dropped before it became a record."""
     id: str
     reason: str = ""
     """Why it was dropped; "" if it was kept."""
@@ -45,11 +45,13 @@ class StageRow(NamedTuple):
 def read_kept(
     run: Path, stage: str, row: type[R], index: int | None = None, known: Mapping[str, Record] | None = None
 ) -> Iterator[R]:
-    """Yield what a stage kept, of all shards or of one; `known` are the records that these may name, by id.
+    """Yield the records that a stage kept, of all shards or of shard `index`.
+
+    `known` has the records that these refer to, by id.
 
     Raises:
         StoreError: a file can't be read, or was changed after it was written.
-        ValueError: a record is of another form.
+        ValueError: a record is not of the form of `row`.
     """
     return (row.model_validate(each, context=known) for each in read_stage(run, stage, "kept", index))
 
@@ -57,18 +59,21 @@ def read_kept(
 def read_dropped(
     run: Path, stage: str, index: int | None = None, known: Mapping[str, Record] | None = None
 ) -> Iterator[Dropped]:
-    """Yield what a stage dropped, as `read_kept` does what it kept."""
+    """Yield what a stage dropped. Arguments and errors are those of `read_kept`."""
     return (Dropped.model_validate(each, context=known) for each in read_stage(run, stage, "dropped", index))
 
 
 def read_prompts(run: Path, verified: Mapping[str, VerifiedInstruction], index: int | None = None) -> dict[str, Prompt]:
-    """Return the prompts of a run, or of a shard, by id. Raises as `read_kept`."""
+    """Return the prompts of a run, or of shard `index`, by id. Raises what `read_kept` raises."""
     return {each.id: each for each in read_kept(run, AUGMENTATION, Prompt, index, verified)}
 
 
 def read_records(run: Path, stage: str) -> Iterator[StageRow]:
-    """Yield what a stage kept, then what it dropped. Of a run that began with verified instructions these count as kept
-    by the back-translation. Raises StoreError: a file can't be read, or was changed after it was written."""
+    """Yield what a stage kept, then what it dropped.
+
+    In a run that began with verified instructions, these count as kept by the back-translation.
+    Raises StoreError: a file can't be read, or was changed after it was written.
+    """
     if stage == BACK_TRANSLATION and not (run / stage).is_dir() and (run / INSTRUCTIONS).exists():
         kept: Iterator[Any] = (parse_json(line) for _, line in read_json_lines(run / INSTRUCTIONS))
     else:
@@ -79,7 +84,8 @@ def read_records(run: Path, stage: str) -> Iterator[StageRow]:
 
 
 def read_reviewed(run: Path) -> Iterator[StageRow]:
-    """Yield what reviewers' decisions left out of a run's data, if anything. Raises StoreError."""
+    """Yield what was left out of a run's data because of reviewers' decisions.
+    Raises StoreError: the file can't be read, or is damaged."""
     path = run / REVIEWED
     if path.exists():
         with naming_damage(path):
@@ -89,7 +95,8 @@ def read_reviewed(run: Path) -> Iterator[StageRow]:
 
 
 def read_verified(run: Path) -> Iterator[VerifiedInstruction]:
-    """Yield the verified instructions of a run: its own, or those that it began with. Raises StoreError."""
+    """Yield the verified instructions of a run, whether it made them or began with them.
+    Raises StoreError: a file can't be read, or is damaged."""
     with naming_damage(run):
         for each in read_records(run, BACK_TRANSLATION):
             if not each.reason:
@@ -97,7 +104,8 @@ def read_verified(run: Path) -> Iterator[VerifiedInstruction]:
 
 
 def read_audit(run: Path) -> dict[str, Any] | None:
-    """Return the content of audit.json; None where the run was not audited. Raises StoreError."""
+    """Return the content of audit.json; None if the run was not audited.
+    Raises StoreError: it can't be read, or is damaged."""
     path = run / AUDIT
     try:
         with reading_errors(path), naming_damaged_audit(run):
@@ -107,16 +115,16 @@ def read_audit(run: Path) -> dict[str, Any] | None:
 
 
 def list_scores(audit: dict[str, Any]) -> dict[tuple[str, str], float]:
-    """Return the score that an audit gives each function, by instruction and function."""
+    """Return the score that an audit gives each function, by (instruction id, function id)."""
     return {
-        (one["instruction_id"], each["function_id"]): float(each["score"])
-        for one in audit["scores"]["instructions"]
-        for each in one["functions"]
+        (instruction["instruction_id"], function["function_id"]): float(function["score"])
+        for instruction in audit["scores"]["instructions"]
+        for function in instruction["functions"]
     }
 
 
 def refuse_gaps(run: Path) -> None:
-    """Raise StoreError where a stage's file was there and is gone: what is made without it would look whole."""
+    """Raise StoreError if a file of a stage has disappeared: what is made without it would look complete."""
     noted = (name for name in read_digests(run) if name.partition("/")[0] in FOLDERS)
     gone = next((name for name in noted if not (run / name).exists()), None)
     empty = not any((run / folder).is_dir() for folder in FOLDERS)
@@ -128,17 +136,17 @@ def refuse_gaps(run: Path) -> None:
 
 @contextmanager
 def naming_damage(path: Path, mend: str = "run the same command again (model answers are kept)") -> Iterator[None]:
-    """Turn errors of reading damaged records into a StoreError: one line that says what to do."""
+    """Turn errors from reading damaged records into a StoreError of one line, which ends with `mend`: what to do."""
     try:
         yield
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        said = str(error).partition("\n")[0]
+        detail = str(error).partition("\n")[0]
         raise StoreError(
-            f"{path} holds a record of another form ({type(error).__name__}: {said}), damaged or by another version "
+            f"{path} holds a record of another form ({type(error).__name__}: {detail}), damaged or by another version "
             f"of autoif: {mend}"
         ) from None
 
 
 def naming_damaged_audit(run: Path) -> AbstractContextManager[None]:
-    """Do the same for audit.json."""
+    """Do what `naming_damage` does, for audit.json."""
     return naming_damage(run / AUDIT, f"`autoif audit {run}` makes it anew")

@@ -1,7 +1,7 @@
-"""counts.jsonl: how many rows each file of a run has, and why they were dropped, noted when the file is written.
+"""counts.jsonl: how many rows each file of a run has, and why rows were dropped, recorded when the file is written.
 
-So the funnel, and starting a finished run again, take no longer the more rows there are: files are compared by their
-digests, and not parsed. A file without a note that fits is read.
+Thanks to these counts, showing the funnel or starting a finished run again only hashes files and parses none. A file
+whose recorded count is missing, or has another digest, is read and counted.
 """
 
 from collections import Counter
@@ -19,16 +19,16 @@ from autoif.runs.whole_files import to_line
 
 @dataclass(frozen=True, slots=True)
 class FileCount:
-    """What is noted of a file."""
+    """The record of one file in counts.jsonl."""
 
     file: str
     sha256: str = ""
     made_of: str = ""
-    """Names what a data set was made of; "" of other files."""
+    """Id of what a data set was made of; "" for other files."""
     counted: Counter[str] = field(default_factory=Counter)
-    """Rows, under ""; those that were dropped by their reason, too."""
+    """Number of all rows under "", and number of dropped rows under each reason."""
     refusals: Counter[str] = field(default_factory=Counter)
-    """What servers said when they refused."""
+    """Number of refusals by what the server said."""
 
     @property
     def rows(self) -> int:
@@ -39,6 +39,7 @@ class FileCount:
         return Counter({name: count for name, count in self.counted.items() if name})
 
     def add(self, row: object) -> None:
+        """Count a row: a record, a `Dropped`, or either as read from JSON."""
         self.counted[""] += 1
         if isinstance(row, Dropped):
             row = {"reason": row.reason.value, "detail": row.detail}
@@ -48,7 +49,7 @@ class FileCount:
                 self.refusals[str(row["detail"])] += 1
 
     def of(self, file: str, sha256: str) -> "FileCount":
-        """Return the same of a file with this name and digest."""
+        """Return the same counts for a file with this name and digest."""
         return replace(self, file=file, sha256=sha256)
 
     def to_line(self) -> str:
@@ -59,20 +60,20 @@ class FileCount:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What a run notes of its files, by their names."""
+    """The digests and counts that a run has recorded of its files, by file name."""
 
     digests: Mapping[str, str]
     counts: Mapping[str, FileCount]
 
 
 def read_notes(run: Path) -> Notes:
-    """Return what a run notes of its files. Who counts several stages reads it once: it has a line for each file."""
+    """Return the digests and counts of a run's files. Read them once to count several stages: each file has a line."""
     return Notes(read_digests(run), read_counts(run))
 
 
 def read_counts(run: Path) -> dict[str, FileCount]:
-    """Return what is noted of the files of a run; a line that a kill has cut is none.
-    Raises StoreError: it can't be read."""
+    """Return the recorded counts of a run's files, by file name; a line that was cut off by a kill is ignored.
+    Raises StoreError: counts.jsonl can't be read."""
     path = run / COUNTS
     with reading_errors(path):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ()
@@ -80,7 +81,7 @@ def read_counts(run: Path) -> dict[str, FileCount]:
 
 
 def parse_count(line: str) -> FileCount | None:
-    """Return what a line of counts.jsonl says; None if it is damaged."""
+    """Parse a line of counts.jsonl; return None if it is damaged."""
     try:
         noted = parse_json(line)
         counted = Counter({"": int(noted["rows"]), **noted.get("reasons", {})})
@@ -91,7 +92,7 @@ def parse_count(line: str) -> FileCount | None:
 
 
 def count_rows(run: Path, names: Iterable[str]) -> dict[str, int]:
-    """Return how many rows those of these files of a run have that are there: they are counted, and not parsed."""
+    """Return the number of rows of these files of a run, without those that don't exist. Lines are not parsed."""
     return {name: _count_lines(run / name) for name in names if (run / name).is_file()}
 
 
@@ -101,13 +102,13 @@ def _count_lines(path: Path) -> int:
 
 
 def count_stage(run: Path, stage: str, kind: Literal["kept", "dropped"], notes: Notes | None = None) -> FileCount:
-    """Return what all shards of a stage kept or dropped.
+    """Count what a stage kept or dropped in all shards; `notes` are the run's, if they were read already.
     Raises StoreError: a file can't be read, or was changed after it was written."""
-    noted = notes or read_notes(run)
+    notes = notes or read_notes(run)
     total = FileCount(stage)
     for path in list_shards(run, stage, kind):
         name = f"{stage}/{path.name}"
-        digest, count = check_digest(path, noted.digests.get(name)), noted.counts.get(name)
+        digest, count = check_digest(path, notes.digests.get(name)), notes.counts.get(name)
         if count is None or count.sha256 != digest:
             count = FileCount(name)
             for number, line in read_own_lines(path):

@@ -1,11 +1,11 @@
-"""`events.jsonl` of a run folder: what a run did and when, a JSON line each, for `autoif status` and for programs.
+"""`events.jsonl` of a run folder: what a run did and when, one JSON line per event, for `autoif status` and programs.
 
-    {"event": "began", "at": …, "host": …, "pid": …, …}     a process works on the run from now on
-    {"event": "progress", "at": …, "stages": …, "usage": …}  every few seconds, and a sign of life
+    {"event": "began", "at": …, "host": …, "pid": …, …}     a process starts to work on the run
+    {"event": "progress", "at": …, "stages": …, "usage": …}  every few seconds, which is also a sign of life
     {"event": "shard", "at": …, "step": …, "index": …}       a shard is on disk
-    {"event": "ended", "at": …, "status": …, "error": …}     the process stopped of its own accord
+    {"event": "ended", "at": …, "status": …, "error": …}     the process stopped without being killed
 
-`at` is the time in UTC. Lines are only added; a line that a kill has cut is none.
+`at` is the time in UTC. Lines are only appended. A line that was cut off by a kill is ignored.
 """
 
 import json
@@ -28,22 +28,23 @@ from autoif.runs.whole_files import storage_errors
 
 BEAT_S = 10.0
 _TAIL_BYTES = 1 << 20
-"""Of the end of a file, which is read for the state of a run."""
+"""How much of the end of the file is read to find the state of a run."""
 
 Snapshot = Callable[[], dict[str, JsonValue]]
-"""Returns the counts of a run at the moment."""
+"""Returns the current counts of a run."""
 
 
 class Events:
     """Adds lines to a run's events. May be used from any thread."""
 
     def __init__(self, folder: RunFolder, is_overtaken: Callable[[], bool] = lambda: False) -> None:
-        """Where `is_overtaken` tells that another process has the run by now, nothing is added to what it says."""
+        """Nothing is added once `is_overtaken` returns True: another process has the run, and writes its own events."""
         self._folder = folder
         self._is_overtaken = is_overtaken
         self._lock = threading.Lock()
 
     def add(self, event: str, **more: JsonValue) -> None:
+        """Append an event with the current time. Raises StoreError: the disk refuses it."""
         if self._is_overtaken():
             return
         line = json.dumps({"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **more})
@@ -53,12 +54,12 @@ class Events:
 
 @contextmanager
 def recording_events(events: Events, snapshot: Snapshot) -> Iterator[None]:
-    """Say that this process begins, what it has done every few seconds, and how it ends."""
+    """Record that this process begins, its progress every few seconds while the block runs, and how it ends."""
     stop = threading.Event()
 
     def beat() -> None:
         while not stop.wait(BEAT_S):
-            with suppress(StoreError):  # of a full disk the run itself tells, and goes on where there is space again
+            with suppress(StoreError):  # the run itself reports a full disk, and progress is recorded again later
                 events.add("progress", **snapshot())
 
     events.add("began", **asdict(Holder.here()))
@@ -81,7 +82,7 @@ def recording_events(events: Events, snapshot: Snapshot) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class LastSeen:
-    """What the events of a run say of its last process."""
+    """What the events of a run say about the last process that worked on it."""
 
     holder: Holder | None = None
     began: datetime | None = None
@@ -89,12 +90,12 @@ class LastSeen:
     """Its last sign of life."""
     counts: dict[str, Any] | None = None
     ended: str = ""
-    """"complete", "failed" or "interrupted"; "" as long as it goes on, or if it was killed."""
+    """"complete", "failed" or "interrupted"; "" while the process is at work, or if it was killed."""
     error: str = ""
 
 
 def read_last(folder: Path) -> LastSeen:
-    """Return what the events of a run say of its last process; nothing of one that has none.
+    """Return what the events of a run say about its last process; an empty `LastSeen` if there are no events.
     Raises StoreError: they can't be read."""
     found = LastSeen()
     for line in _read_tail(folder / EVENTS):
@@ -115,20 +116,20 @@ def read_last(folder: Path) -> LastSeen:
                     found = LastSeen(found.holder, found.began, at, found.counts)
                 case "ended":
                     found = LastSeen(found.holder, found.began, at, row, row["status"], row["error"])
-        except (ValueError, TypeError, KeyError, AttributeError):  # damaged, or cut: by a kill, or by the tail
+        except (ValueError, TypeError, KeyError, AttributeError):  # damaged, or cut off by a kill or by `_read_tail`
             continue
     return found
 
 
 def read_recent(folder: Path) -> bytes:
-    """Return the lines by which `read_last` knows how a run stands: how its last process began, and its last ones."""
+    """Return the few lines that `read_last` needs: the one that begins the last process, and the last three."""
     lines = _read_tail(folder / EVENTS)
     began = max((at for at, line in enumerate(lines) if b'"began"' in line), default=0)
     return b"".join(line + b"\n" for line in (*lines[began : began + 1], *lines[max(began + 1, len(lines) - 3) :]))
 
 
 def _read_tail(path: Path) -> list[bytes]:
-    """Return the last lines of a file, and before them the last that begins a process."""
+    """Return the last lines of a file; if none of them begins a process, put the last line that does before them."""
     try:
         with reading_errors(path), path.open("rb") as file:
             size = file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""What a run begins with: seeds, or verified instructions of an earlier run; queries; answers of better models."""
+"""The inputs of a run: seeds, or verified instructions of an earlier run; queries; answers of better models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from autoif.runs import manifest
 
 @dataclass(frozen=True, slots=True)
 class GivenInstructions:
-    """The verified instructions that a run begins with; they are read as they are needed."""
+    """The verified instructions that a run begins with; their file is read as they are needed."""
 
     path: Path
     digest: str = ""
@@ -28,7 +28,7 @@ class GivenInstructions:
 
 @dataclass(frozen=True, slots=True)
 class RunInputs:
-    """What a run begins with; what it doesn't need is empty."""
+    """The inputs of a run; those that it doesn't need are empty."""
 
     given: GivenInstructions
     seeds: Seeds
@@ -37,11 +37,11 @@ class RunInputs:
 
     @property
     def planned(self) -> PlannedInput:
-        """How many there are of each, as plans count them."""
+        """The number of each input, for a plan."""
         return PlannedInput(len(self.seeds.kept), len(self.pool.kept), self.given.count or None)
 
     def digest(self) -> dict[str, str]:
-        """Return the digest of each input that there is."""
+        """Return the digest of each input that isn't empty, by name."""
         rows: dict[str, Sequence[BaseModel]] = {
             "seeds": self.seeds.kept,
             "queries": self.pool.kept,
@@ -52,8 +52,9 @@ class RunInputs:
 
 
 def read_inputs(config: Config, instructions: Path | None, until: Step) -> RunInputs:
-    """Read what a run needs of its inputs; it may begin with verified `instructions` of an earlier one.
+    """Read the inputs that a run needs until the end of step `until`.
 
+    `instructions` are verified instructions of an earlier run, which replace seeds and the first step.
     Raises ConfigError or StoreError: an input can't be read, or has nothing to begin with.
     """
     given = _read_given(instructions) if instructions else GivenInstructions(Path())

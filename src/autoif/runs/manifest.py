@@ -18,8 +18,8 @@ from autoif.models.nli import choose_nli
 from autoif.runs.store import FORMAT
 
 Kept = TypeVar("Kept", bound=BaseModel)
-_OF_MACHINES = {"sandbox.backend", "back_translation.nli"}
-"""Settings that the machine decides where they are left to it."""
+_CHOSEN_BY_MACHINE = {"sandbox.backend", "back_translation.nli"}
+"""Settings whose default, "auto", depends on the machine."""
 _QUERIES = "inputs.queries"
 _PACKAGES = (
     "autoif", "aiohttp", "pydantic", "xllamacpp", "openvino-genai", "transformers", "torch", "ray", "datasets",
@@ -27,7 +27,8 @@ _PACKAGES = (
 
 
 def run_identity(config: Config, inputs: Mapping[str, str]) -> dict[str, JsonValue]:
-    """Return all that shapes a run's results, flat: settings, models, prompts and the content of its input files."""
+    """Return everything that shapes a run's results, as a flat mapping: settings, models, prompts and digests of the
+    input files."""
     return {
         **identity(config),
         **{f"models.{role}": endpoint.identity for role, endpoint in config.models.by_role().items()},
@@ -36,12 +37,13 @@ def run_identity(config: Config, inputs: Mapping[str, str]) -> dict[str, JsonVal
 
 
 def settle(config: Config, earlier: Mapping[str, JsonValue]) -> Config:
-    """Return the config with each "auto" that shapes results settled: as the folder recorded it, else for this machine.
+    """Return the config with each "auto" that shapes results replaced by the value in an earlier run.json.
 
-    A run keeps what it started with, on whatever machine it goes on.
+    So a run keeps the values it started with, on whatever machine it is resumed. In a new run, the NLI setting is
+    chosen for this machine; the sandbox backend is settled by `settle_backend`.
 
     Raises:
-        StoreError: what is recorded is no such value.
+        StoreError: the recorded value is not valid.
     """
     recorded = read_identity(earlier)
     sandbox, translation = config.sandbox, config.back_translation
@@ -57,7 +59,7 @@ def settle(config: Config, earlier: Mapping[str, JsonValue]) -> Config:
 
 
 def _keep(settings: Kept, name: str, value: JsonValue) -> Kept:
-    """Return the settings with one that run.json names."""
+    """Return settings with the value that run.json has for one of them. Raises StoreError: it is not valid."""
     form: Any = type(settings).model_fields[name].annotation
     try:
         return settings.model_copy(update={name: TypeAdapter(form).validate_python(value)})
@@ -69,7 +71,7 @@ def _keep(settings: Kept, name: str, value: JsonValue) -> Kept:
 
 
 def settle_backend(config: Config, backend: str) -> Config:
-    """Return the config with the sandbox backend that "auto" came to."""
+    """Return the config with the sandbox backend that is in use, in place of "auto"."""
     return config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": backend})})
 
 
@@ -79,9 +81,9 @@ def read_identity(manifest: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def list_changes(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue]) -> str:
-    """Return what two runs are made with differently, with both values; "" for nothing.
+    """Return the differences between two identities, with both values, as text; "" if there are none.
 
-    A setting that a run doesn't have is its default. A run without queries as yet differs in none.
+    A setting that an identity lacks has its default. If one of them has no queries yet, queries are not compared.
     """
     there, now = {**_find_defaults(), **found}, {**_find_defaults(), **wanted}
     if there.get(_QUERIES) is None or now.get(_QUERIES) is None:
@@ -95,7 +97,7 @@ def _find_defaults() -> dict[str, JsonValue]:
 
 
 def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue], folder: Path) -> None:
-    """Refuse a folder that was made with something else. Raises StoreError: names what differs, with both values."""
+    """Raise StoreError, naming the differences, if a folder was made with another identity than the wanted one."""
     if differing := list_changes(found, wanted):
         raise StoreError(
             f"{folder} was made with other settings: {differing}; choose another --output, or use "
@@ -104,14 +106,14 @@ def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValu
 
 
 def mark_batches(earlier: Mapping[str, JsonValue], run: Mapping[str, JsonValue], *, lost: bool) -> list[JsonValue]:
-    """Return the marks under which batches of a run may be at a provider, today's last; none if the notes are `lost`.
+    """Return the marks under which a provider may hold batches of this run, the current one last.
 
-    A mark follows from what a run is made with: the same command in another folder has it, too.
+    A mark is a digest of the run's identity, so the same command in another folder has the same mark. None are returned
+    if run.json is `lost`, or was lost before: then all batches of the model are looked at.
     """
-    noted = earlier.get("batches")
-    if lost or noted == []:
+    if lost or earlier.get("batches") == []:
         return []
-    mark = digest(json.dumps({key: run[key] for key in sorted(run) if key not in _OF_MACHINES}))
+    mark = digest(json.dumps({key: run[key] for key in sorted(run) if key not in _CHOSEN_BY_MACHINE}))
     return [*(each for each in read_marks(earlier) if each != mark), mark]
 
 
@@ -141,19 +143,19 @@ def new_manifest(config: Config, run: Mapping[str, JsonValue]) -> dict[str, Json
 
 
 def read_times(found: Mapping[str, Any]) -> dict[str, float]:
-    """Return the seconds that a run took by stage; {} where run.json has none, as earlier versions wrote it."""
+    """Return the seconds that a run took, by stage; {} for a run.json of an earlier version, which has none."""
     times = found.get("times")
     times = times if isinstance(times, Mapping) else {}
     return {str(stage): float(spent) for stage, spent in times.items() if isinstance(spent, int | float)}
 
 
 def digest(text: str) -> str:
-    """Return the 16 hexadecimal digits that identify a text."""
+    """Return 16 hexadecimal digits that identify a text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def digest_rows(rows: Iterable[BaseModel]) -> tuple[str, int]:
-    """Return the digits that identify a list of records, "" for none, and their number."""
+    """Return the digits that identify a list of records ("" for an empty one), and the number of records."""
     found, count = hashlib.sha256(), 0
     for row in rows:
         line = json.dumps(row.model_dump(mode="json"), sort_keys=True)
@@ -164,7 +166,7 @@ def digest_rows(rows: Iterable[BaseModel]) -> tuple[str, int]:
 
 @cache
 def find_version(package: str) -> str:
-    """Return the version of a package that is installed; "" of another. Each takes milliseconds to look up."""
+    """Return the version of an installed package; "" if it isn't installed. Cached, as a look-up takes milliseconds."""
     try:
         return version(package)
     except PackageNotFoundError:

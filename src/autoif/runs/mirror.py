@@ -1,14 +1,14 @@
-"""A run whose output is at an address (s3://…): a driver works in a folder of its machine, and a mirror follows it.
+"""A run whose output is at an address (s3://…): it works in a local folder, and a mirror copies that to the address.
 
-    folder of this machine             at the address
+    folder on this machine             at the address
     ───────────────────────            ─────────────────────────────────────────────────────────────
     segments/SHARD.jsonl ──2 s──►      segments/open-….zst   until the shard is finished
     files of a finished shard ──►      the same files, then segments/SHARD.zst, then segments/SHARD.json
     data sets, run.json  ────────►     the same files, run.json last
 
-While its driver works, the folder is the truth. A thread copies, so that no request waits for the store, and goes on
-trying while that is away. A machine that takes over begins with the notes at the address and the answers of what isn't
-finished, and fetches files when they are needed.
+While the run is at work, its folder is authoritative. A thread does the copying, so that no request waits for the
+store, and retries while the store can't be reached. A machine that takes over starts from the notes at the address and
+the answers of unfinished shards, and fetches other files when they are needed.
 """
 
 import asyncio
@@ -45,49 +45,52 @@ from autoif.runs.store import (
 )
 
 SYNC_S = 2.0
-"""Seconds between copies: a machine that dies loses the answers of this time, and those in flight."""
+"""Seconds between copies: a machine that dies loses the answers of this interval, and those in flight."""
 _HURRY_S = 5.0
 """Seconds for the last copy when the user stops the run."""
-_LOOK_S = 0.05
+_POLL_S = 0.05
 _PIECE_BYTES = 32_000_000
 _LONGEST_LINE = 1_000_000
 _GROWTH = {EVENTS: 1.25}
-"""A file that only grows is copied when it is this many times as large: all copies are a few times its size."""
+"""How many times as large a growing file must be to be copied again, so that all copies are a few times its size."""
 _SHARD_FILE = re.compile(r"(\d\d_\w+)/(kept|dropped)-(\d{4,})\.jsonl(?:\.zst)?")
-_STEPS = {SELF_INSTRUCT: "self_instruct"} | {each.folder: step for step, stages in STAGES.items() for each in stages}
-_LAST = {SELF_INSTRUCT, BACK_TRANSLATION, SCORING}
-"""The last stage of each step: a shard is finished when its file of kept records is there."""
+_STEP_OF_FOLDER = {SELF_INSTRUCT: "self_instruct"} | {
+    each.folder: step for step, stages in STAGES.items() for each in stages
+}
+_LAST_STAGES = {SELF_INSTRUCT, BACK_TRANSLATION, SCORING}
+"""The last stage of each step: a shard is finished when this stage's file of kept records is written."""
 
 
 class Mirror:
-    """Follows a run folder, in a thread of its own."""
+    """Copies a run folder to an address as it grows, in a thread of its own."""
 
     def __init__(self, remote: Remote, folder: Path, claim: Claim, start: Start, say: Say) -> None:
         self.journals = folder / SEGMENTS
-        """Where answers are appended, a file for each shard."""
+        """Folder in which answers are appended, in a file for each shard."""
         self._remote = remote
         self._folder = folder
         self._claim = claim
         self._say = say
         self._sealed = set(start.sealed)
-        """What is noted at the address."""
+        """Names of the notes at the address."""
         self._old = [*start.old]
         self._retried = start.retried
         self._noted: dict[str, dict[str, FileCount]] = {}
         """Files of shards that are not finished, by shard."""
         self._finished: dict[str, dict[str, FileCount]] = {}
-        """Shards that wait for being copied."""
+        """Files of finished shards that are still to be copied, by shard."""
         self._data = dict(start.data)
-        """Files of no shard, as they are noted at the address."""
+        """Files that belong to no shard, as their note at the address has them."""
         self._new_data: dict[str, FileCount] = {}
+        """Files that belong to no shard and are still to be copied."""
         self._offsets: dict[str, int] = {}
-        """Bytes of each journal that are at the address."""
+        """Number of bytes of each journal that are at the address, by shard."""
         self._pieces: dict[str, set[str]] = {}
-        """The shards of which each segment of this driver has answers."""
+        """The shards whose answers are in each open segment that this process wrote."""
         self._copied: dict[str, tuple[int, int]] = {}
-        """Time and size of the small files when they were copied."""
+        """Modification time and size of the small files when they were last copied."""
         self._identity: JsonValue = None
-        """Of the run.json that is at the address."""
+        """The identity in the run.json at the address."""
         self._number = 0
         self.is_closed = False
         self._trouble = ""
@@ -97,7 +100,7 @@ class Mirror:
         self._thread.start()
 
     def _check(self) -> None:
-        """Raise StoreError if the store is not to be written to: another process may write there by now."""
+        """Raise StoreError if another process may be writing to the address by now, so that this one must not."""
         if not self._claim.is_sure:
             raise StoreError(f"{self._remote} does not answer, and may be in use by another process by now")
 
@@ -111,7 +114,7 @@ class Mirror:
         self._remote.delete(name, self._check)
 
     def note(self, count: FileCount) -> None:
-        """Note that a file is complete in the folder."""
+        """Take notice of a file that is complete in the folder."""
         found = _SHARD_FILE.fullmatch(count.file)
         with self._lock:
             if not found:
@@ -119,28 +122,27 @@ class Mirror:
                     self._new_data[count.file] = count
                 return
             stage, kind, number = found.groups()
-            shard = f"{_STEPS[stage]}-{number}"
+            shard = f"{_STEP_OF_FOLDER[stage]}-{number}"
             self._noted.setdefault(shard, {})[count.file] = count
-            if kind == "kept" and stage in _LAST:
+            if kind == "kept" and stage in _LAST_STAGES:
                 files = self._noted.pop(shard)
                 if shard not in self._sealed:
                     self._finished[shard] = files
 
     async def replace(self) -> None:
-        """Wait until refusals that are asked again no longer count as answers. Raises StoreError: the store is away."""
-        while True:
-            if not self._retried:
-                return
+        """Wait until refusals that are retried no longer count as answers.
+        Raises StoreError: the store can't be reached."""
+        while self._retried:
             if self._trouble:
                 raise StoreError(self._trouble)
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
 
     def bring(self, digests: Mapping[str, str]) -> None:
-        """Fetch files that another machine has made into the folder."""
+        """Fetch files that another machine has made into the folder. Raises StoreError: one is missing or damaged."""
         fetch_files(self._remote, self._folder, digests)
 
     def close(self, patience_s: float | None) -> None:
-        """Copy all that is left. Raises StoreError: the store can't be reached, or it takes longer than this."""
+        """Copy what is left and stop. Raises StoreError: the store can't be reached, or it takes over `patience_s`."""
         self._stop.set()
         if patience_s is not None:
             self._remote.hurry(patience_s)
@@ -166,12 +168,12 @@ class Mirror:
             self._trouble = ""
         except AutoIFError as error:
             self._trouble = str(error)
-        except Exception as error:  # noqa: BLE001 - a thread that ended in silence would look like one that is done
+        except Exception as error:  # noqa: BLE001 - a thread that died silently would look like one that is done
             said = in_one_line(error)
             self._trouble = f"{self._folder} can't be copied to {self._remote} ({type(error).__name__}: {said})"
 
     def _copy(self, *, last: bool) -> None:
-        """Copy what is new: answers first, what tells that something is finished after it."""
+        """Copy what is new: answers first, and what marks something as finished after the thing itself."""
         self._put_answers()
         self._remote.for_each(self._delete, self._old)
         self._old.clear()
@@ -183,7 +185,7 @@ class Mirror:
                 finished = {shard: self._finished[shard] for shard in [*self._finished][:AT_ONCE]}
             if finished:
                 self._seal_all(finished)
-            if not (last and self._finished):  # else answers that come meanwhile would wait
+            if not (last and self._finished):  # otherwise new answers would wait for all finished shards
                 break
         with self._lock:
             data = dict(self._new_data)
@@ -192,7 +194,7 @@ class Mirror:
         self._put_small(last=last)
 
     def _has_put_identity(self) -> bool:
-        """Put run.json, whose identity must be at the address before any results; tell if it is there."""
+        """Put run.json, as its identity must be at the address before any results; return whether it is there."""
         manifest = read_manifest(self._folder)
         if manifest and manifest["identity"] != self._identity:
             self._put(MANIFEST, json.dumps({**manifest, "status": "running"}, indent=2).encode())
@@ -201,9 +203,9 @@ class Mirror:
         return self._identity is not None
 
     def _put_answers(self) -> None:
-        """Put what was appended to journals since the last time, as segments of unfinished shards."""
+        """Put what was appended to the journals since the last time, as segments of unfinished shards."""
         full = True
-        while full:  # more than a segment of them, as a driver begins
+        while full:  # several segments' worth, as when a run resumes
             parts, left = dict[str, bytes](), _PIECE_BYTES
             for path in sorted(self.journals.glob("*.jsonl")):
                 with path.open("rb") as file:
@@ -225,7 +227,7 @@ class Mirror:
             self._offsets[shard] = self._offsets.get(shard, 0) + len(lines)
 
     def _put_retried(self) -> None:
-        """Note what refusals that are asked again have cost, before a later refusal of the same request counts."""
+        """Note what retried refusals have cost, before a later refusal of the same request counts."""
         journal = self.journals / f"{self._retried}.jsonl"
         if self._retried and journal.stat().st_size:
             note = sum_up_retried(journal.read_bytes())
@@ -238,30 +240,30 @@ class Mirror:
             self._retried = ""
 
     def _seal_all(self, finished: Mapping[str, Mapping[str, FileCount]]) -> None:
-        """Copy finished shards, and delete what their segments replace."""
+        """Copy finished shards, and delete the open segments that theirs replace."""
         with CompletionCache(self._folder / COMPLETIONS) as cache:
-            said = tuple(cache.notes())
-        self._remote.for_each(lambda shard: self._seal(shard, finished[shard], said), finished)
+            messages = tuple(cache.notes())
+        self._remote.for_each(lambda shard: self._seal(shard, finished[shard], messages), finished)
         for name in [name for name, shards in self._pieces.items() if shards <= self._sealed]:
             self._delete(name)
             del self._pieces[name]
 
-    def _seal(self, shard: str, files: Mapping[str, FileCount], said: tuple[str, ...]) -> None:
-        """Copy the files of a finished shard, its answers, and then its note."""
+    def _seal(self, shard: str, files: Mapping[str, FileCount], messages: tuple[str, ...]) -> None:
+        """Copy the files of a finished shard, then its answers, and last its note."""
         for name in files:
             self._put_file(name)
         journal = self.journals / f"{shard}.jsonl"
         content = journal.read_bytes() if journal.exists() else b""
-        lines = content[: content.rfind(b"\n") + 1]  # of a late answer a part may be there
+        lines = content[: content.rfind(b"\n") + 1]  # a late answer may be only partly written
         if lines:
             self._put(f"{SEGMENTS}/{shard}.zst", pack({shard: lines}))
         counts = tuple(each.to_line() for each in files.values())
-        note = self._sum_up(journal, lines).model_copy(update={"files": counts, "said": said})
+        note = self._sum_up(journal, lines).model_copy(update={"files": counts, "said": messages})
         self._put(f"{SEGMENTS}/{shard}.json", note.model_dump_json().encode())
         with self._lock:
             del self._finished[shard]
             self._sealed.add(shard)
-        if journal.exists() and journal.stat().st_size == len(lines):  # else an answer came late: it stays as it is
+        if journal.exists() and journal.stat().st_size == len(lines):  # else an answer came late: the journal stays
             journal.unlink()
             self._offsets.pop(shard, None)
 
@@ -281,7 +283,7 @@ class Mirror:
             self._new_data = {name: each for name, each in self._new_data.items() if data.get(name) != each}
 
     def _put_small(self, *, last: bool) -> None:
-        """Copy files that change during the run; a run.json that says "complete" only when nothing else waits."""
+        """Copy files that change during the run, and a run.json that says "complete" only when nothing else is left."""
         self._put_changed(NOW, self._folder / EVENTS, lambda path: read_recent(path.parent))
         for name in (*(each for each in SMALL if each != MANIFEST), *((DIGESTS, COUNTS) if last else ()), MANIFEST):
             if name == MANIFEST and (self._finished or self._new_data) and self._says_complete():
@@ -292,7 +294,7 @@ class Mirror:
         return read_manifest(self._folder).get("status") == "complete"
 
     def _put_changed(self, name: str, path: Path, read: Callable[[Path], bytes], growth: float = 0.0) -> None:
-        """Copy what is read of a file if it was changed since the last time, and grew so much."""
+        """Copy what `read` returns of a file, if it changed since its last copy and is `growth` times as large."""
         if not path.exists():
             return
         state = path.stat()
@@ -308,17 +310,20 @@ async def mirroring(
 ) -> AsyncIterator[Mirror]:
     """Claim a run at an address, fetch what this machine lacks of it, and mirror the folder while the block runs.
 
-    `anew` makes all results anew from the answers; without `refused`, those that servers refused are asked again.
-    Raises StoreError: another process works on the run, the folder is of another, or the store can't be used.
+    With `anew`, all results are made anew from the answers. With `refused=False`, requests that servers refused are
+    sent again.
+    Raises StoreError: another process works on the run, the folder holds another run, or the store can't be used.
     """
-    refuse_folder(remote, folder)  # before there is a claim: that would count as a driver
+    refuse_folder(
+        remote, folder
+    )  # before the claim is taken, as each claim counts as one process that worked on the run
     await asyncio.to_thread(refuse_copy, remote)
     async with holding(Claim(RemotePlace(remote), str(remote))) as claim:
         source = Remote(remote.address)
         try:
             start = await asyncio.to_thread(prepare, source, folder, claim.number, anew=anew, refused=refused)
         except asyncio.CancelledError:
-            source.leave()  # else whoever wants out would wait until all is fetched
+            source.leave()  # else a user who stops the command would wait until all is fetched
             raise
         say(f"{remote}: {start.said}")
         mirror = Mirror(remote, folder, claim, start, say)

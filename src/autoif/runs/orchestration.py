@@ -1,9 +1,9 @@
-"""One run from config to data: the two steps, what happens once between them, and the run folder they leave.
+"""One run from config to data: the two steps, what happens once before and after them, and the run folder they leave.
 
     seeds ─► self_instruct ─► step "instructions" ─► instructions.jsonl ─► step "queries" ─► sft, preferences, rewards
 
-Every point can be interrupted. What is complete in the run folder is not done again; every model answer comes from the
-completions if it is there. So the same command goes on where it stopped.
+A run can be interrupted at any point, and the same command resumes it: what is complete in the run folder is not done
+again, and stored model answers are not asked for again.
 """
 
 import asyncio
@@ -54,34 +54,35 @@ from autoif.together import collecting_seldom
 from autoif.tools import ToolSettings
 
 _MANY_ANSWERS = 20_000
-"""Of the embedded model: two cores write some 50 tokens a second (docs/models.md), and an answer has 50 to 100."""
+"""Number of answers from which on a user is warned that the embedded model will take days: two cores write some 50
+tokens a second (docs/models.md), and an answer has 50 to 100."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a run does beside its config."""
+    """Options of a run that are not in its config."""
 
     output: Path
     until: Step = "queries"
     """Stop after this step."""
     instructions: Path | None = None
-    """Verified instructions of an earlier run: begin with the second step."""
+    """Verified instructions of an earlier run; the run then begins with the second step."""
     recordings: tuple[Path, ...] = ()
-    """Take model answers from these, where they have them."""
+    """Recordings from which model answers are taken where possible."""
     replay: bool = False
-    """Ask no model: an answer that neither recordings nor folder have is a ModelError."""
+    """Ask no model: an answer that is neither in a recording nor in the folder is a ModelError."""
     resume_with_changes: bool = False
     """Accept a folder made with other settings: results are made anew, answers to unchanged requests are kept."""
     retry_refused: bool = False
-    """Ask again for what servers refused."""
+    """Send requests that servers refused again."""
     slice: Slice | None = None
-    """Run these shards alone, and leave the data sets to who merges them (autoif.runs.sliced_run)."""
+    """Run only the shards of this slice, and leave the data sets to the merge (autoif.runs.sliced_run)."""
     remote: Remote | None = None
-    """Where the output is, if it is at an address: `output` is then the folder to work in."""
+    """The address of the output, if it has one; `output` is then the folder to work in."""
     mirror: Mirror | None = None
-    """What copies it there (autoif.runs.sliced_run opens it)."""
+    """Copies the folder to that address (autoif.runs.sliced_run opens it)."""
     turn: int = 0
-    """The number of the claim of the folder that the process holds, if it does: nobody else writes there then."""
+    """Number of the claim on the folder that this process holds; 0 without one. Only the holder writes there."""
 
     @property
     def run(self) -> Path:
@@ -90,7 +91,7 @@ class RunOptions:
 
     @property
     def is_overtaken(self) -> bool:
-        """Whether another process has taken the claim of the folder over: what is there is that one's."""
+        """Whether another process has taken over the claim on the folder, which then belongs to that process."""
         place = self.output / store.SLICES if self.run == self.output else self.output
         return self.turn > 0 and is_overtaken(place, self.turn)
 
@@ -108,14 +109,14 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         _refuse_replayed(folder)
         completions, journal = stack.enter_context(open_answers(folder, options.turn, options.run))
         journal = options.mirror.journals if options.mirror else journal
-        cache = stack.enter_context(CompletionCache(completions))  # first of all that open it: it sets it up
+        cache = stack.enter_context(CompletionCache(completions))  # opened before all others, as it sets the file up
         earlier = _read_earlier(folder, cache, options)
         config = manifest.settle(config, earlier)
-        # Before a model is asked or loaded.
+        # The sandbox comes before any model: without one the run ends here.
         sandbox = await stack.enter_async_context(config.sandbox.make_sandbox())
         enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
-        read_review(folder.path)  # a decision that can't be read ends the run here, and not after hours
+        read_review(folder.path)  # so that an unreadable decision ends the run now, not after hours
         lost = not earlier and cache.total().completions > 0
         record = _claim(folder, earlier, config, options, inputs.digest(), lost=lost)
         if folder.has_results and (before := earlier.get("autoif", record["autoif"])) != record["autoif"]:
@@ -154,6 +155,10 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
 
 
 async def _run_job(given: GivenInstructions, seeds: Seeds, job: OpenRun, options: RunOptions) -> list[str]:
+    """Run the steps and write the data sets; return notes for the end of the run.
+
+    A slice writes no data sets, and slice 0 only the instructions that all slices begin with.
+    """
     folder, part, notes = job.folder, options.slice, list[str]()
     made = [] if given.count else await _make_instructions(seeds, job, options)
     if made and job.tools.answers.rows:
@@ -178,7 +183,7 @@ async def _run_job(given: GivenInstructions, seeds: Seeds, job: OpenRun, options
 def _gather_answers(
     folder: RunFolder, cache: CompletionCache, completions: Path, options: RunOptions, record: dict[str, JsonValue]
 ) -> None:
-    """Put into a run what recordings and its slices have of it; forget what is to be asked again."""
+    """Import answers from recordings, and answers and shards from the run's slices; forget refusals to be retried."""
     if options.slice and not options.slice.number:
         export_answers(cache, folder.path / store.SLICES / "answers-0000.jsonl", but=store.SELF_INSTRUCT[3:])
     for recording in options.recordings:
@@ -186,24 +191,26 @@ def _gather_answers(
     if options.slice is None:
         adopt_slices(folder, cache, record)
     if options.retry_refused and cache.has_refused:
-        folder.discard_results()  # first: a kill in between may leave refusals that count, but none that nobody asks
+        # Before the refusals: a kill in between then leaves refusals without results, which another try forgets. The
+        # other way round, results would stay that were made of refusals which nobody asks again.
+        folder.discard_results()
         cache.forget_refused()
     if options.recordings:
-        record["replayed"] = True  # so that its time says nothing of a model's
+        record["replayed"] = True  # its time then says nothing about a model's speed
 
 
 async def remake_data(path: Path) -> list[str]:
-    """Make a complete run's data sets anew, and so honour decisions; return what is to be said of rows left out.
+    """Make the data sets of a complete run anew, honouring reviewers' decisions; return notes about rows left out.
 
     Raises:
         StoreError: the folder is in use, its run is not complete, or it is damaged.
         SandboxError: a setting needs functions to be run, and they can't be contained on this machine.
     """
-    found = store.read_run(path)
-    if found.get("status") != "complete":
-        raise StoreError(f"{path}: its run is {found.get('status')}; the command that began it honours decisions, too")
+    record = store.read_run(path)
+    if record.get("status") != "complete":
+        raise StoreError(f"{path}: its run is {record.get('status')}; the command that began it honours decisions, too")
     try:
-        config = Config.model_validate(found["config"])
+        config = Config.model_validate(record["config"])
     except (KeyError, ValidationError):
         raise store.name_other_version(path) from None
     with collecting_seldom(), RunFolder(path) as folder, CompletionCache(folder.completions) as cache:
@@ -211,21 +218,21 @@ async def remake_data(path: Path) -> list[str]:
         notes = await write_data(folder, ToolSettings(config, folder.completions, queries, replay_only=True), anew=True)
         for note in notes:
             cache.note(note)
-        folder.write_manifest({**found, "notes": [*cache.notes()]})
+        folder.write_manifest({**record, "notes": [*cache.notes()]})
     return notes
 
 
 async def plan_data(
     config: Config, options: RunOptions, source: str | None = None, tokens_per_second: float | None = None
 ) -> RunPlan:
-    """Return what a run will ask and make; no model is asked and nothing is written.
+    """Return what a run will ask models and what it will make; no model is asked and nothing is written.
 
-    `source` gives the yields: a run folder, or a published source by name; by default what is done of the run, else all
-    that is published. `tokens_per_second` is as of that source by default.
+    `source` gives the yields: a run folder, or a published source by name. By default they come from what is done of
+    the run already, else from all published sources. `tokens_per_second` is that of the source by default.
 
     Raises:
         ConfigError, StoreError: an input, or the source, can't be used.
-        SandboxError: a function of a pilot has to run again, and functions can't be contained on this machine.
+        SandboxError: a function of the source has to run again, and functions can't be contained on this machine.
     """
     planned = read_inputs(config, options.instructions, options.until).planned
     config = manifest.settle(config, {})
@@ -234,25 +241,26 @@ async def plan_data(
 
 
 async def _warn_of_plan(config: Config, options: RunOptions, planned: PlannedInput, *, new: bool) -> list[str]:
-    """Return what of the budget the run exceeds, and of a new one whether it is too much for the embedded model."""
+    """Return warnings: the limits of the budget that the plan exceeds, and, of a new run, whether the embedded model
+    would take days."""
     embedded = {role for role, endpoint in config.models.by_role().items() if endpoint.is_embedded}
     has_budget = config.budget.tokens is not None or config.budget.usd is not None
     if not has_budget and not (new and embedded):
         return []
     yields = await find_yields(None, options.output, config, queries=planned.queries, until=options.until)
     plan = make_plan(config, planned, yields, until=options.until)
-    said = list(plan.over_budget) if has_budget else []
+    warnings = list(plan.over_budget) if has_budget else []
     answers = sum(stage.answers.expected for stage in plan.stages if stage.role in embedded)
     if new and answers >= _MANY_ANSWERS:
-        said.append(
+        warnings.append(
             f"the model on this machine is to give some {round(answers, -3):,.0f} answers, which takes it days: "
             "--base-url and --model name a server, --set self_instruct.max_instructions=50 is a first try"
         )
-    return said
+    return warnings
 
 
 async def _make_instructions(seeds: Seeds, job: OpenRun, options: RunOptions) -> list[Instruction]:
-    """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
+    """§3.2: self-instruct from all seeds at once, as de-duplication needs all of them."""
     if options.run != job.folder.path:
         return await asyncio.to_thread(lambda: [*read_kept(options.run, store.SELF_INSTRUCT, Instruction, 0)])
     if not job.folder.has_shard(store.SELF_INSTRUCT, 0):
@@ -268,7 +276,7 @@ async def _make_instructions(seeds: Seeds, job: OpenRun, options: RunOptions) ->
 
 
 def _refuse_replayed(folder: RunFolder) -> None:
-    """Keep the data set of a replay: it has no model answers to be made again from. Raises StoreError."""
+    """Raise StoreError for the output of `autoif replay --apply`: it has no model answers to make it again from."""
     if not folder.completions.exists() and (run := folder.read_manifest().get(store.REPLAYED_FROM)):
         raise StoreError(
             f"{folder.path} is what `autoif replay --apply` made of {run}, and a run there would replace it: choose "
@@ -277,9 +285,10 @@ def _refuse_replayed(folder: RunFolder) -> None:
 
 
 def _read_earlier(folder: RunFolder, cache: CompletionCache, options: RunOptions) -> dict[str, JsonValue]:
-    """Return a folder's manifest; {} for one without answers or results: a first try that failed binds nobody.
+    """Return the manifest that binds this run; {} if the folder has neither answers nor results yet.
 
-    A slice is bound by its run.
+    A first try that failed so early binds nobody. A slice is bound by the manifest of its whole run, and has its own
+    times.
     """
     if options.run != folder.path:
         own = folder.read_manifest()
@@ -288,7 +297,7 @@ def _read_earlier(folder: RunFolder, cache: CompletionCache, options: RunOptions
 
 
 def check_settings(config: Config, options: RunOptions) -> None:
-    """Raise StoreError if a run folder was made with other settings or inputs; name what differs."""
+    """Raise StoreError, naming what differs, if a run folder was made with other settings or inputs."""
     earlier = store.read_manifest(options.output)
     config = manifest.settle(config, earlier)
     inputs = read_inputs(config, options.instructions, options.until)
@@ -305,14 +314,16 @@ def _claim(
     *,
     lost: bool,
 ) -> dict[str, JsonValue]:
-    """Make the folder this run's, or refuse it; return its manifest. `lost` tells that its run.json is lost."""
+    """Write the run's manifest into the folder and return it. `lost`: the folder has answers, but no run.json.
+    Raises StoreError: the folder was made with other settings."""
     wanted = manifest.run_identity(config, inputs)
     if earlier and not options.resume_with_changes:
         found = manifest.read_identity(earlier)
         manifest.check_identity(found, wanted, options.output)
         wanted = {**found, **wanted}
-    of_others = options.run != folder.path and not have_same_settings(folder.read_manifest(), {"identity": wanted})
-    if options.resume_with_changes or of_others or earlier.get("format") != store.FORMAT:
+    is_slice = options.run != folder.path
+    is_outdated = is_slice and not have_same_settings(folder.read_manifest(), {"identity": wanted})
+    if options.resume_with_changes or is_outdated or earlier.get("format") != store.FORMAT:
         folder.discard_results()
     record: dict[str, JsonValue] = {**manifest.new_manifest(config, wanted), "seconds": earlier.get("seconds", 0.0)}
     record |= {"times": earlier.get("times", {}), "runtime": config.models.runtime}
@@ -327,7 +338,7 @@ def _claim(
 def _accounting(
     folder: RunFolder, completions: Path, record: dict[str, JsonValue], times: Mapping[str, float], options: RunOptions
 ) -> Iterator[None]:
-    """Write what the run took into its manifest, however it ends; but not into that of a process that took it over."""
+    """Write status, times, usage and notes into the manifest however the run ends, unless another process took over."""
     started, part = time.monotonic(), options.slice
     status = "interrupted"
     try:
@@ -352,7 +363,7 @@ def _accounting(
 
 
 def name_keys(config: Config, progress: Progress) -> None:
-    """Say which variable's key goes to which host: a file of settings may come from others."""
+    """Tell the user which variable's key goes to which host, as a settings file may come from somebody else."""
     keys = ((each.api_key_env, address) for each in config.models.by_role().values() for address in each.addresses)
     for variable, address in dict.fromkeys(keys):
         if address != EMBEDDED and os.environ.get(variable):
@@ -361,7 +372,7 @@ def name_keys(config: Config, progress: Progress) -> None:
 
 @contextmanager
 def _serve(config: Config, replay: bool, say: Say) -> Iterator[Config]:
-    """Start the embedded model if a role is left to it; yield the config with its address and runtime filled in."""
+    """Start the embedded model if a role uses it; yield the config with its address and runtime filled in."""
     embedded = {role: endpoint for role, endpoint in config.models.by_role().items() if endpoint.is_embedded}
     if replay or not embedded:
         yield config

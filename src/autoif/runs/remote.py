@@ -1,6 +1,7 @@
-"""A run folder at an address (s3://bucket/runs/first, gs://…, any that fsspec knows): files that are put and got whole.
+"""A run folder at an address (s3://bucket/runs/first, gs://…, any that fsspec knows), read and written by whole files.
 
-A call that fails is made again, after longer and longer waits. What that can't mend ends in one line without a key.
+A call that fails is retried after longer and longer waits. If it keeps failing, it ends in a one-line error that shows
+no key or password.
 """
 
 import os
@@ -23,44 +24,44 @@ Result = TypeVar("Result")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _PASSWORD = re.compile(r"(?<=//)([^/@:]*):[^/@]*@")
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|CONNECTION_STRING|SAS")
-"""In the names of variables whose values no message repeats."""
+"""Marks environment variables whose values must not appear in messages."""
 _FLAT = frozenset("s3 s3a gs gcs abfs abfss az adl oss r2 obs hf".split())
-"""Stores that know no folders, and in which a file is there whole or not at all."""
+"""Protocols of object stores: they have no folders, and an object appears whole or not at all."""
 _INSTALL = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 20.0
 PATIENCE_S = 120.0
-"""For which one call is tried."""
-_TRIES_OF_SURE = 3
-"""How often that is tried which nearly always stays as it is: no access, no such bucket."""
+"""Seconds for which one call is retried."""
+_TRIES_IF_LASTING = 3
+"""How often a call is tried whose error nearly always lasts: no access, no such bucket."""
 AT_ONCE = 16
-"""Calls of a store that are made at the same time."""
+"""Number of calls to a store that are made at the same time."""
 
 
 Check = Callable[[], None]
 
 
 def allow() -> None:
-    """Let a call be made."""
+    """Do nothing: the check that permits every call."""
 
 
 def is_address(place: object) -> bool:
-    """Tell whether this names a place elsewhere, and no file or folder of this machine."""
+    """Tell whether this is an address, rather than a file or folder on this machine."""
     return isinstance(place, str) and _ADDRESS.match(place) is not None
 
 
 def refuse_address(place: object) -> None:
-    """Raise ConfigError for an address where a file or folder of this machine is needed."""
+    """Raise ConfigError for an address where a file or folder on this machine is needed."""
     if is_address(place):
         shown = _PASSWORD.sub(r"\1:***@", str(place))
         raise ConfigError(f"{shown} is not on this machine: copy the run first, with `autoif fetch {shown}`")
 
 
 class Remote:
-    """A folder of files elsewhere. May be used from any thread."""
+    """A folder at an address. May be used from any thread. Calls raise StoreError if the store keeps failing."""
 
     def __init__(self, address: str) -> None:
-        """Raises ConfigError: it is no address, or no package knows it; nobody is asked yet."""
+        """Raises ConfigError: it is no address, or no package knows it. The store itself is not asked yet."""
         if not is_address(address):
             raise ConfigError(f"{address} is no address: write it like s3://BUCKET/runs/NAME")
         self.address = address
@@ -69,7 +70,7 @@ class Remote:
         self._secrets = [found[0].rpartition(":")[2][:-1] for found in _PASSWORD.finditer(address)]
         self._fs, self._root = self._find(address)
         self._made = set[str]()
-        """Folders that are there for sure."""
+        """Folders that are known to exist."""
         self.fetched_bytes = 0
         self._counting = threading.Lock()
         self._patience_s = PATIENCE_S
@@ -78,7 +79,7 @@ class Remote:
 
     @property
     def name(self) -> str:
-        """The last part of the address: what the run is called."""
+        """The run's name: the last part of the address."""
         return self._root.rstrip("/").rpartition("/")[2]
 
     def __str__(self) -> str:
@@ -95,7 +96,7 @@ class Remote:
         except ImportError as error:
             package = _INSTALL.get(self._protocol, error.name or "its package for fsspec")
             raise ConfigError(f"{self} needs a package that is not installed: pip install {package}") from None
-        except Exception as error:  # noqa: BLE001 - whatever a package of others makes of an address
+        except Exception as error:  # noqa: BLE001 - each store's package has errors of its own
             raise ConfigError(f"{self} can't be used: {self._explain(error)}") from None
         if root.rstrip("/").rpartition("/")[2] in {"", ".", ".."}:
             raise ConfigError(f"{self} names no folder: as in s3://BUCKET/runs/NAME")
@@ -106,14 +107,14 @@ class Remote:
         self._place(name, lambda path: self._fs.pipe_file(path, content), check)
 
     def put_file(self, name: str, source: Path, check: Check = allow) -> None:
-        """Copy a file of this machine to the store, whole or not at all; `check` is as `put` takes it."""
+        """Copy a file of this machine to the store, whole or not at all; `check` is used as in `put`."""
         self._place(name, lambda path: self._fs.put_file(str(source), path), check)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file if there is none of this name; tell whether it was this call that wrote it.
+        """Write a file if there is none with this name; return whether the file now has this content.
 
-        One of several calls succeeds where the store has conditional writes (S3, Google, Azure, a disk). Elsewhere the
-        content is read back, so that the earlier of two mostly notices.
+        Of several calls with different contents, exactly one succeeds if the store has conditional writes (S3, Google,
+        Azure, a disk). Elsewhere the content is read back, so that the earlier of two writers mostly notices.
         """
         path = self._path(name)
         try:
@@ -124,7 +125,7 @@ class Remote:
                     self._make_folder(path.rpartition("/")[0])
                 self._try(lambda: self._fs.pipe_file(path, content, mode="create"))
         except FileExistsError:
-            pass  # by somebody else, or by a call of ours whose answer got lost
+            pass  # written by somebody else, or by an earlier try of ours whose answer got lost
         except FileNotFoundError as error:
             raise StoreError(f"{self} is not there: {self._explain(error)}") from None
         return self.get(name) == content
@@ -139,7 +140,7 @@ class Remote:
         return content
 
     def get_file(self, name: str, place: Path) -> bool:
-        """Copy a file from the store, whole or not at all; tell whether there is one."""
+        """Copy a file from the store, whole or not at all; return False if there is none."""
         try:
             with replacing(place) as temporary:
                 self._try(lambda: self._fs.get_file(self._path(name), str(temporary)))
@@ -163,29 +164,27 @@ class Remote:
         return sorted(name for name in names if name and not name.startswith("."))
 
     def delete(self, name: str, check: Check = allow) -> None:
-        """Delete a file, if it is there; `check` is as `put` takes it."""
-        try:
+        """Delete a file, if it is there; `check` is used as in `put`."""
+        with suppress(FileNotFoundError):
             self._try(lambda: self._fs.rm_file(self._path(name)), check)
-        except FileNotFoundError:
-            return
 
     def for_each(self, call: Callable[[str], Result], names: Iterable[str]) -> list[Result]:
-        """Return what a call makes of each name, several at a time."""
+        """Call a function for each name, several at a time, and return the results in order."""
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="autoif-remote") as pool:
             return list(pool.map(call, names))
 
     def hurry(self, patience_s: float) -> None:
-        """Try no call for longer than this from now on, and let none wait that has failed."""
+        """From now on, retry no call for longer than this, and end the waits of calls that have failed."""
         self._patience_s = min(self._patience_s, patience_s)
         self._hurried.set()
 
     def leave(self) -> None:
-        """Make no call from now on, in whatever thread: each raises StoreError."""
+        """From now on, let every call raise StoreError, in any thread."""
         self._left = True
         self._hurried.set()
 
     def _place(self, name: str, write: Callable[[str], object], check: Check) -> None:
-        """Have a file written in its place: by way of another name where it might be seen half written."""
+        """Write a file by `write`: under a temporary name first, if the store could show it half written."""
         path = self._path(name)
         folder, _, last = path.rpartition("/")
 
@@ -221,7 +220,8 @@ class Remote:
             self.fetched_bytes += size
 
     def _try(self, call: Callable[[], Result], check: Check = allow) -> Result:
-        """Make a call until it succeeds. Raises StoreError: it did not for so long, or never will, or is checked."""
+        """Make a call until it succeeds.
+        Raises StoreError: it failed for too long, or with an error that lasts, or `check` raised."""
         began, wait, tries = time.monotonic(), _FIRST_WAIT_S, 0
         while True:
             if self._left:
@@ -233,25 +233,26 @@ class Remote:
                 raise
             except Exception as error:  # noqa: BLE001 - each store's package has errors of its own
                 tries += 1
-                sure = tries >= _TRIES_OF_SURE and _stays(error)
-                if sure or time.monotonic() - began + wait > self._patience_s:
+                is_hopeless = tries >= _TRIES_IF_LASTING and _is_lasting(error)
+                if is_hopeless or time.monotonic() - began + wait > self._patience_s:
                     raise StoreError(f"{self} can't be read or written: {self._explain(error)}") from None
             if self._hurried.wait(wait * random.uniform(0.5, 1.5)):
                 time.sleep(min(wait, 1.0))
             wait = min(2 * wait, _LONGEST_WAIT_S)
 
     def _explain(self, error: Exception) -> str:
-        """Return one line of what a store's package said, without any key."""
-        said = in_one_line(error)
+        """Return an error of a store's package in one line, without any key or password."""
+        message = in_one_line(error)
         for secret in (*self._secrets, *_list_secrets(os.environ)):
-            said = said.replace(secret, "***")
-        said = _PASSWORD.sub(r"\1:***@", said)
+            message = message.replace(secret, "***")
+        message = _PASSWORD.sub(r"\1:***@", message)
         if "credential" in type(error).__name__.lower():
-            said += "; give credentials as its package takes them, in environment variables or files (docs/scale.md)"
-        return said
+            message += "; give credentials as its package takes them, in environment variables or files (docs/scale.md)"
+        return message
 
 
-def _stays(error: Exception) -> bool:
+def _is_lasting(error: Exception) -> bool:
+    """Tell whether an error will nearly always occur again when the call is retried."""
     name = type(error).__name__
     return isinstance(error, PermissionError | ValueError | TypeError | NotImplementedError) or (
         "Credential" in name or "Validation" in name or "DefaultCredentials" in name
@@ -263,7 +264,7 @@ def _list_secrets(environment: Mapping[str, str]) -> list[str]:
 
 
 def _write_new(path: str, content: bytes) -> None:
-    """Write a file of this machine if there is none of this name: it takes its name when it is whole."""
+    """Write a file on this machine, under a temporary name until it is whole. Raises FileExistsError: it is there."""
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.with_name(f".{place.name}.{uuid4().hex[:8]}.tmp")

@@ -1,14 +1,14 @@
-"""Begins or resumes a run at an address: brings what is there and what the work folder holds together.
+"""Begins or resumes a run at an address: reconciles what is at the address with what the work folder holds.
 
-| the folder                                  | what happens                                                          |
-|---------------------------------------------|-----------------------------------------------------------------------|
-| is new                                      | notes and the answers of what is not finished are fetched             |
-| was the last to be copied to the address    | goes on as it is                                                      |
-| was left behind: another machine went on    | is put aside; a new one is fetched, and its answers are added to that |
-| was being made ready when that was stopped  | is made ready from the beginning                                      |
-| holds something else                        | is refused                                                            |
+| the work folder                                 | what happens                                                       |
+|-------------------------------------------------|--------------------------------------------------------------------|
+| is new                                          | notes and the answers of unfinished shards are fetched             |
+| was the last one to be copied to the address    | is used as it is                                                   |
+| is out of date: another machine went on         | is set aside; a new one is fetched, and gets the old one's answers |
+| was being prepared when the command was stopped | is prepared from the beginning                                     |
+| holds something else                            | is refused                                                         |
 
-To make results anew, all answers are fetched.
+To make all results anew, all answers are fetched.
 """
 
 import itertools
@@ -30,30 +30,32 @@ from autoif.runs.store import COMPLETIONS, COUNTS, EVENTS, FORMAT, MANIFEST, SEG
 from autoif.runs.whole_files import storage_errors, write_json
 
 _STATE = f"{SEGMENTS}/remote.json"
-"""To which address a folder is copied, and under which number of the claim: 0 while it is made ready, -1 if it was put
-aside and another one has its answers."""
+"""File that says to which address a folder is copied, and under which number of the claim (`turn`): 0 while the folder
+is being prepared, -1 if it was set aside and another folder has its answers."""
 _BEFORE = ".segments"
-"""The folder's `segments` from before its answers were fetched again; until then it has the state file, too."""
+"""Name that the folder's `segments` has while its answers are fetched again. It also holds the state file until the new
+one is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a mirror begins with."""
+    """The state from which a mirror begins."""
 
     sealed: frozenset[str] = frozenset()
-    """What is noted at the address."""
+    """Names of the notes at the address."""
     old: tuple[str, ...] = ()
-    """What can be deleted there once the folder's answers are copied."""
+    """Files at the address that can be deleted once the folder's answers are copied."""
     data: Mapping[str, FileCount] = field(default_factory=dict)
-    """What is noted of files of no shard."""
+    """The counts of files that belong to no shard, as their note at the address has them."""
     retried: str = ""
-    """What is to be noted after that, before anything is asked: refusals that are asked again."""
+    """Name of the journal of refusals that are retried, whose cost must be noted before any model is asked; "" if there
+    are none."""
     said: str = ""
-    """In words."""
+    """What was done, in words for the user."""
 
 
 def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: bool) -> Start:
-    """Make a folder ready to work in under a claim's number; `anew` and `refused` are as `mirroring` takes them.
+    """Prepare a work folder for the process that holds claim number `turn`; `anew` and `refused` are as in `mirroring`.
     Raises StoreError: the folder holds something else, or what is at the address can't be read."""
     before = remote.fetched_bytes
     with storage_errors(folder):
@@ -67,11 +69,11 @@ def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: boo
         folder.mkdir(parents=True, exist_ok=True)
         found = Segments(remote)
         if mine:
-            shutil.rmtree(folder / _BEFORE, ignore_errors=True)  # a kill has left it after all was ready
+            shutil.rmtree(folder / _BEFORE, ignore_errors=True)  # left by a kill after the folder was ready
             _write_state(remote, folder, turn)
         else:
             _write_state(remote, folder, 0)
-            was_mine = (folder / _BEFORE).exists()  # then what users decided may be here alone
+            was_mine = (folder / _BEFORE).exists()  # then the folder may have decisions that the address lacks
             restore_small(remote, folder, (MANIFEST, EVENTS) if was_mine else SMALL)
             found.restore_files(folder)
         manifest = read_manifest(folder)
@@ -88,7 +90,7 @@ def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: boo
             _add_answers(folder, places, but=found.retried if anew else found.notes)
         for path in journals.glob("*.jsonl"):
             cut_torn_line(path)
-        retried = _gather_all(remote, found, folder, turn, refused=refused) if anew else ""
+        retried = _reopen_all(remote, found, folder, turn, refused=refused) if anew else ""
         _write_state(remote, folder, turn)
         shutil.rmtree(folder / _BEFORE, ignore_errors=True)
         for each in aside:
@@ -105,7 +107,7 @@ def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: boo
 
 
 def is_work_folder(folder: Path) -> str:
-    """Return the address to which a folder is copied; "" of another."""
+    """Return the address to which a work folder is copied; "" if the folder is no work folder."""
     for place in (folder / _STATE, folder / _BEFORE / Path(_STATE).name):
         try:
             return str(parse_json(place.read_text(encoding="utf-8"))["remote"])
@@ -115,13 +117,13 @@ def is_work_folder(folder: Path) -> str:
 
 
 def refuse_folder(remote: Remote, folder: Path) -> None:
-    """Raise StoreError if a folder holds something else than the run of an address."""
+    """Raise StoreError if a folder holds anything but the run of this address."""
     if not _is_new(folder) and is_work_folder(folder) != str(remote):
         raise StoreError(f"{folder} holds something else than the run of {remote}: name another --work")
 
 
 def refuse_copy(remote: Remote) -> None:
-    """Raise StoreError if somebody has copied a run folder to an address: it would be made anew there, and replaced."""
+    """Raise StoreError if a run folder was copied to the address by other means: a run there would replace it."""
     if remote.list_names("claims") or remote.list_names(SEGMENTS) or remote.get(MANIFEST) is None:
         return
     raise StoreError(
@@ -131,11 +133,11 @@ def refuse_copy(remote: Remote) -> None:
 
 
 def fetch_run(remote: Remote, folder: Path) -> None:
-    """Copy a run from an address into a new folder, in which every command can use it.
-    Raises StoreError: there is none, the folder is there already, or a file is missing or damaged."""
+    """Copy a run from an address into a new folder, which every command can use then.
+    Raises StoreError: there is no run, the folder exists already, or a file is missing or damaged."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder} is there already: name another folder")
-    partial = folder.with_name(f"{folder.name}.partial")  # an interrupted copy goes on
+    partial = folder.with_name(f"{folder.name}.partial")  # an interrupted copy is resumed
     if not _is_new(partial) and not is_work_folder(partial):
         raise StoreError(
             f"{partial} is in the way, and no copy that was interrupted: delete it, or name another folder"
@@ -145,12 +147,12 @@ def fetch_run(remote: Remote, folder: Path) -> None:
         _write_state(remote, partial, 0)
         for name in SMALL:
             (partial / name).unlink(missing_ok=True)
-        restore_small(remote, partial)  # first: it says "complete" when all else is there
+        restore_small(remote, partial)  # first: if run.json says "complete", all other files are at the address
         if not read_manifest(partial):
             raise StoreError(f"{remote} is no run (it has no run.json): name the --output of one")
         found = Segments(remote)
         digests = found.restore_files(partial)
-        for path in partial.rglob("*.jsonl*"):  # of a run that was copied here before, or of this one as it was
+        for path in partial.rglob("*.jsonl*"):  # files of an earlier copy, of another run or of this one as it was
             if str(path.relative_to(partial)) not in {*digests, *SMALL, COUNTS}:
                 path.unlink()
         fetch_files(remote, partial, digests)
@@ -162,15 +164,16 @@ def fetch_run(remote: Remote, folder: Path) -> None:
 
 
 def _is_new(folder: Path) -> bool:
-    """Tell whether a folder has no files, but perhaps what a kill has left of the first one."""
+    """Tell whether a folder has no files, apart from temporary ones that a kill has left."""
     with storage_errors(folder):
-        tops = folder.iterdir() if folder.exists() else ()
-        files = (each for top in tops for each in (top, *top.rglob("*")) if each.is_file())
-        return all(each.name.endswith(".tmp") for each in files)
+        entries = folder.iterdir() if folder.exists() else ()
+        files = (path for entry in entries for path in (entry, *entry.rglob("*")) if path.is_file())
+        return all(path.name.endswith(".tmp") for path in files)
 
 
 def _read_state(remote: Remote, folder: Path) -> int | None:
-    """Return under which number a folder was last copied; None for a new one. Raises StoreError: it is another's."""
+    """Return the claim number under which a folder was last copied; None if the folder is new.
+    Raises StoreError: it holds another run, or something else."""
     refuse_folder(remote, folder)
     if _is_new(folder):
         return None
@@ -189,10 +192,11 @@ def _put_aside(folder: Path) -> None:
 
 
 def _find_aside(remote: Remote, folder: Path) -> list[Path]:
-    """Return the folders that were put aside and whose answers aren't here yet: a kill may have come between."""
+    """Return the folders that were set aside and whose answers the folder doesn't have yet; after a kill there may be
+    several."""
     numbers = itertools.count(1)
-    there = itertools.takewhile(Path.exists, (_name_aside(folder, number) for number in numbers))
-    return [each for each in there if is_work_folder(each) == str(remote) and _read_state(remote, each) != -1]
+    found = itertools.takewhile(Path.exists, (_name_aside(folder, number) for number in numbers))
+    return [each for each in found if is_work_folder(each) == str(remote) and _read_state(remote, each) != -1]
 
 
 def _name_aside(folder: Path, number: int) -> Path:
@@ -200,9 +204,10 @@ def _name_aside(folder: Path, number: int) -> Path:
 
 
 def _add_answers(folder: Path, places: Iterable[tuple[Path, bool]], *, but: Container[str]) -> None:
-    """Add the journals of other folders, except `but` these shards', to a folder's own and to its completions.
+    """Add the journals of other folders to a folder's own journals and to its completions, except those of shards in
+    `but`.
 
-    Each place says whether its refusals count, or were asked again elsewhere since and are in a note.
+    Each place comes with a flag: True if its refusals count, False if they have been retried since and are in a note.
     """
     grown = set[Path]()
     for place, refused in (*places, (folder / _BEFORE, True)):
@@ -216,9 +221,9 @@ def _add_answers(folder: Path, places: Iterable[tuple[Path, bool]], *, but: Cont
         import_journals(sorted(grown), cache)
 
 
-def _gather_all(remote: Remote, found: Segments, folder: Path, turn: int, *, refused: bool) -> str:
-    """Make all answers those of what isn't finished, and discard what was made of them, at the address first; return
-    the name of those that are to be asked again, if any."""
+def _reopen_all(remote: Remote, found: Segments, folder: Path, turn: int, *, refused: bool) -> str:
+    """Treat all answers as those of unfinished shards, and discard all results, first at the address and then here.
+    Return the name of the journal of refusals to be retried; "" if none are."""
     retried = "" if refused else f"{RETRIED}{turn:04d}"
     gather_journals(folder / SEGMENTS, f"earlier-{turn:04d}", retried)
     with RunFolder(folder) as run:

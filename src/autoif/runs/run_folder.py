@@ -1,6 +1,7 @@
-"""A run folder as its run writes it: held by one process, each file whole and noted with its digest, and read back.
+"""Writes a run folder, and reads it back: one process holds it, and each file is written whole and its digest recorded.
 
-What the folder holds is in `autoif.runs.store`; what is noted of each file beside its digest in `autoif.runs.counts`.
+The folder's contents are listed in `autoif.runs.store`; the counts that are recorded of each file are in
+`autoif.runs.counts`.
 """
 
 import fcntl
@@ -13,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
 from autoif.errors import StoreError
 from autoif.reading.json_text import parse_json
@@ -47,21 +48,22 @@ class Elsewhere(Protocol):
     """Another place that has a run's files, too (autoif.runs.mirror)."""
 
     def note(self, count: FileCount) -> None:
-        """Hear that a file is in its place in the folder."""
+        """Take notice of a file that is complete in the folder."""
         ...
 
     def bring(self, digests: Mapping[str, str]) -> None:
-        """Put these files, by name, into the folder. Raises StoreError: one is missing, or has another digest."""
+        """Fetch these files into the folder; `digests` are by file name.
+        Raises StoreError: a file is missing, or has another digest."""
         ...
 
 
 def _digest(path: Path) -> str | None:
-    """Return the digest of a file, None for what stands in its place."""
+    """Return the digest of a file; None if there is no file, but perhaps a folder."""
     return digest_file(path) if path.is_file() else None
 
 
 def refuse_links(run: Path) -> None:
-    """Raise StoreError for a folder in which writing would change a file elsewhere."""
+    """Raise StoreError if a run folder has symbolic links, through which writing would change files elsewhere."""
     for folder in (run, run / SLICES, run / SEGMENTS, *run.glob("[0-9][0-9]_*")):
         links = filter(Path.is_symlink, folder.iterdir() if folder.is_dir() else ())
         if link := next(links, None):
@@ -75,20 +77,20 @@ class RunFolder:
     """One run on disk, held by one process at a time."""
 
     def __init__(self, path: Path, *, claimed: bool = False, elsewhere: Elsewhere | None = None) -> None:
-        """A process that has `claimed` the folder (autoif.runs.claims) needs no locks of its disk; `elsewhere` has the
-        files that are noted and not in the folder."""
+        """`claimed`: the process holds a claim on the folder (autoif.runs.claims), so the disk needs no file locks.
+        `elsewhere` has the files that are recorded and not in the folder."""
         self.path = path
         self._claimed = claimed
         self._elsewhere = elsewhere
         self._lock: IO[str] | None = None
         self._here = path
-        """A path by which the folder is written to. It leads to the folder itself, wherever that is moved, and never to
-        what stands in its place by then."""
+        """The path used for writing. It leads to the opened folder even if that is moved, and never to another folder
+        that takes its place."""
         self._open = ExitStack()
         self._digests: dict[str, str] = {}
         self._counts: dict[str, FileCount] = {}
         self.moved: dict[str, str] = {}
-        """Files that somebody had changed by hand, and the names that these versions were given."""
+        """Files that had been changed by hand, and the names under which the changed versions are kept."""
 
     def __enter__(self) -> "RunFolder":
         with storage_errors(self.path):
@@ -114,13 +116,13 @@ class RunFolder:
         try:
             with storage_errors(self.path):
                 os.ftruncate(self._lock.fileno(), 0)
-                os.write(self._lock.fileno(), str(os.getpid()).encode())  # no buffer: nothing is left for close()
-                for cut in itertools.chain(self._here.glob(".*.tmp"), self._here.glob("[0-9][0-9]_*/.*.tmp")):
-                    cut.unlink()  # what a kill has left of a file
+                os.write(self._lock.fileno(), str(os.getpid()).encode())  # unbuffered: nothing is left for close()
+                for leftover in itertools.chain(self._here.glob(".*.tmp"), self._here.glob("[0-9][0-9]_*/.*.tmp")):
+                    leftover.unlink()  # a file that was being written at a kill
                 self._digests = read_digests(self.path)
                 found = read_counts(self.path)
                 self._counts = {name: each for name, each in found.items() if self._digests.get(name) == each.sha256}
-                if self._elsewhere:  # which is told of both: what a kill has left between them is made again
+                if self._elsewhere:  # it needs counts: a file that was killed before its count was recorded is remade
                     self._digests = {name: each.sha256 for name, each in self._counts.items()}
                     for count in self._counts.values():
                         self._elsewhere.note(count)
@@ -136,6 +138,7 @@ class RunFolder:
                 self._rewrite_notes()
 
     def _follow(self) -> Path:
+        """Open the folder and return a path that follows it when it is moved, if the system has such paths."""
         descriptor = os.open(self.path, os.O_RDONLY)
         self._open.callback(os.close, descriptor)
         here = Path(f"{OPEN_FOLDERS}{descriptor}")
@@ -143,8 +146,8 @@ class RunFolder:
 
     @property
     def is_moved(self) -> bool:
-        """Whether the folder is elsewhere by now: what is at its path, if anything is, belongs to others."""
-        if self._claimed or self._lock is None:  # some disks that keep no locks number a file anew at each look
+        """Whether the folder was moved or deleted: if there is one at its path, it is another."""
+        if self._claimed or self._lock is None:  # some disks without locks give a file a new number at each look
             return False
         try:
             return not os.path.samestat(os.fstat(self._lock.fileno()), (self.path / _LOCK).stat())
@@ -168,17 +171,17 @@ class RunFolder:
         return read_manifest(self.path)
 
     def write_manifest(self, manifest: Mapping[str, JsonValue]) -> None:
-        """Replace run.json; it has no digest, as it changes while the run goes on."""
+        """Replace run.json. Its digest is not recorded, as it changes during the run."""
         self._replace(MANIFEST, [json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"])
 
     def _replace(self, name: str, lines: Iterable[str]) -> None:
-        """Write a file that has no digest."""
+        """Write a file whose digest is not recorded."""
         with self._begin_file(name, before=lambda path, digest: None) as file:
             for line in lines:
                 file.add(line)
 
     def discard_results(self) -> None:
-        """Delete all that this program wrote and can make again from the completions, and nothing else."""
+        """Delete everything that autoif wrote and can make again from the completions, and nothing else."""
         self.check_place()
         with storage_errors(self.path):
             for name in self._digests:
@@ -195,7 +198,7 @@ class RunFolder:
         self._counts.clear()
 
     def _set_aside(self, path: Path, digest: str = "") -> None:
-        """Give a file another name if it is neither what was written last nor of this digest, which comes now."""
+        """Rename a file that was changed by hand, which has neither the recorded digest nor that of the new version."""
         name = str(path.relative_to(self._here))
         if not path.exists() or _digest(path) in {digest, self._digests.get(name)}:
             return
@@ -208,38 +211,38 @@ class RunFolder:
 
     @property
     def has_results(self) -> bool:
-        """Whether a stage has come to the end of a shard, be its answers here or lost."""
+        """Whether a stage has finished a shard, even if the model answers have been lost since."""
         return any("/" in name for name in self._digests)
 
     def has(self, name: str) -> bool:
-        """Tell whether a file is there and was noted as complete."""
+        """Tell whether a file is recorded as complete, and is in the folder or elsewhere."""
         found = self._find(name)
         return found in self._digests and (self._elsewhere is not None or (self.path / found).exists())
 
     def bring_all(self) -> None:
-        """Have all files in the folder that another machine has made. Raises StoreError: one can't be had."""
+        """Fetch all files that another machine has made into the folder. Raises StoreError: one can't be fetched."""
         if self._elsewhere:
             missing = {name: each for name, each in self._digests.items() if not (self.path / name).exists()}
             self._elsewhere.bring(missing)
 
     def is_made_of(self, name: str, source: str) -> bool:
-        """Tell whether a file is there as it was written, and was made of this source."""
-        noted = self._counts.get(name)
-        if not (noted and noted.made_of == source and self.has(name)):
+        """Tell whether a file is unchanged since it was written, and was made of this source."""
+        count = self._counts.get(name)
+        if not (count and count.made_of == source and self.has(name)):
             return False
         return not (self.path / name).exists() or _digest(self.path / name) == self._digests[name]
 
     def write_rows(self, name: str, rows: Rows, *, made_of: str = "", pack: bool = False) -> None:
-        """Write a JSONL file, whole or not at all, and note its digest; a version changed by hand is kept aside.
+        """Write a JSONL file, whole or not at all, and record its digest; a version changed by hand is kept aside.
 
-        `is_made_of` knows it by `made_of`; `pack` packs it where it is large.
+        `made_of` identifies the source that `is_made_of` compares. With `pack`, a large file is compressed.
         """
         with self._open_new(name, made_of, pack=pack) as add:
             for row in rows:
                 add(row)
 
     def write_together(self, names: Sequence[str], rows: Iterable[tuple[str, BaseModel]], *, made_of: str = "") -> None:
-        """Write several JSONL files in one pass over their rows, each with the name of its file."""
+        """Write several JSONL files in one pass over `rows`, which are pairs of a file name and a row."""
         with ExitStack() as stack:
             add = {name: stack.enter_context(self._open_new(name, made_of)) for name in names}
             for name, row in rows:
@@ -261,7 +264,8 @@ class RunFolder:
 
     @contextmanager
     def _begin_file(self, name: str, *, pack: bool = False, before: Callable[[Path, str], None]) -> Iterator[NewFile]:
-        """Yield a file to write to. Raises StoreError: the disk refuses it, or the run's folder was moved."""
+        """Yield a new file to write to; `before` is called with its path and digest just before it takes its place.
+        Raises StoreError: the disk refuses it, or the run's folder was moved."""
         self.check_place()
         try:
             with new_file(self._here / name, pack=pack, before=before, shown=self.path / name) as file:
@@ -284,12 +288,12 @@ class RunFolder:
             self._elsewhere.note(count)
 
     def append(self, name: str, line: str) -> None:
-        """Add a line to a file of the folder. May be called from any thread. Raises OSError."""
-        with (self._here / name).open("ab", buffering=0) as file:  # one write: no line comes into the midst of another
+        """Append a line to a file of the folder. May be called from any thread. Raises OSError."""
+        with (self._here / name).open("ab", buffering=0) as file:  # a single write, so that lines don't interleave
             file.write(line.encode("utf-8"))
 
     def copy(self, count: FileCount, source: Path) -> None:
-        """Take a file of another run folder over, unless it is here already, or is not as it was noted there."""
+        """Copy a file from another run folder, unless it is here already, or differs from what was recorded there."""
         if self.has(count.file):
             return
         with reading_errors(source):
@@ -300,23 +304,24 @@ class RunFolder:
             self._note(count)
 
     def read_rows(self, name: str, row: type[Row], known: Mapping[str, BaseModel] | None = None) -> list[Row]:
-        """Read a file of the run back, as `iterate_rows` does."""
+        """Return the rows of a file of the run as a list. Arguments and errors are those of `iterate_rows`."""
         return [*self.iterate_rows(name, row, known)]
 
     def iterate_rows(self, name: str, row: type[Row], known: Mapping[str, BaseModel] | None = None) -> Iterator[Row]:
-        """Yield the rows of a file of the run; `known` are the records that they may name, by id.
-        Raises StoreError: the file is missing, or is not what this program wrote."""
+        """Yield the rows of a file of the run; `known` has the records that they refer to, by id.
+        Raises StoreError: the file is missing, or is not what autoif wrote."""
         path = self._check(name)
         try:
             for _, line in read_own_lines(path):
                 yield row.model_validate(parse_json(line), context=known)
-        except (ValueError, ValidationError):
+        except ValueError:
             raise StoreError(
                 f"{path} was written by another version of autoif: run again with --resume-with-changes"
             ) from None
 
     def _check(self, name: str) -> Path:
-        """Return the path of a file that is as it was written."""
+        """Return the path of a file, fetched if necessary.
+        Raises StoreError: it is missing, or was changed after it was written."""
         found = self._find(name)
         if self._elsewhere and found in self._digests and not (self.path / found).exists():
             self._elsewhere.bring({found: self._digests[found]})
@@ -330,10 +335,11 @@ class RunFolder:
         return self.path / found
 
     def _find(self, name: str) -> str:
+        """Return the name of a file as it is recorded: with `.zst` if it is compressed."""
         return name + PACKED if name + PACKED in self._digests else name
 
     def write_shard(self, stage: str, index: int, kept: Iterable[BaseModel], dropped: Iterable[Dropped]) -> None:
-        """Write what one stage kept and dropped of one shard."""
+        """Write what one stage kept and dropped in one shard."""
         self.write_rows(_shard_name(stage, "dropped", index), dropped, pack=True)
         self.write_rows(_shard_name(stage, "kept", index), kept, pack=True)
 
@@ -349,24 +355,25 @@ class RunFolder:
         return self.read_rows(_shard_name(stage, "dropped", index), Dropped, known)
 
     def count_shard(self, stage: str, index: int) -> tuple[int, int]:
-        """Return how many records a stage kept and dropped of a shard; its files are not read, but compared.
-        Raises StoreError: a file is missing, or is not what this program wrote."""
+        """Return how many records a stage kept and dropped in a shard. Its files are hashed, but not parsed.
+        Raises StoreError: a file is missing, or is not what autoif wrote."""
         kept, dropped = (self._count(_shard_name(stage, kind, index)) for kind in ("kept", "dropped"))
         return kept, dropped
 
     def _count(self, name: str) -> int:
-        noted = self._counts.get(found := self._find(name))
-        if noted and self._elsewhere and not (self.path / found).exists():
-            return noted.rows  # compared when it is fetched
+        count = self._counts.get(found := self._find(name))
+        if count and self._elsewhere and not (self.path / found).exists():
+            return count.rows  # its digest is checked when it is fetched
         path = self._check(name)
-        return noted.rows if noted else sum(1 for _ in read_own_lines(path))
+        return count.rows if count else sum(1 for _ in read_own_lines(path))
 
     def shards(self, stage: str) -> list[int]:
         """Return the numbers of a stage's shards, sorted."""
         return sorted(shard_number(name) for name in self._digests if name.startswith(f"{stage}/kept-"))
 
     def digest_stages(self, begin: str = "") -> list[JsonValue]:
-        """Return what is noted of instructions and all files of stages, or of those whose name begins so, in order."""
+        """Return the digests and names of instructions.jsonl and all files of stages, sorted; with `begin`, only of
+        those whose name begins with it."""
         return [
             f"{self._digests[name]} {name}"
             for name in sorted(self._digests)
@@ -374,7 +381,7 @@ class RunFolder:
         ]
 
     def _rewrite_notes(self) -> None:
-        """Leave each file's digest and counts once, and no line that a kill has cut."""
+        """Rewrite digests and counts with one line per file, without lines that were cut off by a kill."""
         if self._digests:
             self._replace(DIGESTS, (digest_line(name, digest) for name, digest in self._digests.items()))
             self._replace(COUNTS, (each.to_line() for each in self._counts.values()))

@@ -1,11 +1,13 @@
-"""What a mirror (autoif.runs.mirror) holds of a run's answers and shards, beside the run's own files.
+"""The segments of a run whose output is at an address: its model answers, and a note for each finished shard.
 
-    segments/instructions-0003.zst    the answers that were asked for a finished shard
-    segments/instructions-0003.json   its note: its files in the run, what it spent. Written last: now it is finished
-    segments/open-0002-000017.zst     answers for shards that are not, as they came; deleted when they are
-    segments/data.json                the note of what is of no shard: instructions.jsonl, the data sets
+A mirror (autoif.runs.mirror) writes them beside the run's own files:
 
-A segment is never changed. It is lines of JSON, each a completion, below a line `#SHARD` for those of a shard, packed.
+    segments/instructions-0003.zst    the answers of a finished shard
+    segments/instructions-0003.json   its note: its files and usage. Written last, it marks the shard as finished
+    segments/open-0002-000017.zst     answers of unfinished shards, as they came; deleted when these are finished
+    segments/data.json                the note for files that belong to no shard: instructions.jsonl, the data sets
+
+A segment is never changed. It is compressed text: for each shard a line `#SHARD`, then a JSON line for each completion.
 """
 
 from base64 import b64decode, b64encode
@@ -40,41 +42,42 @@ from autoif.runs.store import (
 from autoif.runs.whole_files import digest_file, replace_file
 
 DATA = "data"
-"""The name of the note of what is of no shard."""
+"""Name of the note for files that belong to no shard."""
 NOW = f"{SEGMENTS}/now.jsonl"
-"""The last events of a run that goes on."""
+"""The latest events of a run in progress."""
 SMALL = (MANIFEST, EVENTS, DECISIONS, AUDIT)
-"""Files of a run that have no note."""
+"""Small files of a run that are copied without a note."""
 RETRIED = "retried-"
-"""How the names of refusals that are asked again begin. Once there is a note of the name, only their cost counts."""
+"""Name prefix of refusals that are retried. Once a note with that name exists, only their cost counts."""
 _KEY_BYTES = 6
 _NEW_COMPLETIONS = ".completions.tmp"
-_USUAL = ENDINGS[:2]
+_NORMAL_ENDINGS = ENDINGS[:2]
 
 
 class Note(Record):
-    """What is noted of a shard that is finished."""
+    """The note for a finished shard, or for the files that belong to no shard."""
 
     files: tuple[str, ...] = ()
     """Lines of counts.jsonl."""
     spent: Mapping[str, Usage] = Field(default_factory=dict)
-    """By stage, on answers other than `odd`."""
+    """Usage by stage, without the answers in `odd`."""
     odd: tuple[CompletionRow, ...] = ()
-    """Answers that didn't end as they should, which a run's end tells of."""
+    """Answers that ended abnormally; the summary at the end of a run lists them."""
     keys: str = ""
-    """Of the requests that its answers are to, 6 bytes each, in base64: another shard may make the same one."""
+    """Keys of the requests it has answers to, 6 bytes each, in base64: another shard may make the same request."""
     said: tuple[str, ...] = ()
-    """What is to be said at the run's end, of all shards so far."""
+    """Messages for the end of the run, of all shards so far."""
 
 
 def pack(parts: Mapping[str, bytes]) -> bytes:
-    """Return a segment of the lines of shards."""
+    """Return a segment made of journal lines, by shard."""
     whole = b"".join(b"#%b\n%b" % (name.encode(), lines) for name, lines in parts.items())
     return zstandard.ZstdCompressor().compress(whole)
 
 
 def unpack(remote: Remote, name: str) -> Iterator[tuple[str, bytes]]:
-    """Yield each shard's name and lines of a segment at the address; nothing if it was deleted meanwhile."""
+    """Yield the name and the journal lines of each shard in a segment; nothing if the segment was deleted meanwhile.
+    Raises StoreError: it is damaged, or the store can't be read."""
     content = remote.get(f"{SEGMENTS}/{name}")
     if content is None:
         return
@@ -90,27 +93,27 @@ def unpack(remote: Remote, name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def sum_up(lines: bytes) -> Note:
-    """Return what is to be noted of the answers of a shard."""
-    rows = _read_places(lines)
-    odd = tuple(row for row in rows if row.finish_reason not in _USUAL)
+    """Return the note for a shard's answers, from the lines of its journal."""
+    rows = _read_journal(lines)
+    odd = tuple(row for row in rows if row.finish_reason not in _NORMAL_ENDINGS)
     keys = b"".join(shorten_key(key).to_bytes(_KEY_BYTES) for key in sorted({row.key for row in rows}))
-    spent = _add_up(row for row in rows if row.finish_reason in _USUAL)
+    spent = _add_up(row for row in rows if row.finish_reason in _NORMAL_ENDINGS)
     return Note(spent=spent, odd=odd, keys=b64encode(keys).decode())
 
 
 def sum_up_retried(lines: bytes) -> Note:
-    """Return what is to be noted of answers that are to be asked again."""
-    return Note(spent=_add_up(_read_places(lines)))
+    """Return the note for refusals that are retried: what they cost."""
+    return Note(spent=_add_up(_read_journal(lines)))
 
 
-def _read_places(lines: bytes) -> list[CompletionRow]:
-    """Return the rows of a journal; of two for one place the first counts."""
+def _read_journal(lines: bytes) -> list[CompletionRow]:
+    """Return the rows of a journal. If two answer the same sample of a request, the first counts."""
     found = [read_row(line) for line in lines.splitlines()]
     return [*{row[:2]: row for row in reversed(found)}.values()]
 
 
 def open_segments(address: str) -> Callable[[str], list[CompletionRow]]:
-    """Return what fetches the answers of a finished shard from an address."""
+    """Return a function that fetches the answers of a finished shard from an address."""
     remote = Remote(address)
 
     def fetch(shard: str) -> list[CompletionRow]:
@@ -140,16 +143,17 @@ def _add_up(rows: Iterable[CompletionRow]) -> dict[str, Usage]:
 
 
 class Segments:
-    """What is at the address at one moment."""
+    """The segments and notes that are at an address at one moment."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
         names = remote.list_names(SEGMENTS)
         self.notes = {name.removesuffix(".json") for name in names if name.endswith(".json")}
-        """Of what there are notes."""
+        """Names of all notes."""
         self.open = [name for name in names if name.startswith("open-")]
-        """Answers of shards that weren't finished when they came."""
+        """Segments of shards that weren't finished when the answers came."""
         self.sealed = list_sealed(names)
+        """Segments of finished shards."""
         self.retried = frozenset(name for name in self.notes if name.startswith(RETRIED))
         self._notes = dict[str, Note]()
 
@@ -164,12 +168,12 @@ class Segments:
             ) from None
 
     def read_notes(self) -> None:
-        """Read all notes, which the next two need."""
+        """Read all notes. `restore_files` does so itself; `restore_answers` needs one of the two called before it."""
         names = sorted(self.notes)
         self._notes = dict(zip(names, self._remote.for_each(self.read_note, names), strict=True))
 
     def restore_files(self, folder: Path) -> dict[str, str]:
-        """Bring what is noted into a folder; return the digests of the files that this names."""
+        """Write the digests and counts from all notes into a folder; return the digest of each file that they name."""
         self.read_notes()
         lines = [f"{line.rstrip()}\n" for note in self._notes.values() for line in note.files]
         digests = {count.file: count.sha256 for line in lines if (count := parse_count(line))}
@@ -178,15 +182,18 @@ class Segments:
         return digests
 
     def restore_answers(self, folder: Path, *, whole: bool) -> None:
-        """Make a folder's completions file of the answers of unfinished shards, or if `whole` of all, and a journal for
-        each of these shards; of the others what they spent."""
+        """Make a folder's completions file, and a journal for each shard whose answers it restores.
+
+        These are the answers of unfinished shards, or of all if `whole`. Of the other shards only the usage, the
+        keys of their requests and the messages for the run's end are restored, from the notes.
+        """
         journals = folder / SEGMENTS
         journals.mkdir(parents=True, exist_ok=True)
         for path in (*journals.glob("*.jsonl"), *journals.glob(f"{_NEW_COMPLETIONS}*")):
             path.unlink()
         finished = self.retried if whole else self.notes
         self._write_answers(self.open, journals, but=finished)
-        if whole:  # a run that goes on may have made one of an open segment that is gone by now
+        if whole:  # a run in progress may have replaced open segments by those of finished shards meanwhile
             self.sealed = list_sealed(self._remote.list_names(SEGMENTS))
         wanted = [name for name in self.sealed if name.removesuffix(".zst") not in finished]
         unwanted = {*self.sealed} - {*wanted}
@@ -203,7 +210,7 @@ class Segments:
                 for sentence in note.said:
                     cache.note(sentence)
             import_journals(sorted(journals.glob("*.jsonl")), cache)
-        for suffix in ("", "-wal", "-shm"):  # SQLite would read the log of a process that was killed into the new file
+        for suffix in ("", "-wal", "-shm"):  # else SQLite would apply the log of a killed process to the new file
             (folder / f"{COMPLETIONS}{suffix}").unlink(missing_ok=True)
         (journals / _NEW_COMPLETIONS).replace(folder / COMPLETIONS)
 
@@ -216,19 +223,19 @@ class Segments:
 
 
 def list_sealed(names: Iterable[str]) -> list[str]:
-    """Return the segments of finished shards."""
+    """Return those of these names that are segments of finished shards."""
     return [name for name in names if name.endswith(".zst") and not name.startswith("open-")]
 
 
 def restore_small(remote: Remote, folder: Path, names: Iterable[str] = SMALL) -> None:
-    """Bring small files of a run into a folder."""
+    """Copy small files of a run into a folder, with its latest events."""
     remote.for_each(lambda name: remote.get_file(name, folder / name), names)
     if now := remote.get(NOW):
         (folder / EVENTS).write_bytes(_join_events(folder / EVENTS, now))
 
 
 def fetch_state(remote: Remote, folder: Path) -> dict[str, int]:
-    """Bring what `autoif status` reads of a run into a folder; return how many rows its data sets have."""
+    """Copy what `autoif status` reads into a folder; return the number of rows of each data set, by file name."""
     remote.get_file(MANIFEST, folder / MANIFEST)
     if now := remote.get(NOW):
         (folder / EVENTS).write_bytes(now)
@@ -237,13 +244,13 @@ def fetch_state(remote: Remote, folder: Path) -> dict[str, int]:
 
 
 def _join_events(path: Path, now: bytes) -> bytes:
-    """Return the events of a run with its last ones, which its file may lack as yet."""
+    """Return the events in a file, followed by those of `now` that it doesn't have yet."""
     before = path.read_bytes() if path.exists() else b""
     return before + b"".join(line for line in now.splitlines(keepends=True) if line not in before)
 
 
 def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> None:
-    """Bring files of a run into a folder, unless they are there. Raises StoreError: one is missing or damaged."""
+    """Copy files of a run into a folder, unless it has them. Raises StoreError: one is missing or damaged."""
 
     def fetch(name: str) -> None:
         path = folder / name
@@ -265,10 +272,10 @@ def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> Non
 
 
 def gather_journals(folder: Path, into: str, retried: str = "") -> None:
-    """Join all journals of a folder into one; but those that servers refused into `retried`, if that is given."""
-    place, aside = (folder / f"{name}.jsonl" for name in (into, retried or into))
-    journals = sorted(path for path in folder.glob("*.jsonl") if path not in {place, aside})
-    with place.open("ab") as joined, aside.open("ab") as refused:
+    """Join all journals of a folder into the journal `into`. Refusals go into `retried` instead, if that is given."""
+    joined_path, refused_path = (folder / f"{name}.jsonl" for name in (into, retried or into))
+    journals = sorted(path for path in folder.glob("*.jsonl") if path not in {joined_path, refused_path})
+    with joined_path.open("ab") as joined, refused_path.open("ab") as refused:
         for path in journals:
             with path.open("rb") as lines:
                 for line in lines:

@@ -1,7 +1,7 @@
-"""The shards of a run: which its folder has, which are still to be run, and what becomes of them.
+"""The shards of a run: which ones its folder has, which are still to be run, and where their results go.
 
-A shard is some of a step's records, cut in their order by `execution.shard_size`. It is finished when the files of all
-its stages are in the run folder; these are compared by their digests and not read. Other shards are read when an engine
+A shard is a group of `execution.shard_size` consecutive records of a step. It is finished when the files of all its
+stages are in the run folder; these files are checked by their digests, not parsed. Other shards are read when an engine
 has room and let go when their files are written, so memory doesn't depend on their number.
 """
 
@@ -27,7 +27,7 @@ from autoif.tools import ToolSettings
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """An open run: where results go, what workers are told, who runs shards, who watches."""
+    """An open run: where results go, what workers need, what runs the shards, and what shows and records progress."""
 
     folder: RunFolder
     tools: ToolSettings
@@ -37,13 +37,16 @@ class OpenRun:
     """The shards to run; None for all."""
     events: Events
     times: dict[str, float]
-    """Seconds that the run took, by stage."""
+    """Seconds that the run has taken, by stage."""
     telemetry: Telemetry
 
 
 @contextmanager
 def timing(job: OpenRun) -> Iterator[dict[str, float]]:
-    """Divide the elapsed time among stages, which work at the same time, in proportion to what is counted of each."""
+    """Divide the elapsed time of the block among stages, which work at the same time.
+
+    The block adds what each stage took to the yielded mapping, by folder; the shares are in proportion to that.
+    """
     started = time.monotonic()
     spent = defaultdict[str, float](float)
     try:
@@ -56,13 +59,14 @@ def timing(job: OpenRun) -> Iterator[dict[str, float]]:
 
 
 async def run_steps(first: Step, records: Callable[[], Iterable[Input]], total: int, job: OpenRun, until: Step) -> None:
-    """Run all shards that the folder lacks; `records` reads the `total` ones that enter.
+    """Run all shards that the folder lacks, from step `first` to step `until`.
 
-    A shard's second step comes before the first step of the shards that wait, so that rows come early.
+    `records` reads the records that enter the first step, `total` of them. The second step of a shard comes before the
+    first step of waiting shards, so that rows come early.
     """
 
     def follow(result: ShardResult) -> list[Shard]:
-        return _follow(result.step, result.index, result.stages[-1].kept) if until == "queries" else []
+        return _make_next(result.step, result.index, result.stages[-1].kept) if until == "queries" else []
 
     def watch(folder: str, kept: Sequence[Record], dropped: Sequence[Dropped], entered: int) -> None:
         job.progress.watch(folder, kept, dropped, entered)
@@ -85,7 +89,7 @@ async def run_steps(first: Step, records: Callable[[], Iterable[Input]], total: 
                 del result, outcome
         except BaseException as error:
             with suppress(type(error)):
-                await results.athrow(error)  # so that the engine ends here, as after an error of its own
+                await results.athrow(error)  # so that the engine shuts down now, as after an error of its own
             raise
 
 
@@ -95,8 +99,8 @@ def _write_result(job: OpenRun, result: ShardResult) -> None:
     job.events.add("shard", step=result.step, index=result.index)
 
 
-def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
-    """Return the shard of the second step that a shard of the first one leaves, if it leaves any instruction."""
+def _make_next(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
+    """Return the shard of the second step that follows a shard of the first step; none if no instruction was kept."""
     verified = tuple(record for record in kept if isinstance(record, VerifiedInstruction))
     return [Shard("queries", index, verified)] if step == "instructions" and verified else []
 
@@ -104,7 +108,7 @@ def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
 async def _find_missing(
     first: Step, records: Callable[[], Iterable[Input]], sizes: Mapping[int, int], job: OpenRun, until: Step
 ) -> AsyncIterator[Shard]:
-    """Yield the shards that are still to be run, as they are asked for: what follows from finished ones comes first."""
+    """Yield the shards that are still to be run, as they are asked for; second steps of finished shards come first."""
     finished = {index for index in sizes if _is_finished(first, index, job.folder)}
     for index in sorted(finished):
         left = await asyncio.to_thread(_count_finished, first, index, sizes[index], job)
@@ -114,7 +118,7 @@ async def _find_missing(
             await asyncio.to_thread(_count_finished, "queries", index, left, job)
             continue
         kept = await asyncio.to_thread(job.folder.read_kept, store.BACK_TRANSLATION, index, VerifiedInstruction)
-        for shard in _follow(first, index, kept):
+        for shard in _make_next(first, index, kept):
             yield shard
     if len(finished) < len(sizes):
         parts, index = _cut(records(), job.tools.config.execution.shard_size), 0
@@ -129,7 +133,7 @@ def _is_finished(step: Step, index: int, folder: RunFolder) -> bool:
 
 
 def _count_finished(step: Step, index: int, entered: int, job: OpenRun) -> int:
-    """Count what a step has made of a shard into which so many records went; return how many it kept."""
+    """Report a finished shard, which `entered` records entered, to the progress display; return how many it kept."""
     for stage in STAGES[step]:
         kept, dropped = job.folder.count_shard(stage.folder, index)
         job.progress.count(stage.folder, kept, dropped, entered)

@@ -1,7 +1,8 @@
-"""A slice of a run, from its first task to the merge, with nothing between the tasks but the folder that they see.
+"""Runs a whole run, or one slice of it (`--shards 3/100`), and decides who writes instructions and data sets.
 
-Whichever task comes first writes the instructions, which need all seeds; the others wait for them. Whichever completes
-the last slice makes the data sets, and so does `autoif run` without `--shards`, which runs what slices have left.
+The tasks of a sliced run share nothing but a folder that all of them see. The task that comes first writes the
+instructions, which need all seeds; the others wait for them. The task that completes the last slice makes the data
+sets. `autoif run` without `--shards` does so too, after it has run what the slices have left.
 """
 
 import asyncio
@@ -22,13 +23,13 @@ from autoif.runs.slices import Slice, find_slices, is_complete, read_spent, read
 from autoif.runs.store import FORMAT, SELF_INSTRUCT, SFT, SLICES, read_manifest
 
 _POLL_S = 1.0
-_LOOKS = 3
+_TRIES = 3
 
 
 async def make_run(config: Config, options: RunOptions, progress: Progress) -> None:
-    """Run or resume a run: all of it, or the slice that the options name. Raises AutoIFError: as of `make_data`; the
-    folder is in other slices; or a process works on what is to be done here."""
-    refuse_links(options.output)  # claims and journals come before the folder is opened
+    """Run or resume a run: all of it, or the slice that the options name.
+    Raises AutoIFError: as `make_data` does; or the run is divided otherwise, or another process works on it."""
+    refuse_links(options.output)  # here too, as claims and journals are written before the folder is opened
     if options.remote:
         await _make_mirrored(config, options, options.remote, progress)
     elif options.slice:
@@ -58,7 +59,7 @@ async def _make_mirrored(config: Config, options: RunOptions, remote: Remote, pr
 
 
 async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress: Progress) -> None:
-    """Run a slice; if it is the last one, the merge."""
+    """Run a slice and, if it is the last one to be complete, merge all slices."""
     if options.resume_with_changes or options.retry_refused:
         raise ConfigError("--resume-with-changes and --retry-refused are for the whole run: use them without --shards")
     run, folder = options.output, mine.folder(options.output)
@@ -87,8 +88,9 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
 
 
 async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Progress) -> None:
-    """Do what comes before the shards, or wait until another task has done it. Raises StoreError: another total."""
-    run, said = options.output, False
+    """Write the instructions, or wait until another task has.
+    Raises StoreError: the run has another number of slices."""
+    run, has_said = options.output, False
     claim = Claim(run / SLICES, str(run))
     while (total := read_total(run)) is None:
         if claim.try_to_take():
@@ -97,9 +99,9 @@ async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Pro
                     before = replace(options, slice=replace(mine, number=0), turn=claim.number)
                     await make_data(config, before, progress)
                     write_plan(run, mine.total, leave_out=() if options.recordings else (SELF_INSTRUCT[3:],))
-        elif not said:
+        elif not has_said:
             progress.say(f"{claim.holder or 'another process'} writes the instructions: {mine} waits for them")
-            said = True
+            has_said = True
         else:
             await asyncio.sleep(_POLL_S)
     if total != mine.total:
@@ -110,15 +112,16 @@ async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Pro
 
 
 async def _refuse_beside_whole(run: Path, mine: Slice) -> None:
-    """Raise StoreError if `autoif run` without `--shards` is at work: it does what this slice would.
+    """Raise StoreError if `autoif run` without `--shards` is at work, as it does what this slice would do.
 
-    That claims the run and then looks for slices, a slice claims itself and then looks for the run: one sees the other.
+    That command claims the run and then looks for slices, while a slice claims itself and then looks for the run, so at
+    least one of the two notices the other.
     """
-    for _ in range(_LOOKS):
+    for _ in range(_TRIES):
         holder = await find_living_holder(FolderPlace(run / SLICES))
         if not holder:
             return
-        await asyncio.sleep(_POLL_S)  # whoever has written the instructions for the slices lets go at once
+        await asyncio.sleep(_POLL_S)  # a task that has just written the instructions lets go at once
     raise StoreError(f"{run} is in use by {holder}, which runs all that slices have left, {mine} too: wait for it")
 
 
@@ -129,13 +132,13 @@ def _is_whole(run: Path, until: Step) -> bool:
 
 
 def share_budget(config: Config, run: Path, mine: Slice) -> Config:
-    """Return the config with a slice's share of the budget that was left before the slices, and what each counts as its
-    own of the answers that it begins with."""
+    """Return the config with the budget of one slice: its share of what was left when the slices began, plus the cost
+    of the answers that each slice begins with, as these count as its own."""
     budget, (spent, inherited) = config.budget, read_spent(run)
 
     def share(whole: float, *names: str) -> float:
-        used, begun = (sum(total[name] for name in names) for total in (spent, inherited))
-        return begun + max(0.0, whole - used) / mine.total
+        used, own = (sum(total[name] for name in names) for total in (spent, inherited))
+        return own + max(0.0, whole - used) / mine.total
 
     tokens = None if budget.tokens is None else int(share(budget.tokens, "prompt_tokens", "completion_tokens"))
     usd = None if budget.usd is None else share(budget.usd, "usd")

@@ -1,11 +1,11 @@
 """A run in slices: one for each task of a batch system, in a folder that all tasks see (`autoif run --shards 3/100`).
 
     RUN/slices/plan.json        how many slices there are
-    RUN/slices/claim-0001 …     who works on the run as a whole: its instructions first, its data sets last
+    RUN/slices/claim-0001 …     which process works on the run as a whole: on its instructions first, on its data last
     RUN/slices/003-of-100/      a run folder of its own: every 100th shard from the third on, and its answers
-    RUN/…                       the run, once the slices are complete
+    RUN/…                       the merged run, once the slices are complete
 
-Shards keep the numbers that they have in the whole run, so that merging is copying.
+Shards keep the numbers that they have in the whole run, so merging is copying.
 """
 
 import re
@@ -34,15 +34,15 @@ _MOST = 9_999
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some of a run's shards."""
+    """Every `total`-th shard of a run, beginning with shard `number` - 1."""
 
     number: int
-    """From 1; 0 for no shard at all: what comes before them."""
+    """From 1; 0 has no shards, and stands for the work that comes before them."""
     total: int
 
     @classmethod
     def parse(cls, text: str) -> "Slice":
-        """Return the slice that "3/100" names. Raises ConfigError."""
+        """Parse a slice such as "3/100". Raises ConfigError: it is not of this form."""
         found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text.strip(), re.ASCII)
         number, total = (int(found[1]), int(found[2])) if found else (0, 0)
         if not 1 <= number <= total <= _MOST:
@@ -60,6 +60,7 @@ class Slice:
 
     @property
     def whole(self) -> list["Slice"]:
+        """All slices of the same run."""
         return [replace(self, number=number) for number in range(1, self.total + 1)]
 
     def __str__(self) -> str:
@@ -67,7 +68,7 @@ class Slice:
 
 
 def read_total(run: Path) -> int | None:
-    """Return in how many slices a run is; None as long as none has begun. Raises StoreError: the plan is damaged."""
+    """Return the number of slices of a run; None if there is no plan yet. Raises StoreError: the plan is damaged."""
     path = run / SLICES / _PLAN
     try:
         with reading_errors(path):
@@ -79,18 +80,21 @@ def read_total(run: Path) -> int | None:
 
 
 def write_plan(run: Path, total: int, leave_out: Collection[str]) -> None:
-    """Note for good in how many slices a run is, and what it spent before; slices don't get the answers `leave_out`."""
+    """Write the number of slices, which is final, and what the run had spent before they began.
+
+    Each slice begins with copies of the run's answers so far, except those of the stages in `leave_out`.
+    """
     stages = cast("dict[str, dict[str, int]]", read_manifest(run).get("usage", {}))
     inherited = _add_up(spent for name, spent in stages.items() if name not in leave_out)
     write_json(run / SLICES / _PLAN, {"slices": total, "spent": _add_up(stages.values()), "inherited": inherited})
 
 
 def read_spent(run: Path) -> tuple[Counter[str], Counter[str]]:
-    """Return what a run had spent before its slices began, and what of it each slice counts as its own."""
+    """Return what a run had spent before its slices began, and the part of this that each slice counts as its own."""
     try:
         plan = parse_json((run / SLICES / _PLAN).read_text(encoding="utf-8"))
         return Counter(plan["spent"]), Counter(plan["inherited"])
-    except (OSError, ValueError, TypeError, KeyError):  # `read_total` tells of damage
+    except (OSError, ValueError, TypeError, KeyError):  # `read_total` reports damage
         return Counter(), Counter()
 
 
@@ -102,13 +106,13 @@ def _add_up(stages: Iterable[Mapping[str, int]]) -> dict[str, JsonValue]:
 
 
 def find_slices(run: Path) -> list[Slice]:
-    """Return the slices of a run; none if it has none."""
+    """Return all slices of a run; an empty list if it isn't divided."""
     total = read_total(run)
     return Slice(1, total).whole if total else []
 
 
 def is_complete(run: Path, part: Slice, until: Step) -> bool:
-    """Tell whether a slice has come to the end of a step, with the settings that the run has now."""
+    """Tell whether a slice is complete up to step `until`, with the settings that the run has now."""
     found = read_manifest(part.folder(run))
     noted = found.get("slice")
     ended = found.get("status") == "complete" and isinstance(noted, dict) and noted.get("until") in {until, "queries"}
@@ -120,7 +124,7 @@ def have_same_settings(one: Mapping[str, JsonValue], other: Mapping[str, JsonVal
 
 
 def adopt_slices(folder: RunFolder, cache: CompletionCache, record: Mapping[str, JsonValue]) -> None:
-    """Copy what the slices of a run have finished, with its settings, and all their answers into its folder."""
+    """Copy all answers of a run's slices into its folder, and the finished shards of slices with the same settings."""
     slices = [each.folder(folder.path) for each in find_slices(folder.path)]
     journals = {str(path.relative_to(folder.path)): path for each in slices for path in list_journals(each)}
     sizes: dict[str, JsonValue] = {name: path.stat().st_size for name, path in journals.items()}
@@ -135,14 +139,15 @@ def adopt_slices(folder: RunFolder, cache: CompletionCache, record: Mapping[str,
 
 
 def _list_shards(slice_: Path) -> Iterator[FileCount]:
-    """Yield what is noted of the files of the stages that a slice has finished; of the kept ones last."""
-    noted, counts = read_digests(slice_), read_counts(slice_)
-    for name in sorted(name for name in noted if re.match(r"\d\d_\w+/(?:kept|dropped)-", name)):
-        if name in counts and counts[name].sha256 == noted[name]:
+    """Yield the counts of the stage files that a slice has written; within a stage, those of kept records come last."""
+    digests, counts = read_digests(slice_), read_counts(slice_)
+    for name in sorted(name for name in digests if re.match(r"\d\d_\w+/(?:kept|dropped)-", name)):
+        if name in counts and counts[name].sha256 == digests[name]:
             yield counts[name]
 
 
 def _read_merged(run: Path) -> JsonValue:
+    """Return the sizes of the slices' journals when they were last merged; None if they never were."""
     try:
         sizes: JsonValue = parse_json((run / SLICES / MERGED).read_text(encoding="utf-8"))
     except (OSError, ValueError):

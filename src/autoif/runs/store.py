@@ -1,16 +1,17 @@
-"""The run folder (contract in docs/records.md): what has been done, in files that exist only if they are complete.
+"""The run folder (format in docs/records.md): the names of its files, and functions that read them.
 
     run.json                          resolved config, identity, versions, sandbox, usage, times, notes
     completions.sqlite                every model answer (models/cache.py)
     SHA256SUMS                        the digest of every file below, for `sha256sum --check`
-    counts.jsonl                      what is in them, so that nobody must read them to count (autoif.runs.counts)
-    01_self_instruct/ … 07_scoring/   kept-0000.jsonl and dropped-0000.jsonl, one pair a shard; large ones packed (.zst)
+    counts.jsonl                      row counts of every file, so that counting needs no reading (autoif.runs.counts)
+    01_self_instruct/ … 07_scoring/   kept-0000.jsonl and dropped-0000.jsonl, a pair per shard; large ones packed (.zst)
     queries.jsonl  instructions.jsonl  sft.jsonl  preferences.jsonl  rewards.jsonl
-    audit.json                        how right its functions are, by `autoif audit`
-    decisions.jsonl                   what reviewers decided (autoif.decisions); reviewed.jsonl  what was dropped for it
+    audit.json                        how correct the functions are, written by `autoif audit`
+    decisions.jsonl                   what reviewers decided (autoif.decisions)
+    reviewed.jsonl                    what was dropped because of these decisions
 
-A file is written whole or not at all (`whole_files`), and its digest is noted after that, so a file that was cut or
-edited later is noticed. `run_folder` writes the folder; this module has its names, and what reads it.
+A file is written whole or not at all (`whole_files`). Its digest is recorded afterwards, so a file that was truncated
+or edited later is noticed. `run_folder` writes the folder.
 """
 
 import io
@@ -38,25 +39,25 @@ SFT = "sft.jsonl"
 PREFERENCES = "preferences.jsonl"
 REWARDS = "rewards.jsonl"
 FOLDED = "folded.jsonl"
-"""Instructions that behave alike a better one, where data was made of that alone."""
+"""Instructions that were left out of the data because a better one behaves alike."""
 DECISIONS = "decisions.jsonl"
 """What reviewers decided about the run."""
 REVIEWED = "reviewed.jsonl"
-"""What the data sets lack as reviewers rejected it."""
+"""What the data sets leave out because reviewers rejected it."""
 REPLAYED_FROM = "replayed_from"
-"""In run.json: the run that the folder was judged again from; it has no model answers."""
+"""Key in run.json that names the run whose verdicts `autoif replay` judged again. The folder has no model answers."""
 AUDIT = "audit.json"
 EVENTS = "events.jsonl"
-"""What the run did and when."""
+"""What the run did, and when."""
 SLICES = "slices"
-"""What tasks of a batch system made of a run."""
+"""Folder of the parts that the tasks of a batch system run (autoif.runs.slices)."""
 SEGMENTS = "segments"
-"""Answers that are on their way to another place, of a run whose output is there (autoif.runs.segments)."""
+"""Folder of the answers that a run copies to an address (autoif.runs.segments)."""
 DIGESTS = "SHA256SUMS"
 COUNTS = "counts.jsonl"
 DATA_SETS = (SFT, PREFERENCES, REWARDS)
-_SAVED_DATA = ("dataset_info.json", "dataset_dict.json")
-"""What is in a folder that `datasets` saved."""
+_SAVED_BY_DATASETS = ("dataset_info.json", "dataset_dict.json")
+"""Files by which a folder saved by `datasets` is recognised."""
 SELF_INSTRUCT = "01_self_instruct"
 VERIFICATION = "02_verification"
 CROSS_VALIDATION = "03_cross_validation"
@@ -67,20 +68,23 @@ SCORING = "07_scoring"
 FOLDERS = (
     SELF_INSTRUCT, VERIFICATION, CROSS_VALIDATION, BACK_TRANSLATION, AUGMENTATION, REJECTION_SAMPLING, SCORING,
 )  # fmt: skip
-"""Of the stages, in the paper's order."""
+"""The stages' folders, in the paper's order."""
 FORMAT = 2
-"""Of the folder; raised when the files of stages change their form."""
-_OWN = {
+"""Version of the folder's format; raised when the files of stages change their form."""
+_RUN_FILES = {
     MANIFEST, COMPLETIONS, INSTRUCTIONS, QUERIES, SFT, PREFERENCES, REWARDS, FOLDED, DECISIONS, REVIEWED, AUDIT,
     DIGESTS, COUNTS, EVENTS, SLICES, SEGMENTS, *FOLDERS,
 }  # fmt: skip
 SHARD_NAME = re.compile(r"(?:kept|dropped)-\d{4,}\.jsonl(?:\.zst)?")
-"""Of a stage's own files: "kept-0000 (1).jsonl" is a copy that somebody's program made."""
+"""Names of a stage's files. Others are ignored: "kept-0000 (1).jsonl" is a copy that another program made."""
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
 
 
 def read_digests(run: Path) -> dict[str, str]:
-    """Return the digest noted of each file. A line that a kill has cut is ignored, and its file written again."""
+    """Return the recorded digest of each file, by name.
+
+    A line that was cut off when the process was killed is ignored, so its file is written again.
+    """
     try:
         with reading_errors(run / DIGESTS):
             lines = (run / DIGESTS).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -90,12 +94,12 @@ def read_digests(run: Path) -> dict[str, str]:
 
 
 def digest_line(name: str, digest: str) -> str:
-    """Return what is noted of a file, as `sha256sum` writes it."""
+    """Return a line of SHA256SUMS, in the form of `sha256sum`."""
     return f"{digest}  {name}\n"
 
 
 def read_run(run: Path) -> dict[str, JsonValue]:
-    """Return the manifest of a run folder that is there and of this version. Raises StoreError: it is neither."""
+    """Return the manifest of a run folder. Raises StoreError: there is no run, or another version made it."""
     manifest = read_manifest(run)
     if not manifest:
         raise StoreError(f"{run} is no run folder (it has no {MANIFEST}): name one that `autoif run` made")
@@ -105,21 +109,21 @@ def read_run(run: Path) -> dict[str, JsonValue]:
 
 
 def name_other_version(run: Path) -> StoreError:
-    """Return the error of a run whose settings or files are not as this version has them."""
+    """Return the error for a run whose settings or files another version of autoif wrote."""
     return StoreError(
         f"{run} was made by another version of autoif: run it again with the same command (model answers are kept)"
     )
 
 
 def list_shards(run: Path, stage: str, kind: Literal["kept", "dropped"], index: int | None = None) -> list[Path]:
-    """Return the files of a stage in a run folder, in order: of all shards, or of one."""
+    """Return a stage's files of one kind in the order of their shards: those of all shards, or of shard `index`."""
     name = f"{kind}-{'*' if index is None else format(index, '04d')}.jsonl"
     found = [*(run / stage).glob(name), *(run / stage).glob(name + PACKED)]
-    return sorted((each for each in found if SHARD_NAME.fullmatch(each.name)), key=shard_number)
+    return sorted((path for path in found if SHARD_NAME.fullmatch(path.name)), key=shard_number)
 
 
 def shard_number(path: Path | str) -> int:
-    """Return the number of a shard by the name of one of its files."""
+    """Return the number of the shard that a file belongs to, by the file's name."""
     return int(str(path).removesuffix(PACKED).removesuffix(".jsonl").rpartition("-")[2])
 
 
@@ -131,11 +135,14 @@ def read_stage(
     *,
     places: Container[int] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows that a stage kept or dropped, of one shard or all; only those at `places`, from 0, if given.
-    Raises StoreError: a file can't be read, or was changed after it was written."""
-    noted, place = read_digests(run), itertools.count()
+    """Yield the rows that a stage kept or dropped, of all shards or of shard `index`.
+
+    With `places`, yield only the rows at these places, counted from 0 over all the files read.
+    Raises StoreError: a file can't be read, or was changed after it was written.
+    """
+    digests, place = read_digests(run), itertools.count()
     for path in list_shards(run, stage, kind, index):
-        check_digest(path, noted.get(f"{stage}/{path.name}"))
+        check_digest(path, digests.get(f"{stage}/{path.name}"))
         for number, line in read_own_lines(path):
             if places is not None and next(place) not in places:
                 continue
@@ -146,7 +153,7 @@ def read_stage(
 
 
 def check_digest(path: Path, noted: str | None) -> str:
-    """Return the digest of a file. Raises StoreError if it is another than what was noted of it, if anything was."""
+    """Return the digest of a file. Raises StoreError if it differs from the one `noted`, unless that is None."""
     with reading_errors(path):
         found = digest_file(path)
     if found != (noted or found):
@@ -158,7 +165,7 @@ def check_digest(path: Path, noted: str | None) -> str:
 
 
 def read_own_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) of a file that this program wrote, packed or not; blank lines are left out.
+    """Yield (line number, line) of a file that autoif wrote, compressed or not, without blank lines.
     Raises StoreError: it can't be read."""
     try:
         with reading_errors(path), path.open("rb") as file, _unpack(path, file) as lines:
@@ -172,7 +179,7 @@ def _unpack(path: Path, file: io.BufferedReader) -> Iterator[io.BufferedReader]:
     if path.suffix != PACKED:
         yield file
         return
-    import zstandard  # here, as small runs need none
+    import zstandard  # imported here because small runs don't need it
 
     try:
         reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
@@ -182,11 +189,11 @@ def _unpack(path: Path, file: io.BufferedReader) -> Iterator[io.BufferedReader]:
 
 
 _SHAPES: Mapping[str, type] = MappingProxyType({"identity": dict, "config": dict, "versions": dict, "notes": list})
-"""What run.json has to hold by these names, where it has them."""
+"""The types of these entries of run.json, where they are present."""
 
 
 def read_manifest(run: Path) -> dict[str, JsonValue]:
-    """Return a folder's run.json; {} where there is none. Raises StoreError: it is damaged, or can't be read."""
+    """Return a folder's run.json; {} if there is none. Raises StoreError: it is damaged, or can't be read."""
     path = run / MANIFEST
     try:
         with reading_errors(path):
@@ -206,7 +213,7 @@ def read_manifest(run: Path) -> dict[str, JsonValue]:
 
 
 def is_usage(found: JsonValue) -> bool:
-    """Tell whether this is what stages spent, or kept and dropped: numbers by name, by stage."""
+    """Tell whether a value has the form {stage: {name: number}}, as usage and record counts have."""
     return isinstance(found, dict) and all(
         isinstance(stage, dict) and all(isinstance(spent, int | float) for spent in stage.values())
         for stage in found.values()
@@ -215,7 +222,7 @@ def is_usage(found: JsonValue) -> bool:
 
 @contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says of a file that is there into a StoreError; that there is none is left to the caller."""
+    """Turn operating-system errors into a StoreError, except for a missing file, which the caller handles."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
@@ -225,7 +232,7 @@ def reading_errors(path: Path) -> Iterator[None]:
 
 
 def find_rows(path: Path, name: str) -> Path:
-    """Return the file of rows that a user means: a file as it is, of a run folder the one of this name.
+    """Return the file of rows that a user means: `path` itself if it is a file, else the run folder's file `name`.
     Raises StoreError: the folder has no such file."""
     if not path.is_dir():
         return path
@@ -235,7 +242,7 @@ def find_rows(path: Path, name: str) -> Path:
 
 
 def is_made(folder: Path, name: str) -> bool:
-    """Tell whether a run has made one of its files yet. Raises StoreError: it has, and the file is gone."""
+    """Tell whether a run has made one of its files yet. Raises StoreError: it has made the file, which is gone."""
     if (folder / name).is_file():
         return True
     if name in read_digests(folder):
@@ -244,25 +251,25 @@ def is_made(folder: Path, name: str) -> bool:
 
 
 def explain_folder(path: Path) -> str:
-    """Return why a folder has no data set of a run, and what to do."""
+    """Return why a folder has no data set of a run, and what to do about it, for a message."""
     if (path / MANIFEST).exists():
         return "its run has made none yet: finish it"
-    if any((path / name).is_file() for name in _SAVED_DATA):
+    if any((path / name).is_file() for name in _SAVED_BY_DATASETS):
         return "it is a data set that `datasets` saved: write its rows by to_parquet, and name that file"
     return "it is no run folder: name one, or a file of rows"
 
 
 def refuse_run_file(path: Path) -> None:
-    """Raise ConfigError for a place of output that a run keeps for itself."""
+    """Raise ConfigError if an output path would overwrite a run folder or one of a run's own files."""
     if is_of_run(path):
         raise ConfigError(f"{path} belongs to a run, which would lose what it has there: name another")
 
 
 def is_of_run(path: Path) -> bool:
-    """Tell whether a path is a run folder, or in one what the run itself writes, whether that is there yet or not."""
+    """Tell whether a path is a run folder, or a file in one that the run itself writes, even if it isn't there yet."""
     place = Path(os.path.realpath(path))
     if (place / MANIFEST).is_file():
         return True
     run = next((folder for folder in place.parents if (folder / MANIFEST).is_file()), None)
     name = place.relative_to(run).parts[0] if run else ""
-    return name.startswith((".", f"{COMPLETIONS}-")) or name.removesuffix(".zst") in _OWN
+    return name.startswith((".", f"{COMPLETIONS}-")) or name.removesuffix(".zst") in _RUN_FILES

@@ -1,10 +1,10 @@
-"""Files that are there whole or not at all: written beside their place and synced, they then take their name.
+"""Writes files atomically: each is written under a temporary name, synced, and then renamed.
 
-A kill at any point leaves the file that was there before, or the new one.
+A kill at any point leaves either the file that was there before or the new one.
 
     write_jsonl(path, rows)            rows as JSON lines
-    with new_file(path) as file: …     lines, one after another; packed on demand
-    with replacing(path) as name: …    what a library writes, or what is copied
+    with new_file(path) as file: …     lines, one after another, optionally compressed
+    with replacing(path) as name: …    files that a library writes, or that are copied
 """
 
 import fcntl
@@ -23,35 +23,35 @@ from autoif.errors import StoreError
 from autoif.models.disks import explain_full_disk
 
 OPEN_FOLDERS = "/proc/self/fd/"
-"""Where the system has paths to folders that are open, wherever they are moved; not every system has them."""
+"""Here Linux has paths to open folders, which stay valid when these are moved. Other systems may lack them."""
 PACKED = ".zst"
-"""The ending of a stage's file that is packed."""
+"""Suffix of a stage's file that is packed (compressed)."""
 PACKED_FROM = 4_000_000
-"""Bytes from which it is."""
+"""Size in bytes from which on it is packed."""
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:
-    """Write a JSONL file that a user names, whole or not at all."""
+    """Write a JSONL file, whole or not at all. Raises StoreError: the disk refuses it."""
     replace_file(path, (to_line(row) for row in rows))
 
 
 def write_json(path: Path, content: BaseModel | JsonValue) -> None:
-    """Write a JSON file that people read too, whole or not at all."""
+    """Write an indented JSON file, whole or not at all. Raises StoreError: the disk refuses it."""
     plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
     replace_file(path, [json.dumps(plain, indent=2) + "\n"])
 
 
 def to_line(row: BaseModel | Mapping[str, JsonValue]) -> str:
-    """Return one JSON line. ASCII only, so that lone surrogates in model output survive."""
+    """Return a row as one JSON line. It is ASCII only, so that lone surrogates in model output survive."""
     content = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
     return json.dumps(content) + "\n"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a name beside a file to write to: what is there takes the file's place, synced, when the block ends well.
+    """Yield a temporary path to write to; when the block ends without an error, its file is synced and replaces `path`.
 
-    For what a library writes, or what is copied; `new_file` is for lines. Raises OSError.
+    For files that a library writes, or that are copied; use `new_file` for lines. Raises OSError.
     """
     temporary = _name_temporary(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,9 +67,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def held(path: Path, what: str) -> Iterator[None]:
-    """Hold a file or a folder, for one process at a time; where a disk keeps no locks it is held by none.
+    """Lock a file or a folder while the block runs; on a disk without locks, do nothing.
 
-    Raises StoreError: another process holds it, or it isn't there; `what` says what a process does with it.
+    `what` says in the error what the other process does with it, as in "writes".
+    Raises StoreError: another process holds the lock, or the path doesn't exist.
     """
     with storage_errors(path):
         descriptor = os.open(path, os.O_RDONLY)
@@ -94,9 +95,9 @@ def digest_file(path: Path) -> str:
 
 
 class NewFile:
-    """A file that is there whole or not at all: written beside its place and synced, it then takes its name.
+    """A file that is written under a temporary name, and synced and renamed by `finish`.
 
-    With `pack` it is packed, and its name says so, from `PACKED_FROM` bytes on.
+    With `pack`, it is compressed from `PACKED_FROM` bytes on, and `path` then ends in `.zst`.
     """
 
     def __init__(self, path: Path, *, pack: bool = False) -> None:
@@ -105,7 +106,7 @@ class NewFile:
         self._file = self._temporary.open("wb")
         self._digest = hashlib.sha256()
         self._held: bytearray | None = bytearray() if pack else None
-        """What may still become a plain file."""
+        """Content that is held back until it is known whether the file will be packed; None if that is settled."""
         self._packer: Any = None
 
     @property
@@ -114,14 +115,14 @@ class NewFile:
         return self._digest.hexdigest()
 
     def add(self, line: str | bytes) -> None:
-        """Write a line, or what is packed already."""
+        """Write a line, or bytes as they are."""
         content = line.encode("utf-8") if isinstance(line, str) else line
         if self._held is None:
             self._write(content)
             return
         self._held += content
         if len(self._held) >= PACKED_FROM:
-            import zstandard  # here, as small runs need none
+            import zstandard  # imported here because small runs don't need it
 
             self.path = self.path.with_name(self.path.name + PACKED)
             self._packer = zstandard.ZstdCompressor().compressobj()
@@ -143,7 +144,7 @@ class NewFile:
         _sync_folder(self.path.parent)
 
     def close(self) -> None:
-        """Leave nothing but a finished file."""
+        """Close the file and delete what isn't finished."""
         self._file.close()
         self._temporary.unlink(missing_ok=True)
 
@@ -161,7 +162,11 @@ def new_file(
     before: Callable[[Path, str], None] = lambda path, digest: None,
     shown: Path | None = None,
 ) -> Iterator[NewFile]:
-    """Yield a file to write to, which takes its place when the block ends well; errors name it as it is `shown`."""
+    """Yield a file to write to, which takes its place when the block ends without an error.
+
+    `before` is called with its path and digest just before that. Errors name the file as `shown`, if that is given.
+    Raises StoreError: the disk refuses it.
+    """
     with storage_errors(shown or path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(NewFile(path, pack=pack)) as file:
@@ -170,7 +175,7 @@ def new_file(
 
 
 def replace_file(path: Path, lines: Iterable[str | bytes]) -> None:
-    """Write a file of lines, whole or not at all."""
+    """Write a file of lines, whole or not at all. Raises StoreError: the disk refuses it."""
     with new_file(path) as file:
         for line in lines:
             file.add(line)
@@ -190,7 +195,7 @@ def _sync_folder(path: Path) -> None:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk says into what the user can do."""
+    """Turn errors of the disk or of SQLite into a StoreError that says what the user can do."""
     try:
         yield
     except OSError as error:
