@@ -1,6 +1,6 @@
-"""The `cpython` backend: workers that are locked interpreters and fork a child per function (Linux only).
+"""The `cpython` backend: workers are locked-down interpreters that fork a child for each function (Linux only).
 
-This is their parent's side: it starts them, calls them, ends them. The other side is `inside.start`.
+This is the parent's side, which starts, calls and ends workers. The workers' side is `inside.start`.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _PROGRAM: Final = (
 )
 _FOLDER: Final = str(Path(__file__).parent)
 _NEEDED_TO_START: Final = ("LD_LIBRARY_PATH",)
-"""Some interpreters find their own library only by it. The zygote drops it before it runs anything."""
+"""Some interpreters need it to find their own library. The zygote drops it before it runs anything."""
 _START_TIMEOUT_S: Final = 60.0
 _CALL_GRACE_S: Final = 30.0
 _END_TIMEOUT_S: Final = 10.0
@@ -44,9 +44,10 @@ _MEBIBYTE: Final = 1 << 20
 # No site, no user folder, no current folder, no byte code written. Not -I: it would ignore the hash seed.
 _FLAGS: Final = ("-S", "-s", "-P", "-B", "-X", "utf8")
 _ENVIRONMENT: Final = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LD_BIND_NOW": "1"}
-"""The last: else every child would look up again each function of the C library that it calls first."""
+"""Without LD_BIND_NOW, every child would look up again each function of the C library at its first call."""
 _READ_AT_ONCE: Final = 64
-"""Outcomes. To clean the details of a whole call can take a second, in which a server must answer others."""
+"""Outcomes read before other tasks get a turn: cleaning the details of a whole call can take a second, and a server
+must answer other requests meanwhile."""
 
 _VERDICTS: Final = {
     result_buffer.PASS: Verdict.PASS,
@@ -77,7 +78,7 @@ async def _start_contained(limits: Limits) -> "CPythonWorker":
 
 
 def inspect_layers() -> "list[Layer]":
-    """Start a worker, let it try each forbidden act, and return what held. Never raises SandboxError."""
+    """Start a worker, have it try each forbidden act, and return which layers held. Never raises SandboxError."""
     if not sys.platform.startswith("linux"):
         return [Layer("linux", False, True, f"the cpython sandbox needs Linux, this is {sys.platform}")]
     return run_to_end(_inspect_layers())
@@ -94,15 +95,15 @@ async def _inspect_layers() -> "list[Layer]":
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One thing that holds model code in, and whether it does so here."""
+    """One mechanism that contains model code, and whether it works here."""
 
     name: str
     enforced: bool
-    """Proved: the forbidden act was tried inside and was refused."""
+    """Proved by trying the forbidden act inside, which was refused."""
     required: bool
-    """Without it no model code runs."""
+    """No model code runs without this layer."""
     detail: str
-    """The version or figure in force; why not, where it is not enforced."""
+    """The version or figure in force, or why the layer is not enforced."""
 
 
 def describe_layers(layers: Sequence[Layer]) -> str:
@@ -120,7 +121,8 @@ def find_missing(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def find_packages(names: Sequence[str]) -> dict[str, str]:
-    """Return name → folder of each package, or its file. Raises SandboxError for what is none or not installed."""
+    """Return each package's folder (or file, for a single module) by name. Raises SandboxError for names that aren't
+    packages, or aren't installed."""
     found = {}
     for name in names:
         if not name.isidentifier() or name in sys.stdlib_module_names:
@@ -133,7 +135,7 @@ def find_packages(names: Sequence[str]) -> dict[str, str]:
 
 
 def find_libraries(packages: Mapping[str, str]) -> list[str]:
-    """Return the folders of shared libraries that the wheels of packages brought along, as `numpy.libs`."""
+    """Return the folders of shared libraries that the packages' wheels installed, such as `numpy.libs`."""
     distributions = packages_distributions() if packages else {}
     found = []
     for name, place in packages.items():
@@ -143,7 +145,7 @@ def find_libraries(packages: Mapping[str, str]) -> list[str]:
 
 
 class CPythonWorker:
-    """One locked interpreter. Made by `start`; serves one call at a time; ended by `end`."""
+    """A locked-down interpreter. Created by `start`, serves one call at a time, ended by `end`."""
 
     def __init__(self, limits: Limits) -> None:
         self.layers: list[Layer] = []
@@ -151,8 +153,8 @@ class CPythonWorker:
         self._total_s = inf if limits.total_s is None else limits.total_s
         self._detail_bytes = min(limits.output_bytes, result_buffer.LONGEST_DETAIL)
         self._clean = DetailCleaner(())
-        self._laid_out: tuple[str, ...] | None = None
-        """The texts that lie in their memory: many functions on the same ones find them there."""
+        self._texts_written: tuple[str, ...] | None = None
+        """The texts that the shared memory holds. They are written once for all functions that run on them."""
         self._channel = Channel()
         self._transport: asyncio.Transport | None = None
         with contextlib.ExitStack() as undo:
@@ -202,19 +204,19 @@ class CPythonWorker:
 
     @classmethod
     async def start(cls, limits: Limits) -> "CPythonWorker":
-        """Start a worker and learn which layers hold. Raises SandboxError if it doesn't come up."""
+        """Start a worker and learn which layers hold. Raises SandboxError if it doesn't start."""
         try:
             worker = cls(limits)
         except (OSError, TypeError) as error:
             raise SandboxError(f"the sandbox can't start {sys.executable}: {error}") from error
         try:
-            await worker._greet()
+            await worker._connect()
         except BaseException:
             await worker.end()
             raise
         return worker
 
-    async def _greet(self) -> None:
+    async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_unix_connection(lambda: self._channel, sock=self._socket)
         try:
@@ -244,15 +246,15 @@ class CPythonWorker:
         return self._process.poll() is None
 
     async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
-        """Run a function on texts: all, or `until_timeout` those up to the first that takes too long.
+        """Run a function on all texts or, with `until_timeout`, on those up to the first that times out.
 
-        Raises WorkerDied; the worker is of no use after any exception.
+        Raises WorkerDied. After any exception the worker can't be used again.
         """
         transport = self._transport
         assert transport is not None
         call, count, encoded = secrets.randbits(64), len(inputs), wire.encode_text(source)
         longest_s = min(count * self._limits.timeout_s, self._total_s) * 1.5 + _CALL_GRACE_S
-        self._lay_out(tuple(inputs))
+        self._share_texts(tuple(inputs))
         self._source.write(encoded)
         sizes = (self._texts.size, self._result_memory.size, self._source.size)
         request = wire.Request(call, count, *sizes, len(encoded), until_timeout)
@@ -272,34 +274,34 @@ class CPythonWorker:
         ended = until_timeout and reply.lost and reply.lost[-1].verdict == result_buffer.TIMEOUT
         return await self._read_outcomes(reply.lost[-1].end if ended else count, reply)
 
-    def _lay_out(self, texts: tuple[str, ...]) -> None:
-        """Put the texts where the worker sees them, if they don't lie there already, and have room for the results."""
+    def _share_texts(self, texts: tuple[str, ...]) -> None:
+        """Write the texts to shared memory, unless they are there already, and make room for their results."""
         size = result_buffer.measure(len(texts))
         if size != self._result_memory.size:
             self._results.close()
             self._result_memory.reserve(size)
             self._results = result_buffer.ResultBuffer(self._result_memory.map, self._detail_bytes)
-        if texts != self._laid_out:
+        if texts != self._texts_written:
             self._texts.write(pack_texts(texts))
-            self._laid_out = texts
+            self._texts_written = texts
 
     async def _read_outcomes(self, count: int, reply: wire.Reply) -> list[Outcome]:
         results, longest_s, loaded = self._results, reply.longest_s, reply.loaded
         verdicts, seconds = bytes(results.verdicts[:count]), results.seconds[:count].tolist()
-        if not (reply.lost or verdicts.translate(None, _PASS_OR_FAIL_BYTES)) and _lie_between(0.0, seconds, longest_s):
-            of_each = zip(map(_VERDICTS.__getitem__, verdicts), repeat(""), seconds, repeat(loaded))
-            return list(map(tuple.__new__, repeat(Outcome), of_each))  # `Outcome._make` takes half as long again
+        if not (reply.lost or verdicts.translate(None, _PASS_OR_FAIL_BYTES)) and _all_between(0.0, seconds, longest_s):
+            fields = zip(map(_VERDICTS.__getitem__, verdicts), repeat(""), seconds, repeat(loaded))
+            return list(map(tuple.__new__, repeat(Outcome), fields))  # `Outcome._make` takes half as long again
         outcomes: list[Outcome] = []
         for start in range(0, count, _READ_AT_ONCE):
             part = range(start, min(start + _READ_AT_ONCE, count))
-            outcomes += [self._judge(results.read(index, longest_s), loaded) for index in part]
+            outcomes += [self._make_outcome(results.read(index, longest_s), loaded) for index in part]
             await asyncio.sleep(0)
         for first, end, verdict, spent, detail in reply.lost:
-            outcomes[first] = self._judge((verdict, spent, detail), loaded)
+            outcomes[first] = self._make_outcome((verdict, spent, detail), loaded)
             outcomes[first + 1 : end] = [outcomes[first]._replace(seconds=0.0)] * (end - first - 1)
         return outcomes
 
-    def _judge(self, result: tuple[int, float, bytes], loaded: bool) -> Outcome:
+    def _make_outcome(self, result: tuple[int, float, bytes], loaded: bool) -> Outcome:
         verdict, seconds, detail = result
         return Outcome(_VERDICTS[verdict], self._clean(detail), seconds, loaded)
 
@@ -307,8 +309,8 @@ class CPythonWorker:
         self._process.kill()
         assert self._process.stderr is not None
         lines = self._process.stderr.read().decode(errors="replace").split("\n")
-        said = next((line for line in reversed(lines) if line.strip()), "it said nothing")
-        return f"the sandbox does not come up ({said.strip()}): see `autoif doctor`"
+        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        return f"the sandbox does not come up ({last.strip()}): see `autoif doctor`"
 
     async def end(self) -> None:
         """End the worker and everything in it, and reap it. Does nothing the second time."""
@@ -335,6 +337,6 @@ class CPythonWorker:
             self._process.wait()
 
 
-def _lie_between(low: float, values: Sequence[float], high: float) -> bool:
-    """Whether all do; a child that writes its own seconds may also write what is no number."""
+def _all_between(low: float, values: Sequence[float], high: float) -> bool:
+    """Tell whether all values lie between two numbers. A child can write NaN as seconds, which only the sum shows."""
     return low <= min(values) and max(values) <= high and sum(values) >= low

@@ -1,4 +1,4 @@
-"""What a worker of the `cpython` backend and its parent have in common: messages on a socket, and shared memory."""
+"""What a worker of the `cpython` backend and its parent share: messages on a socket, and memory."""
 
 import asyncio
 import errno
@@ -10,7 +10,8 @@ from autoif.sandbox.inside import wire
 
 
 class Channel(asyncio.Protocol):
-    """Puts the pieces of a message together. A protocol and no stream: a call costs one callback and one future."""
+    """Assembles messages from the pieces received. A protocol rather than a stream: a call costs one callback and one
+    future."""
 
     def __init__(self) -> None:
         self._received = bytearray()
@@ -31,7 +32,7 @@ class Channel(asyncio.Protocol):
         self._deliver()
 
     def eof_received(self) -> None:
-        """Close: who hangs up in one direction has hung up."""
+        """Close the connection: a half-closed one counts as closed."""
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closed.set()
@@ -54,10 +55,8 @@ class Channel(asyncio.Protocol):
 _SMALLEST: Final = 1 << 12
 _KEPT: Final = 1 << 24
 """Memory up to this size is kept for the next call even if far less is needed."""
-
-
 _NOEXEC: Final = 0x8
-"""MFD_NOEXEC_SEAL: some machines demand it (sysctl vm.memfd_noexec), kernels before 6.3 don't know it."""
+"""MFD_NOEXEC_SEAL: some machines require it (sysctl vm.memfd_noexec); kernels before 6.3 don't know it."""
 
 
 def _create(name: str) -> int:
@@ -70,7 +69,7 @@ def _create(name: str) -> int:
 
 
 class SharedMemory:
-    """Grows to what is asked for; seen as `map`. Raises OSError where the kernel refuses it."""
+    """Memory that grows on demand and is accessed as `map`. Raises OSError if the kernel refuses it."""
 
     def __init__(self, name: str, size: int) -> None:
         self.descriptor = _create(f"autoif-{name}")
@@ -92,7 +91,7 @@ class SharedMemory:
         return self._map
 
     def reserve(self, size: int) -> None:
-        """Make it at least `size` bytes large; smaller again when far less is needed than was."""
+        """Make it at least `size` bytes large; shrink it when far less is needed than before."""
         wanted = max(_SMALLEST, 1 << (size - 1).bit_length())
         if self._map is not None:
             if size <= len(self._map) <= max(_KEPT, 4 * wanted):
@@ -102,7 +101,7 @@ class SharedMemory:
         self._map = mmap.mmap(self.descriptor, wanted)
 
     def write(self, data: bytes) -> None:
-        """Put `data` at the beginning, and zeros in place of what was written before and is longer."""
+        """Write `data` at the beginning, and zeros over whatever a longer earlier write left behind it."""
         self.reserve(len(data))
         self.map[: len(data)] = data
         left = min(self._written, self.size)
@@ -111,11 +110,11 @@ class SharedMemory:
         self._written = len(data)
 
     def open_for_reading(self) -> int:
-        """Return a new descriptor through which the memory can be read and never written."""
+        """Return a new descriptor that can read the memory but not write it."""
         return os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        """Let go of it. Does nothing the second time."""
+        """Release the memory. Does nothing the second time."""
         if self._map is not None:
             self._map.close()
             self._map = None

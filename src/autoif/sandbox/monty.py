@@ -1,8 +1,8 @@
-"""The `monty` backend: functions run by an interpreter that has no host to reach, in processes of its own (any system).
+"""The `monty` backend: runs functions in an interpreter that has no access to the host, on any system.
 
-`pydantic-monty` is a Python subset written in Rust. Every function gets a fresh process of it, which a worker of ours
-starts, watches and ends (`monty_inside`); so neither a fault of the interpreter nor one of its client reaches the
-pipeline. What monty can't run is an `error` that says so: docs/sandbox.md#backends.
+`pydantic-monty` interprets a subset of Python and is written in Rust. Every function gets a fresh interpreter process,
+which a worker of ours starts, watches and ends (`monty_inside`). So a fault of the interpreter or of its client never
+reaches the pipeline. A function that monty can't run gets an `error` that says so: docs/sandbox.md#backends.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _PROGRAM: Final = (
 )
 _NEEDED_TO_START: Final = ("LD_LIBRARY_PATH", "MONTY_BIN", "PATH", "SYSTEMROOT")
 _LOST_S: Final = 3.0
-"""What a lost input may cost beyond its time limit: the wait before its process is killed, and a fresh one."""
+"""Extra time that a lost input may cost: the wait before its process is killed, and starting a fresh one."""
 _CALL_GRACE_S: Final = 30.0
 _END_TIMEOUT_S: Final = 5.0
 _LONGEST_DETAIL: Final = 2048
@@ -42,7 +42,7 @@ _MEBIBYTE: Final = 1 << 20
 
 
 def open_monty(limits: Limits, workers: int | None) -> WorkerPool["MontyWorker"]:
-    """Return a pool of workers, not yet entered. Raises SandboxError without the interpreter, and for packages."""
+    """Return a pool of workers, not yet entered. Raises SandboxError if monty is not installed or packages are set."""
     if find_spec("pydantic_monty") is None:
         raise SandboxError(INSTALL)
     if limits.packages:
@@ -51,7 +51,7 @@ def open_monty(limits: Limits, workers: int | None) -> WorkerPool["MontyWorker"]
 
 
 def inspect_monty() -> Layer:
-    """Start monty, let it try what it must refuse, and return what held. Never raises SandboxError."""
+    """Start monty, have it try what it must refuse, and return whether it did. Never raises SandboxError."""
     return run_to_end(_inspect_monty())
 
 
@@ -64,7 +64,7 @@ async def _inspect_monty() -> Layer:
 
 
 class MontyWorker:
-    """A process that holds the interpreter's client. Made by `start`; serves one call at a time; ended by `end`."""
+    """A process that runs the interpreter's client. Created by `start`, serves one call at a time, ended by `end`."""
 
     def __init__(self, process: Process, limits: Limits) -> None:
         assert process.stdin and process.stdout
@@ -72,12 +72,12 @@ class MontyWorker:
         self._limits = limits
         self._version = ""
         self._clean = DetailCleaner(())
-        if pipe := self._requests.get_extra_info("pipe"):  # uvloop keeps it to itself: a fork has a copy there
+        if pipe := self._requests.get_extra_info("pipe"):  # uvloop doesn't expose it, so a fork keeps a copy there
             close_in_forks(pipe)
 
     @classmethod
     async def start(cls, limits: Limits) -> "MontyWorker":
-        """Start a worker. Raises SandboxError if it doesn't come up, or its interpreter does not contain."""
+        """Start a worker. Raises SandboxError if it doesn't start, or its interpreter doesn't refuse what it must."""
         total_s = inf if limits.total_s is None else limits.total_s
         detail_bytes = min(limits.output_bytes, _LONGEST_DETAIL)
         settings = Settings(limits.timeout_s, total_s, limits.memory_mb * _MEBIBYTE, detail_bytes)
@@ -113,7 +113,7 @@ class MontyWorker:
             raise SandboxError(f"the monty interpreter can't be used ({problem}): install pydantic-monty again")
 
     def describe(self) -> str:
-        """Return the interpreter's version and what contains a function in it."""
+        """Return the interpreter's version and how it contains a function."""
         return f"pydantic-monty {self._version}, no host to reach, a process for each function"
 
     @property
@@ -121,9 +121,9 @@ class MontyWorker:
         return self._process.returncode is None
 
     async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
-        """Run a function on inputs: all, or `until_timeout` those up to the first that takes too long.
+        """Run a function on all inputs or, with `until_timeout`, on those up to the first that times out.
 
-        Raises WorkerDied; the worker is of no use after any exception.
+        Raises WorkerDied. After any exception the worker can't be used again.
         """
         longest_s = len(inputs) * (self._limits.timeout_s + _LOST_S) + _CALL_GRACE_S
         try:
@@ -147,7 +147,7 @@ class MontyWorker:
 
     async def end(self) -> None:
         """End the worker and its interpreter, and reap it. Does nothing the second time."""
-        self._requests.close()  # it ends its interpreter first, which a kill would not
+        self._requests.close()  # the worker then ends its interpreter first; killing it would not
         try:
             async with asyncio.timeout(_END_TIMEOUT_S):
                 await self._process.wait()

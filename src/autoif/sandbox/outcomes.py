@@ -1,4 +1,4 @@
-"""What running a function came to, and within which limits; details made fit for records."""
+"""Outcomes of running a function, the limits it runs in, and the cleaning of details for records."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -29,14 +29,14 @@ class Limits:
     memory_mb: int = 256
     """Address space of the child beyond what it starts with, in MiB."""
     output_bytes: int = 1 << 16
-    """Longest detail or output that is read from a child before it is cut."""
+    """Longest detail or output that is read from a child; the rest is cut."""
     total_s: float | None = None
-    """Wall-clock seconds for a call of up to 2,048 inputs; None sets no limit. What has no time left is a timeout."""
+    """Wall-clock seconds for a call of up to 2,048 inputs; None is no limit. Inputs without time left are timeouts."""
     packages: tuple[str, ...] = ()
-    """Installed packages that it may import, by the names that it imports; what they need is to be named as well."""
+    """Installed packages that it may import, by import name. Packages that these import must be named as well."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: one of them is of another type."""
+        """Raises ConfigError if a value has a wrong type."""
         for name, kind in get_type_hints(type(self)).items():
             check_type(name, getattr(self, name), Sequence[str] if name == "packages" else kind)
         object.__setattr__(self, "packages", tuple(self.packages))
@@ -49,14 +49,15 @@ _SPACE: Final = re.compile(r"\s+")
 
 
 class DetailCleaner:
-    """Called with what a child wrote, returns what is kept of it."""
+    """Called with a detail that a child wrote, returns the text that is kept."""
 
     def __init__(self, hidden: Iterable[str]) -> None:
         folders = sorted({folder.rstrip("/") for folder in hidden} - {""}, key=len, reverse=True)
         self._hidden = re.compile("|".join(map(re.escape, folders))) if folders else None
 
     def __call__(self, detail: bytes) -> str:
-        """Strip memory addresses, folders of this machine, line breaks and unprintable characters; cut the rest."""
+        """Replace memory addresses, folders of this machine, line breaks and unprintable characters; cut at
+        `LONGEST_DETAIL`."""
         if not detail:
             return ""
         text = _ADDRESS.sub("0x…", detail.decode("utf-8", "replace"))

@@ -1,6 +1,6 @@
-"""The process and the event loop that an entered sandbox belongs to. Calls from elsewhere are carried there.
+"""The process and the event loop that an entered sandbox belongs to. Calls from other threads and loops are sent there.
 
-So a sandbox may be used from any thread and any loop, and its backend is only ever touched by one.
+So a sandbox may be used from any thread and any loop, while only one loop ever touches its backend.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _WOULD_BLOCK: Final = (
 
 
 class OwnerLoop:
-    """The process and the running event loop in which it is made."""
+    """The process and the running event loop that created this object."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -33,7 +33,7 @@ class OwnerLoop:
         self._lock = threading.Lock()
         self._left = False
         self._calls: set[Future[Any]] = set()
-        """Those from other threads that have no answer yet."""
+        """Calls from other threads that have no result yet."""
 
     def is_of_this_process(self) -> bool:
         return self._process == os.getpid()
@@ -43,7 +43,7 @@ class OwnerLoop:
         return asyncio._get_running_loop() is self._loop
 
     def require_process(self) -> None:
-        """Raise SandboxError in a process that was forked since: its copy leads to workers that are not its own."""
+        """Raise SandboxError in a process that was forked since: the workers belong to its parent."""
         if not self.is_of_this_process():
             raise SandboxError(
                 f"this sandbox belongs to another process: process {os.getpid()} was forked from it, and needs a "
@@ -51,7 +51,7 @@ class OwnerLoop:
             )
 
     async def run(self, work: Work[T]) -> T:
-        """Return the work's result. Called on any loop; cancelling it cancels the work."""
+        """Return the work's result. May be called on any loop; cancelling the call cancels the work."""
         if self.is_here():
             return await work()
         call = self._send(work)
@@ -61,10 +61,10 @@ class OwnerLoop:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise SandboxError(CLOSED) from None  # nobody cancelled this call: the loop that it was carried to did
+            raise SandboxError(CLOSED) from None  # not cancelled by the caller, but by the loop that ran it
 
     def run_sync(self, work: Work[T]) -> T:
-        """Return the work's result; wait for it in this thread. An exception in the waiting, as Ctrl-C, cancels it."""
+        """Wait in this thread for the work's result and return it. An exception meanwhile, as by Ctrl-C, cancels it."""
         if self.is_here():
             raise SandboxError(_WOULD_BLOCK)
         call = self._send(work)
@@ -87,31 +87,31 @@ class OwnerLoop:
         return call
 
     def refuse_calls(self) -> None:
-        """Take no more calls from elsewhere."""
+        """Refuse further calls from other threads and loops."""
         with self._lock:
             self._left = True
 
     def drop_calls(self) -> None:
-        """End the calls that still wait, so that no thread waits for ever for a loop that stops."""
+        """Cancel the calls that are still waiting, so that no thread waits forever for a loop that stops."""
         for call in list(self._calls):
             call.cancel()
 
 
 class LoopThread:
-    """An event loop in a thread of its own, for a sandbox that is entered where there is none.
+    """An event loop in its own thread, for a sandbox that is entered where no loop runs.
 
-    `leave` is awaited at the end, and again after whatever was still under way then.
+    At the end `leave` is awaited, and once more each time remaining tasks have finished.
     """
 
     def __init__(self, leave: Work[None]) -> None:
         self._leave = leave
         self._loop = asyncio.new_event_loop()
         # A daemon: a sandbox that nobody leaves must not keep the program alive. Its workers end with the process.
-        self._thread = threading.Thread(target=self._live, name="autoif-sandbox", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, name="autoif-sandbox", daemon=True)
         self._thread.start()
 
     def run_sync(self, work: Work[T]) -> T:
-        """Return the work's result; wait for it in this thread."""
+        """Wait in this thread for the work and return its result."""
         call = asyncio.run_coroutine_threadsafe(work(), self._loop)
         try:
             return call.result()
@@ -119,16 +119,16 @@ class LoopThread:
             call.cancel()
 
     def end(self) -> None:
-        """Leave, and wait until all is gone: tasks, loop, thread."""
+        """Leave, and wait until tasks, loop and thread have ended."""
         self.stop()
         self._thread.join()
 
     def stop(self) -> None:
-        """Leave, and don't wait."""
-        with suppress(RuntimeError):  # it is closed: somebody left before
+        """Leave without waiting."""
+        with suppress(RuntimeError):  # the loop is closed: the sandbox was left before
             self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def _live(self) -> None:
+    def _run_loop(self) -> None:
         try:
             self._loop.run_forever()
             self._loop.run_until_complete(self._finish())

@@ -1,4 +1,4 @@
-"""The workers of a sandbox: processes that run one call at a time each. The same pool for every backend."""
+"""The workers of a sandbox: processes that each run one call at a time. Every backend uses the same pool."""
 
 import asyncio
 import contextlib
@@ -13,14 +13,14 @@ from autoif.records import Verdict
 from autoif.sandbox.outcomes import Outcome
 
 _STARTS = 3
-"""Of a worker, in the place of one that died."""
+"""Attempts to start a worker in place of one that died."""
 MAX_WORKERS: Final = 1_000
-"""All may be needed at once: a slip of the keyboard must not take the machine."""
+"""All of them may run at once, so a mistyped number must not bring down the machine."""
 CLOSED: Final = "the sandbox was closed while functions were still to run"
 
 
 def find_interpreter() -> str:
-    """Return the program that workers are started with. Raises SandboxError: a program that embeds Python hides it."""
+    """Return the path of the Python that runs workers. Raises SandboxError if an embedding program hides it."""
     if not sys.executable:
         raise SandboxError(
             "the sandbox can't find Python: the program that embeds it has to set sys.executable to a Python "
@@ -30,12 +30,12 @@ def find_interpreter() -> str:
 
 
 class WorkerDied(Exception):
-    """The worker itself, not the function in it, ended or stopped making sense."""
+    """The worker itself, not the function in it, ended or sent something invalid."""
 
     def __init__(self, message: str, failed: bool = False) -> None:
         super().__init__(message)
         self.failed = failed
-        """It ended because something went wrong in its own code, and not by a signal from elsewhere."""
+        """Whether it ended by an error in its own code rather than by a signal from elsewhere."""
 
 
 class Worker(Protocol):
@@ -43,13 +43,13 @@ class Worker(Protocol):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process is still there, as far as is known."""
+        """Whether the process still runs, as far as its parent knows."""
         ...
 
     async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
-        """Run a function on texts: all, or `until_timeout` those up to the first that takes too long, if it can.
+        """Run a function on all texts or, with `until_timeout`, on those up to the first that times out.
 
-        Raises WorkerDied; the worker is of no use after any exception.
+        Raises WorkerDied. After any exception the worker can't be used again.
         """
         ...
 
@@ -58,7 +58,7 @@ class Worker(Protocol):
         ...
 
     def describe(self) -> str:
-        """Return in words what contains a function in it."""
+        """Return in words how the worker contains a function."""
         ...
 
 
@@ -66,7 +66,7 @@ W = TypeVar("W", bound=Worker)
 
 
 class WorkerPool(Generic[W]):
-    """Runs functions in whichever of `width` workers is free; one that ends is replaced before its next use."""
+    """Runs functions in whichever of `width` workers is free; a worker that ended is replaced before its next use."""
 
     def __init__(self, name: str, start: Callable[[], Coroutine[Any, Any, W]], width: int) -> None:
         self._name = name
@@ -77,11 +77,11 @@ class WorkerPool(Generic[W]):
         self._alive: set[W] = set()
         self._closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
-        """Starts and ends of workers. They are never cancelled: that would leave processes of which nobody knows."""
+        """Tasks that start and end workers. They are never cancelled: that would leave processes that nobody tracks."""
         self._description = ""
 
     async def __aenter__(self) -> Self:
-        """Start one worker, which shows that functions are contained here; the others when they are needed."""
+        """Start one worker, which shows that functions are contained here. The others start when they are needed."""
         for _ in range(self._width - 1):
             self._idle.put_nowait(None)
         try:
@@ -99,7 +99,7 @@ class WorkerPool(Generic[W]):
         try:
             return await self._run_once(source, inputs, until_timeout)
         except WorkerDied:
-            # It may have been the victim of another process on this machine: once more, in a fresh one.
+            # Another process on this machine may have killed it: try once more, in a fresh worker.
             try:
                 return await self._run_once(source, inputs, until_timeout)
             except WorkerDied as error:
@@ -108,7 +108,7 @@ class WorkerPool(Generic[W]):
                 return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * len(inputs)
 
     def describe(self) -> str:
-        """Return the backend's name and what contains a function in it."""
+        """Return the backend's name and how its workers contain a function."""
         return f"{self._name}: {self._description}"
 
     async def _run_once(self, source: str, inputs: Sequence[str], until_timeout: bool) -> list[Outcome]:
@@ -116,7 +116,7 @@ class WorkerPool(Generic[W]):
         try:
             if self._closed:
                 raise SandboxError(CLOSED)
-            if worker is not None and not worker.is_alive:  # no function ended it, so no function is tried for it
+            if worker is not None and not worker.is_alive:  # it ended between calls: no function is to blame
                 self._begin(self._end(worker))
                 worker = None
             if worker is None:
@@ -128,7 +128,7 @@ class WorkerPool(Generic[W]):
             self._idle.put_nowait(None)
             raise
         self._idle.put_nowait(worker)
-        # Who waits for it has its turn first: a caller with one function after the other would take it back at once.
+        # Let waiting callers have their turn: one that runs function after function would take the worker back at once.
         await asyncio.sleep(0)
         return outcomes
 
@@ -141,7 +141,7 @@ class WorkerPool(Generic[W]):
             raise
 
     async def _replace_worker(self) -> W:
-        """Start a worker in the place of one that died, again if it dies at once: what ends one ends more."""
+        """Start a worker in place of one that died. Retries: whatever killed the last one may kill its successor."""
         for _ in range(_STARTS - 1):
             try:
                 return await self._get_worker()
@@ -181,11 +181,11 @@ class WorkerPool(Generic[W]):
         return task
 
 
-# A worker ends when nobody holds the other end of its pipe any more; a forked process would hold a copy.
+# A worker ends when nobody holds the other end of its pipe any more. Forked processes would hold copies of it.
 
 
 class Closable(Protocol):
-    """What has a descriptor: closing it in a forked process closes only that process's copy."""
+    """An object with a descriptor. Closing it in a forked process closes only that process's copy."""
 
     def close(self) -> None: ...
 
@@ -194,7 +194,7 @@ _ENDS: Final = WeakSet[Closable]()
 
 
 def close_in_forks(*ends: Closable) -> None:
-    """Have these closed in every process that is forked from now on. Nothing that is buffered: it would be flushed."""
+    """Close these in every process that is forked from now on. Don't pass buffered files: closing would flush them."""
     _ENDS.update(ends)
 
 

@@ -39,13 +39,15 @@ class Backend(Protocol):
 
 
 BACKENDS: Final[dict[str, Callable[[Limits, int | None], Backend]]] = {"cpython": open_cpython, "monty": open_monty}
-"""The strongest first."""
+"""Strongest first."""
 AUTO: Final = "auto"
 TEXTS_AT_ONCE: Final = 2048
-"""More texts than these are divided, so that one function can use all workers. Not by the number of workers: what a
-function keeps from one text to the next must end at the same places on every machine."""
+"""Longer lists of texts are split into parts of this size, so that one function can use all workers. The size doesn't
+depend on the number of workers: state that a function keeps between texts must be reset at the same places on every
+machine."""
 _JOBS_AT_ONCE: Final = 256
-"""Of one call of `run_many`: enough for all workers of a machine, and what waits takes little memory."""
+"""Jobs of one `run_many` call that are in progress together: enough for all workers of a machine, and waiting jobs
+take little memory."""
 
 
 class StrongestBackend:
@@ -58,7 +60,8 @@ class StrongestBackend:
         self._chosen: Backend | None = None
 
     async def __aenter__(self) -> Self:
-        """Raises SandboxError, with why each was not possible, if there is none: nothing runs unprotected."""
+        """Enter the first backend that works. Raises SandboxError, with the reason for each, if none does: nothing runs
+        unprotected."""
         for name, make in BACKENDS.items():
             try:
                 self._chosen = await make(self._limits, self._workers).__aenter__()
@@ -73,24 +76,25 @@ class StrongestBackend:
             await self._chosen.__aexit__(*raised)
 
     async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]:
-        assert self._chosen, "it was not entered"
+        assert self._chosen, "not entered"
         return await self._chosen.run(source, inputs, until_timeout=until_timeout)
 
     def describe(self) -> str:
-        assert self._chosen, "it was not entered"
+        assert self._chosen, "not entered"
         return "; ".join([self._chosen.describe(), *self._refusals])
 
 
 class Sandbox:
     """Runs functions with `backend` ("auto": the strongest that this machine enforces) in `workers` processes.
 
-    `workers` defaults to the processors that this process may use. Entered once, with `async with` on the event loop
-    that then does its work, or with `with`, which starts a thread for it. Every method may be called from any thread
-    and any event loop of the process. A process that is forked needs a sandbox of its own. Pickled, it is its settings.
+    `workers` defaults to the number of processors that this process may use. Enter a sandbox once: with `async with`,
+    and it works on the running event loop, or with `with`, which starts a thread for it. Every method may be called
+    from any thread and any event loop of the process. A forked process needs a sandbox of its own. Pickling keeps the
+    settings only.
     """
 
     def __init__(self, limits: Limits | None = None, *, backend: str = AUTO, workers: int | None = None) -> None:
-        """Raises SandboxError: there is no such backend, or a number is out of its range; ConfigError: another type."""
+        """Raises SandboxError for an unknown backend or a number out of range, ConfigError for a wrong type."""
         check_type("backend", backend, str)
         check_type("workers", workers, int | None)
         check_type("limits", limits, Limits | None)
@@ -104,7 +108,7 @@ class Sandbox:
         if limits.total_s is not None and not 0 < limits.total_s < inf:
             raise SandboxError("total_s must be above zero, and finite, or None for no limit")
         self.verdicts = 0
-        """How many verdicts it has given, for the live display."""
+        """How many verdicts were given so far, for the live display."""
         self._settings = partial(type(self), limits, backend=backend, workers=workers)
         self._backend = (StrongestBackend if backend == AUTO else BACKENDS[backend])(limits, workers)
         self._entered = False
@@ -142,7 +146,7 @@ class Sandbox:
             self._thread.end()
 
     def abandon(self) -> None:
-        """Leave what was entered with `with`, and don't wait until all is gone."""
+        """Leave a sandbox that was entered with `with`, without waiting for its workers to end."""
         if self._thread and self._owner and self._owner.is_of_this_process():
             self._thread.stop()
 
@@ -165,42 +169,42 @@ class Sandbox:
     async def run(self, source: str, inputs: Iterable[str]) -> list[Outcome]:
         """Return the outcome of `source`'s `evaluate` on each input, in order.
 
-        Raises SandboxError if the sandbox is not entered, of another process or can't be restored; never for what the
-        function does.
+        Raises SandboxError if the sandbox is not entered, belongs to another process, or can't replace a worker that
+        died; never for what the function does.
         """
         return await self._require_owner().run(partial(self._judge, source, inputs))
 
     async def run_until_timeout(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        """Return the outcomes of the inputs from the first on; the last may be one that took too long.
+        """Return the outcomes of the inputs up to the first that times out, that one included.
 
-        What the function keeps from text to text is gone then, so that another call with the inputs that are left gives
-        the verdicts that `run` gives. At most `TEXTS_AT_ONCE` inputs. Raises as `run`.
+        A timeout also ends whatever state the function keeps between texts, so calling this again with the remaining
+        inputs gives the verdicts that `run` gives. At most `TEXTS_AT_ONCE` inputs. Raises as `run` does.
         """
         if not 0 < len(inputs) <= TEXTS_AT_ONCE:
             raise ValueError(f"1 to {TEXTS_AT_ONCE:,} inputs, not {len(inputs):,}")
         return await self._require_owner().run(partial(self._judge_until_timeout, source, inputs))
 
     def run_sync(self, source: str, inputs: Iterable[str]) -> list[Outcome]:
-        """Do as `run` does and wait for it, whether or not this thread runs an event loop (which stands meanwhile).
+        """Blocking form of `run`. A thread that runs an event loop may call it; that loop stands still meanwhile.
 
-        Raises SandboxError also on the event loop that the sandbox was entered in with `async with`.
+        Also raises SandboxError on the event loop that the sandbox was entered on with `async with`.
         """
         return self._require_owner().run_sync(partial(self._judge, source, inputs))
 
     async def run_many(self, jobs: Iterable[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
-        """Run each source on its inputs, on all workers; return the outcomes of each, in order. Raises as `run`.
+        """Run each source on its inputs, on all workers; return each job's outcomes, in order. Raises as `run` does.
 
-        With `until_timeout` a source gets no input after one that takes too long; those that are left count as
-        timeouts. So one that hangs on every text costs the time of one.
+        With `until_timeout`, a source that times out on an input gets no more of them; the remaining ones count as
+        timeouts. So a function that hangs on every text costs one timeout only.
         """
         return await self._require_owner().run(partial(self._judge_many, jobs, self._choose_way(until_timeout)))
 
     def run_many_sync(self, jobs: Iterable[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
-        """Do as `run_many` does and wait for it. Raises as `run_sync`."""
+        """Blocking form of `run_many`. Raises as `run_sync` does."""
         return self._require_owner().run_sync(partial(self._judge_many, jobs, self._choose_way(until_timeout)))
 
     def _choose_way(self, until_timeout: bool) -> Callable[[str, Iterable[str]], Judging]:
-        return self._judge_what_does_not_hang if until_timeout else self._judge
+        return self._judge_to_first_timeout if until_timeout else self._judge
 
     def _require_owner(self) -> OwnerLoop:
         owner = self._owner
@@ -226,13 +230,13 @@ class Sandbox:
         self.verdicts += len(outcomes)
         return outcomes
 
-    async def _judge_what_does_not_hang(self, source: str, given: Iterable[str]) -> list[Outcome]:
-        """Judge inputs up to the first that takes too long; the others have its outcome, and took no time."""
+    async def _judge_to_first_timeout(self, source: str, given: Iterable[str]) -> list[Outcome]:
+        """Judge inputs up to the first that times out; the rest get its outcome, with 0 seconds."""
         inputs = _take_texts(source, given)
         outcomes: list[Outcome] = []
         for at in range(0, len(inputs), TEXTS_AT_ONCE):
             outcomes += await self._judge_until_timeout(source, inputs[at : at + TEXTS_AT_ONCE])
-            late = next((place for place, each in enumerate(outcomes) if each.verdict is Verdict.TIMEOUT), None)
+            late = next((index for index, each in enumerate(outcomes) if each.verdict is Verdict.TIMEOUT), None)
             if late is not None:
                 rest = len(inputs) - late - 1
                 return [*outcomes[: late + 1], *[outcomes[late]._replace(seconds=0.0)] * rest]
@@ -243,14 +247,14 @@ class Sandbox:
     ) -> list[list[Outcome]]:
         jobs = list(map(_take_job, given))
         outcomes: dict[int, list[Outcome]] = {}
-        rest = iter(enumerate(jobs))
+        waiting = iter(enumerate(jobs))
 
-        async def run_the_rest() -> None:
-            for place, (source, inputs) in rest:
-                outcomes[place] = await judge(source, inputs)
+        async def judge_waiting_jobs() -> None:
+            for index, (source, inputs) in waiting:
+                outcomes[index] = await judge(source, inputs)
 
-        await run_together(run_the_rest() for _ in range(min(len(jobs), _JOBS_AT_ONCE)))
-        return [outcomes[place] for place in range(len(jobs))]
+        await run_together(judge_waiting_jobs() for _ in range(min(len(jobs), _JOBS_AT_ONCE)))
+        return [outcomes[index] for index in range(len(jobs))]
 
     def describe(self) -> str:
         """Return the backend and the layers that hold, as run.json records them."""
@@ -258,8 +262,8 @@ class Sandbox:
 
 
 def _take_texts(source: str, given: Iterable[str]) -> list[str]:
-    """Return the inputs, from a list, an array or whatever yields them. Raises TypeError, before a worker has any of
-    it: they, or the source, are no texts."""
+    """Return the inputs of any iterable as a list. Raises TypeError, before any worker is used, if an input or the
+    source is no text."""
     if isinstance(given, str):
         raise TypeError("inputs is a list of texts, not one text")
     if not isinstance(given, Iterable):
@@ -272,7 +276,7 @@ def _take_texts(source: str, given: Iterable[str]) -> list[str]:
 
 
 def _take_job(given: Job) -> Job:
-    """Return a source and its inputs. Raises TypeError: it is no such pair."""
+    """Return the job as given. Raises TypeError if it is not a pair of a source and its inputs."""
     if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != 2:
         raise TypeError(f"a job is a pair of a source and its inputs, not {given!r:.80}")
     return given

@@ -1,4 +1,4 @@
-"""How functions are run, as users set it: the one form for runs, trainings, evaluations, commands and the service."""
+"""The sandbox settings that runs, trainings, evaluations, commands and the service share."""
 
 from pydantic import Field
 
@@ -25,7 +25,7 @@ class SandboxSettings(Settings):
 
     def make_sandbox(self, *, total_s: float | None = None) -> Sandbox:
         """Return the sandbox, not yet entered. `total_s` limits the seconds of a whole call.
-        Raises SandboxError: no such backend, or one that is not installed or can't do what is set."""
+        Raises SandboxError for a backend that is unknown, not installed, or can't do what is set."""
         return Sandbox(self.make_limits(total_s=total_s), backend=self.backend, workers=self.workers or None)
 
     def make_limits(self, *, total_s: float | None = None) -> Limits:

@@ -1,7 +1,7 @@
-"""The child: loads one function, runs it on its inputs, writes verdicts into the result buffer, dies.
+"""The child: loads one function, runs it on its inputs, writes verdicts into the result buffer, and exits.
 
-Only here does model code run. Whatever it does to this process (builtins, frames, descriptors) ends with it. Names
-that the loop needs are bound beforehand, so that tampering with builtins gives an honest error and not a surprise.
+Model code runs only here. Whatever it does to this process (builtins, frames, descriptors) ends with the process. Names
+that the loop needs are bound beforehand, so that tampering with builtins gives a plain error.
 """
 
 import os
@@ -18,7 +18,7 @@ from .wire import Texts
 MODULE: Final = "function"
 _CODE_FAILED: Final = 70
 _PLAIN: Final = frozenset(map(id, (int, float, complex, str, bytes, type(None))))
-"""By identity: a type that is compared may run code of its own."""
+"""Types by id: comparing types may run code of theirs."""
 _SHOWN_CHARACTERS: Final = 60
 
 _exit = os._exit
@@ -34,9 +34,9 @@ _REFUSALS: Final = {
     "RuntimeError": ("can't start new thread",),
     "FileNotFoundError": ("[Errno 2] No usable temporary directory",),
 }
-"""By exception, how the messages of what the kernel refused begin, as the standard library passes it on."""
+"""How messages begin, by exception, when the standard library passes on a refusal by the kernel."""
 _NO_LIBRARY: Final = "cannot open shared object file"
-"""An extension module needs a library of the system, and only the standard library's own files can be read."""
+"""In the ImportError of an extension module that needs a system library, which can't be read here."""
 _BEGINNING: Final = slice(0, 4096)
 _name_of = type.__dict__["__name__"].__get__
 _module_of = type.__dict__["__module__"].__get__
@@ -54,13 +54,13 @@ class Job(NamedTuple):
     size: int
     """How many texts there are."""
     until_timeout: bool = False
-    """The job is over when a text has taken too long."""
+    """The job ends at the first text that times out."""
 
 
 def run_function(job: Job, first: int, results: ResultBuffer) -> NoReturn:
-    """Give `results` the verdicts of the texts from `first` on, then end the process.
+    """Write the verdicts of the texts from `first` on into `results`, then end the process.
 
-    The buffer says when the first of them began: an earlier process may have begun it.
+    The buffer holds the time at which the first of them began, maybe in an earlier process.
     """
     code = _CODE_FAILED
     try:
@@ -76,7 +76,7 @@ def run_function(job: Job, first: int, results: ResultBuffer) -> NoReturn:
 
 
 def _load_or_explain(job: Job, first: int, results: ResultBuffer) -> Callable[[str], object] | None:
-    """Return the function, or give all inputs the reason why there is none."""
+    """Return the function; if there is none, write the reason as the verdict of all inputs and return None."""
     try:
         return load(job.source)
     except _MemoryError:
@@ -95,7 +95,7 @@ def _load_or_explain(job: Job, first: int, results: ResultBuffer) -> Callable[[s
 
 
 def load(source: memoryview | bytes) -> Callable[[str], object]:
-    """Run the source once in one namespace, a module's, and return its `evaluate`."""
+    """Run the source once, as a module, and return its `evaluate`."""
     module = types.ModuleType(MODULE)
     sys.modules[MODULE] = module
     text = _str(source, "utf-8", "surrogatepass")
@@ -178,7 +178,7 @@ def _describe_value(value: object) -> bytes:
 
 
 def _plain(text: str) -> str:
-    """Return the beginning of a text, which may be of a subclass with methods of its own, as a plain string."""
+    """Return the beginning of a text as a plain string. The text may be of a subclass that overrides methods."""
     return _str.__getitem__(text, _BEGINNING)
 
 

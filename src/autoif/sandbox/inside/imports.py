@@ -1,4 +1,4 @@
-"""What is imported inside otherwise than outside: the packages that were chosen, and modules that would read /etc."""
+"""What is imported differently inside than outside: allowed packages, and modules that would read /etc."""
 
 import ctypes
 from collections.abc import Mapping, Sequence
@@ -15,26 +15,22 @@ READABLE: Final = (
     "/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8",
 )  # fmt: skip
 """Where `zoneinfo` looks for time zones and the C library for the locale C.UTF-8, beyond the standard library."""
-
-
 _LIBRARIES: Final = (
     "libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6",
 )  # fmt: skip
-"""What compiled packages are linked with."""
+"""Libraries that compiled packages are linked with."""
 _EXTENSIONS: Final = ("_bz2", "_hashlib", "_lzma", "_sqlite3", "_ssl")
-"""What packages import from the standard library that needs libraries of the system."""
-
-
+"""Modules of the standard library that packages import and that need system libraries."""
 SURROUNDINGS: Final = {
     "HOME": "/",
     "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1",
 }  # fmt: skip
-"""The environment of packages. Without a home they ask the list of users for it; without the numbers they would start
-threads as they load, and there are none inside."""
+"""The environment of packages. Without HOME they look it up in the list of users; without the numbers they start
+threads when they load, which is forbidden inside."""
 
 
 def load_libraries() -> None:
-    """Load what packages need of the system's libraries: once the locks are on, they can't be read."""
+    """Load the system libraries that packages need, which can't be read any more once the locks are on."""
     for name in _LIBRARIES:
         with suppress(OSError):
             ctypes.CDLL(name)
@@ -44,14 +40,14 @@ def load_libraries() -> None:
 
 
 class Finder:
-    """Finds each of the chosen packages where it lies: the folder around it can't be listed."""
+    """Finds each allowed package at its known path: the folder around it can't be listed."""
 
     def __init__(self, packages: Mapping[str, str]) -> None:
         self._packages = packages
-        """Name → its folder, or its file where it is one module."""
+        """Name → folder, or file if the package is a single module."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
-        """Return where a module is to be loaded from, as the import system asks; None leaves it to others."""
+        """Return the spec of a module, as the import system asks for; None leaves it to the other finders."""
         if name == "mimetypes":
             spec = PathFinder.find_spec(name)
             if spec is not None and spec.origin is not None:
@@ -66,7 +62,7 @@ class Finder:
 
 
 class _WithoutFiles(SourceFileLoader):
-    """Loads `mimetypes` with its own table alone: the lists in /etc can't be read, and are not the same everywhere."""
+    """Loads `mimetypes` with its built-in table only: the lists in /etc can't be read, and differ between machines."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)

@@ -1,4 +1,4 @@
-"""System calls that Python has no name for, by number, and the numbers of all those that the filters name.
+"""Makes system calls that Python has no function for, and lists the numbers of all those that the filters name.
 
 Called directly: the `landlock` package is a development release, and `pyseccomp` (last released in 2021) needs
 libseccomp.so on the user's machine and is no smaller than the filter written here.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 NO_SUCH = -1
-"""Stands for a system call that a machine doesn't have."""
+"""The number of a system call that a machine doesn't have."""
 
 MACHINES: Final = ("x86_64", "aarch64")
 
@@ -102,7 +102,7 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
 }
 
 NEWEST_NUMBER: Final = 462
-"""Beyond it a number is of a kernel newer than this table: the C library then expects ENOSYS to fall back on."""
+"""Higher numbers belong to kernels newer than this table; the C library expects ENOSYS for them, and falls back."""
 
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_DUMPABLE: Final = 4
@@ -111,9 +111,9 @@ PR_GET_NO_NEW_PRIVS: Final = 39
 PR_SET_CHILD_SUBREAPER: Final = 36
 
 _plain = ctypes.PyDLL(None)
-"""The C library without errno, and with the interpreter's lock held: what a fresh fork calls touches fewer pages so."""
+"""The C library without errno, and with the interpreter's lock held: so calls in a fresh fork touch fewer pages."""
 call_plainly: Callable[..., int] = _plain.syscall
-"""Make a system call with the words of `prepare`; a negative answer means that the kernel refused it."""
+"""Make a system call with the words of `prepare`; a negative result means that the kernel refused it."""
 call_plainly.restype = ctypes.c_long  # type: ignore[attr-defined]
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -122,18 +122,18 @@ _syscall.restype = ctypes.c_long
 
 
 def find_fork() -> Callable[[], int]:
-    """Return the C library's fork that runs no handlers, or `os.fork` where it has none.
+    """Return the C library's fork that runs no handlers, or `os.fork` if there is none.
 
-    A process of one thread has nothing to be put in order after a fork, and each page that a handler touches is copied.
-    The C library's gives -1 where `os.fork` raises OSError.
+    A process with one thread needs no handlers after a fork, and each page that a handler touches is copied. The C
+    library's fork returns -1 where `os.fork` raises OSError.
     """
     return getattr(_plain, "_Fork", os.fork)
 
 
 def number(name: str) -> int:
-    """Return the number of a system call on this machine, `NO_SUCH` where it has none.
+    """Return the number of a system call on this machine, `NO_SUCH` if it has none.
 
-    Raises OSError (ENOSYS) on a machine that is in no column of the table.
+    Raises OSError (ENOSYS) on a machine that is not in the table.
     """
     machine = os.uname().machine
     if machine not in MACHINES:
@@ -142,7 +142,7 @@ def number(name: str) -> int:
 
 
 def prepare(name: str, *arguments: object) -> tuple[object, ...]:
-    """Return what `call_prepared` needs. Integers go as 64-bit words, ctypes objects and bytes as they are."""
+    """Return the words for `call_prepared`. Integers become 64-bit words, ctypes objects and bytes stay as they are."""
     words = (ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments)
     return (ctypes.c_long(number(name)), *words)
 

@@ -1,7 +1,7 @@
 """Landlock: after `restrict`, this process and all its children read what is allowed and touch no other file.
 
-The kernel must offer ABI 1 (Linux 5.13); every right and scope of later ABIs is handled, hence denied, where the
-kernel knows it. What ABI 1 and 2 don't cover (truncate, device ioctl) the system call filter refuses anyway.
+The kernel must offer ABI 1 (Linux 5.13). Every right and scope of later ABIs is handled, hence denied, where the kernel
+knows it. The system call filter refuses what ABI 1 and 2 don't cover (truncate, device ioctl).
 """
 
 import ctypes
@@ -20,7 +20,7 @@ _FILE_RIGHTS: Final = ((1, 13), (2, 14), (3, 15), (5, 16))
 _NET_RIGHTS: Final = ((4, 0b11),)
 """Bind and connect of TCP."""
 _SCOPES: Final = ((6, 0b11),)
-"""Abstract UNIX sockets and signals do not leave the sandbox."""
+"""Abstract UNIX sockets and signals don't leave the sandbox."""
 _QUERY_ABI: Final = 1
 _RULE_PATH_BENEATH: Final = 1
 
@@ -47,7 +47,7 @@ _WHAT_TO_DO: Final = {
 
 
 def query_abi() -> int:
-    """Return the kernel's Landlock ABI. Raises OSError, saying what to do, where it can't be had."""
+    """Return the kernel's Landlock ABI. Raises OSError, saying what to do, if there is none."""
     try:
         return kernel.call("landlock_create_ruleset", 0, 0, _QUERY_ABI)
     except OSError as error:
@@ -63,10 +63,10 @@ def handled(abi: int) -> tuple[int, int, int]:
 
 
 def restrict(paths: Iterable[str]) -> int:
-    """Deny every file access but reading `paths`: files, and whole trees where they are folders.
+    """Deny every file access except reading `paths`: files, or folders with everything below them.
 
-    Returns the ABI in force. Raises OSError when the kernel refuses; then nothing is restricted. The process must
-    have set no_new_privs.
+    Returns the ABI in force. Raises OSError if the kernel refuses; then nothing is restricted. The process must have
+    set no_new_privs.
     """
     abi = query_abi()
     ruleset = _Ruleset(*handled(abi))

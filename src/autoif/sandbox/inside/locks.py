@@ -1,8 +1,9 @@
-"""The layers of few lines: limits on resources, no new privileges, no capabilities, and namespaces.
+"""The short layers: limits on resources, no new privileges, no capabilities, and namespaces.
 
-What every process inside gets comes first; then what each child gets on top. Soft and hard limits are the same. A
-kernel or a container may forbid namespaces (a user without rights, and no processes, network or IPC of others); then
-Landlock and the system call filter carry the load alone.
+Limits for every process inside come first, then those that each child gets on top. Soft and hard limits are equal,
+except for processor time, whose hard limit is a second higher. Namespaces give a user without rights, and hide the
+processes, network and IPC of others. A kernel or a container may forbid them; then Landlock and the system call filter
+contain the process alone.
 """
 
 import ctypes
@@ -38,7 +39,7 @@ def limit_zygote() -> str:
 
 
 def refuse_new_privileges() -> str:
-    """Let no program give more rights. Raises OSError."""
+    """Set no_new_privs, so that no program started here gains rights. Raises OSError."""
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     if kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) != 1:
         raise OSError("it did not stay set")
@@ -46,7 +47,7 @@ def refuse_new_privileges() -> str:
 
 
 def drop_capabilities() -> str:
-    """Give up every capability, and try one. Raises OSError."""
+    """Drop every capability, then try one. Raises OSError."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     kernel.call("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
     try:
@@ -57,9 +58,10 @@ def drop_capabilities() -> str:
 
 
 class ChildLimits:
-    """What each child gets on top: bytes of address space, seconds of processor time, no new processes.
+    """The limits of each child: bytes of address space, seconds of processor time, no new processes.
 
-    `calls` set them: made ready beforehand, because in a fresh fork every object that has to be made costs page faults.
+    The system calls in `calls` set them. They are prepared beforehand: creating objects in a fresh fork costs page
+    faults.
     """
 
     def __init__(self) -> None:
@@ -73,13 +75,13 @@ class ChildLimits:
         self.calls = tuple(kernel.prepare("prlimit64", 0, kind, ctypes.byref(value), 0) for kind, value in limits)
 
     def set(self, address_space: int, cpu_s: int) -> None:
-        """Choose what the next child gets."""
+        """Choose the limits of the next child."""
         self._address_space[:] = [address_space, address_space]
         self._cpu_s[:] = [cpu_s, cpu_s + 1]
 
 
 def enter_namespaces() -> dict[str, str]:
-    """Move into new namespaces (that of processes counts from the next fork on).
+    """Enter new namespaces (the PID namespace takes effect at the next fork).
 
     Returns kind → "" if entered, else why not. Never raises OSError.
     """
@@ -112,8 +114,8 @@ def _become_nobody(user: int, group: int) -> None:
 def try_namespace(kind: str, outsider: int, outer_ipc: int) -> str:
     """Try what the namespace forbids; must run before the system call filter forbids it too.
 
-    `outsider` is the id of a process outside, `outer_ipc` the inode of the parent's IPC namespace. Returns "" if it
-    was refused as it should, else what happened.
+    `outsider` is the id of a process outside, `outer_ipc` the inode of the parent's IPC namespace. Returns "" if the
+    act was refused as it should be, else what happened.
     """
     if kind == "ipc":
         return "" if os.stat("/proc/self/ns/ipc").st_ino != outer_ipc else "shares the parent's"
@@ -131,7 +133,7 @@ def try_namespace(kind: str, outsider: int, outer_ipc: int) -> str:
 
 
 def _connect_to_loopback() -> None:
-    """Raises OSError: ENETUNREACH in a network of one's own, ECONNREFUSED at most in a shared one."""
+    """Raises OSError: ENETUNREACH in a separate network namespace, ECONNREFUSED at most in a shared one."""
     descriptor = kernel.call("socket", _AF_INET, _SOCK_STREAM, 0)
     try:
         address = _AF_INET.to_bytes(2, "little") + (9).to_bytes(2, "big") + bytes((127, 0, 0, 1)) + bytes(8)

@@ -1,7 +1,7 @@
-"""The result buffer: shared memory into which a child writes verdicts, and which is read after its death.
+"""The result buffer: shared memory that a child writes verdicts into, and that is read after its death.
 
-The child keeps no descriptor, so there is no stream to write to, to fill up or to get out of step; writing a verdict
-costs no system call. What a child wrote is checked as a stranger's: see `read`.
+The child keeps no descriptor, so it has no stream that could fill up or get out of step, and writing a verdict costs no
+system call. What a child wrote is untrusted and checked: see `read`.
 """
 
 import mmap
@@ -9,26 +9,26 @@ import struct
 from typing import Final
 
 NONE, PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH, UNLOCKED = range(8)
-"""Verdicts as bytes; the child may write PASS, FAIL, ERROR and MEMORY. UNLOCKED: the child could not be locked in."""
+"""Verdicts as bytes. The child may write PASS, FAIL, ERROR and MEMORY. UNLOCKED: the child could not be locked in."""
 
 FROM_CHILD: Final = frozenset({PASS, FAIL, ERROR, MEMORY})
 GARBLED: Final = b"garbled result"
 
 _HEADER: Final = struct.Struct("=QQQQd")
 """done: inputs with a verdict; loaded: 1 once `evaluate` exists; ending: CHILD_LEAVES or OUT_OF_MEMORY;
-heap: bytes of details; started: monotonic seconds at which the input at hand began."""
+heap: bytes of details; started: monotonic seconds at which the current input began."""
 _SMALLEST: Final = 1 << 20
 LONGEST_DETAIL: Final = 2048
-"""In bytes; what is longer is cut. There is room for a detail of every input."""
+"""In bytes; longer details are cut. There is room for a detail of every input."""
 
 CHILD_LEAVES: Final = 1
-"""The child ends of itself, so that the inputs that are left get a fresh one."""
+"""The child exits by itself, so that the remaining inputs get a fresh one."""
 OUT_OF_MEMORY: Final = 2
-"""The harness itself found no memory to go on with."""
+"""The harness itself ran out of memory."""
 
 
 def measure(count: int) -> int:
-    """Return the size in bytes, a power of two, of a buffer that `count` inputs fit into."""
+    """Return the size in bytes, a power of two, of a buffer for `count` inputs."""
     size = _SMALLEST
     while _capacity(size) < count:
         size *= 2
@@ -40,9 +40,9 @@ def _capacity(size: int) -> int:
 
 
 class ResultBuffer:
-    """Verdicts, seconds and details of as many inputs as have room for their details in half of a shared memory.
+    """Verdicts, seconds and details of inputs; the details fill half of the shared memory, which limits their number.
 
-    Made once for many calls: where things lie depends on the memory's size alone; what nobody touches costs nothing.
+    Created once for many calls: the layout depends on the memory's size alone, and untouched memory costs nothing.
     """
 
     def __init__(self, memory: mmap.mmap, detail_bytes: int) -> None:
@@ -73,7 +73,7 @@ class ResultBuffer:
         return self.header[2]
 
     def write(self, index: int, verdict: int, detail: bytes) -> None:
-        """Set a verdict with its detail; the same detail twice running is stored once."""
+        """Set a verdict with its detail; a detail that repeats the previous one is stored once."""
         if detail:
             text, offset, length = self._written
             if detail != text:
@@ -87,9 +87,9 @@ class ResultBuffer:
         self.verdicts[index] = verdict
 
     def read(self, index: int, longest_s: float) -> tuple[int, float, bytes]:
-        """Return (verdict, seconds, detail) of an input, CRASH if what is there makes no sense.
+        """Return (verdict, seconds, detail) of an input; CRASH if the content is invalid.
 
-        No input took more than `longest_s` seconds.
+        Seconds above `longest_s` are invalid.
         """
         verdict, seconds = self.verdicts[index], self.seconds[index]
         if not 0.0 <= seconds <= longest_s:

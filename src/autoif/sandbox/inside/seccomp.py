@@ -1,7 +1,7 @@
-"""The system call filters: an allow-list for the zygote, and a second filter that takes from the child what is left.
+"""The system call filters: an allow-list for the zygote, and a second filter that takes `ZYGOTE_ONLY` from the child.
 
-A call that is not on the list fails with EPERM (ENOSYS if it is newer than the table); one made through a foreign
-architecture or the x32 table kills the process. Filters add up: the strictest answer of the two counts.
+A call that is not on the list fails with EPERM (ENOSYS if it is newer than the table). A call through a foreign
+architecture or the x32 table kills the process. The child has both filters: the stricter answer counts.
 """
 
 import ctypes
@@ -22,39 +22,39 @@ ALLOWED: Final = (
     "getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid",
     "getrandom", "set_robust_list", "rseq", "exit", "exit_group",
 )  # fmt: skip
-"""Harmless with any arguments, once Landlock and the limits hold."""
+"""Calls that are harmless with any arguments once Landlock and the limits hold."""
 
 BY_ARGUMENT: Final = (
     "open", "openat", "fcntl", "ioctl", "prlimit64", "sched_getaffinity", "madvise", "futex",
     "clock_gettime", "clock_getres", "clock_nanosleep",
 )  # fmt: skip
-"""Allowed with some of their arguments: see `zygote_program`."""
+"""Calls that are allowed with some arguments only: see `zygote_program`."""
 
 ZYGOTE_ONLY: Final = (
     "clone", "fork", "vfork", "wait4", "waitid", "kill", "pidfd_send_signal", "rt_sigtimedwait",
     "prctl", "seccomp", "setrlimit",
 )  # fmt: skip
-"""What the zygote needs to make, watch and kill children; the child loses them."""
+"""Calls that the zygote needs to create, watch and kill children; the child loses them."""
 
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | (os.O_TMPFILE & ~os.O_DIRECTORY)
 _FCNTL_COMMANDS: Final = (0, 1, 2, 3, 1030)
-"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC: no leases, locks, owners or notifications, and no flags, which
-the children's common descriptors 0 to 2 would carry from one function to the next."""
+"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC. No leases, locks, owners or notifications; and no setting of
+flags, which would stay on the descriptors 0 to 2 that all children share."""
 _IOCTL_REQUESTS: Final = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONCLEX, FIOCLEX."""
 _ADVICE: Final = (0, 1, 2, 3, 4, 8, 9, 14, 15)
-"""How memory will be read, DONTNEED, FREE, REMOVE, HUGEPAGE, NOHUGEPAGE. Not MERGEABLE, by whose timing one can guess
-at the memory of others, and not what moves pages that others use."""
+"""How memory will be read, DONTNEED, FREE, REMOVE, HUGEPAGE, NOHUGEPAGE. Not MERGEABLE, whose timing lets a process
+guess at the memory of others, and nothing that moves pages in use by others."""
 _FUTEX_COMMANDS: Final = tuple(
     command | private | realtime
     for command in (0, 1, 3, 4, 5, 9, 10)
     for private in (0, 0x80)
     for realtime in (0, 0x100)
 )
-"""WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET, WAKE_BITSET. Not those of locks that name their owner: it may
-be a thread of another process."""
+"""WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET, WAKE_BITSET. Not the commands of locks that name their owner,
+which may be a thread of another process."""
 _LAST_CLOCK: Final = 15
-"""Beyond it, negative numbers among them, are the processor clocks of other processes, and devices."""
+"""All other numbers, including negative ones, are processor clocks of other processes, or devices."""
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
@@ -72,19 +72,19 @@ class _Program(ctypes.Structure):
 
 
 class Filter(NamedTuple):
-    """A filter ready to be installed: in a fresh fork, every object that has to be made first costs page faults."""
+    """A filter ready to be installed. Prepared before the fork: creating objects in a fresh child costs page faults."""
 
     arguments: tuple[object, ...]
     storage: tuple[object, ...]
-    """What the arguments point to."""
+    """The objects that the arguments point to."""
 
     def install(self) -> None:
-        """Put the filter on this thread and all its future children, for good. Raises OSError."""
+        """Install the filter on this thread and all its future children, for good. Raises OSError."""
         kernel.call_prepared(self.arguments)
 
 
 def assemble(instructions: list[Instruction]) -> Filter:
-    """Return the filter that a program makes."""
+    """Return a program as a filter."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
     storage = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(instructions), ctypes.addressof(storage))
@@ -115,11 +115,11 @@ def zygote_program(machine: str) -> list[Instruction]:
 
 
 def child_program(machine: str) -> list[Instruction]:
-    """Return the filter that takes `ZYGOTE_ONLY` away from the child, and the changing of its own limits."""
+    """Return the filter that forbids the child `ZYGOTE_ONLY` and changing its own limits."""
     program = _preamble(machine)
     for name in ZYGOTE_ONLY:
         program += _when(machine, name, [_give(_FAIL | errno.EPERM)])
-    # The pointer to new limits, both halves: reading one's limits stays allowed.
+    # Both halves of the pointer to new limits must be zero: reading one's limits stays allowed.
     low, high = _ARGUMENTS_AT + 2 * 8, _ARGUMENTS_AT + 2 * 8 + 4
     no_new_limits = [
         (_LOAD, 0, 0, low),

@@ -1,4 +1,4 @@
-"""A function like any other, which tries what its sandbox must forbid: run by every zygote before its first request."""
+"""An ordinary function that tries what its sandbox must forbid. Every zygote runs it before its first request."""
 
 import os
 
@@ -6,18 +6,18 @@ import os
 def evaluate(act: str) -> bool:
     """Return True if every form of the act was refused; raise or return False if one was not.
 
-    The act "memory BYTES" must not return: it is to end for want of memory.
+    The act "memory BYTES" must not return: it has to run out of memory.
     """
     name, _, size = act.partition(" ")
     if name == "memory":
-        # Asked for and never touched: where nothing limits it, it costs nothing.
+        # Requested and never touched: without a limit it costs nothing.
         return len(bytes(int(size))) == 0
     acts = {"landlock": read_outside, "seccomp": call_the_kernel, "rlimits": open_too_much}
     return acts[name]()
 
 
 def read_outside() -> bool:
-    """Listing the root and the standard library, and reading a device, are open to everyone outside."""
+    """Try to list the root and the standard library and to read a device, which everyone outside may do."""
     return (
         refused(PermissionError, os.listdir, "/")
         and refused(PermissionError, os.listdir, os.path.dirname(os.__file__))

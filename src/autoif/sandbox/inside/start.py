@@ -1,4 +1,4 @@
-"""The program of a worker: enters namespaces, forks the zygote, stays outside as its guard.
+"""The program of a worker: enters namespaces, forks the zygote, and stays outside as its guard.
 
 Order: imports, namespaces, fork, limits, no_new_privs, capabilities, Landlock, filter, self-test, first request.
 """
@@ -25,8 +25,8 @@ PRELOADED: Final = (
     "collections", "collections.abc", "functools", "itertools", "json", "math", "operator", "random", "re", "string",
     "time", "types", "typing", "unicodedata", "zlib",
 )  # fmt: skip
-"""What functions import most: loaded once here. The rest of the standard library is loaded by the child that asks for
-it, because every module here makes every fork dearer. `zlib` needs a library that Landlock keeps from the child."""
+"""The modules that functions import most, loaded once here. A child that imports another one loads it itself, because
+every module here makes every fork slower. `zlib` needs a library that Landlock hides from the child."""
 
 _NOT_STANDARD: Final = frozenset({"site-packages", "dist-packages"})
 _GUARDED: Final = (signal.SIGTERM, signal.SIGCHLD)
@@ -34,7 +34,7 @@ _IGNORED_BY_PYTHON: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 
 class State(NamedTuple):
-    """One layer, as JSON carries it to the parent."""
+    """One layer, as it is sent to the parent in JSON."""
 
     name: str
     enforced: bool
@@ -70,14 +70,14 @@ def main() -> None:
 
 
 def _restore_signals() -> None:
-    """Ignore nothing that the program does which started this: without SIGCHLD no child could be waited for."""
+    """Stop ignoring signals that the starting program ignores: while SIGCHLD is ignored, no child can be waited for."""
     for number in signal.valid_signals() - _IGNORED_BY_PYTHON:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 
 
 def _move_channel() -> int:
-    """Put the null device in the place of standard input; return the channel's new, low number."""
+    """Replace standard input by the null device; return the channel's new, low descriptor."""
     channel = os.dup(0)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -86,21 +86,21 @@ def _move_channel() -> int:
 
 
 def _offer_to_die_first() -> None:
-    """Where memory runs out for the whole machine, let the kernel take a worker and not its parent.
+    """Ask the kernel to kill a worker rather than its parent if the whole machine runs out of memory.
 
-    A courtesy and no layer: where /proc is read-only, it is left out.
+    A courtesy rather than a layer: skipped where /proc is read-only.
     """
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("1000")
 
 
 def standard_folders() -> list[str]:
-    """Return the folders of the standard library: with no site and no environment, all that is on the path."""
+    """Return the folders of the standard library. Without site and environment, the path has no others."""
     return [folder for folder in sys.path if os.path.isdir(folder)]
 
 
 def _guard(zygote: int, descriptors: Sequence[int]) -> NoReturn:
-    """Outlive the zygote: end it when the parent says so, take in whatever it left, and go."""
+    """Outlive the zygote: kill it on SIGTERM, reap it and any children it left, then exit."""
     for descriptor in descriptors:
         os.close(descriptor)
     os.dup2(0, 2)
@@ -109,7 +109,7 @@ def _guard(zygote: int, descriptors: Sequence[int]) -> NoReturn:
         if signal.sigwait(_GUARDED) == signal.SIGTERM:
             os.kill(zygote, signal.SIGKILL)
         ended, status = os.waitpid(zygote, os.WNOHANG)
-    # Without a namespace, a child of the zygote outlives it by a moment and comes to its guard.
+    # Without a PID namespace, a child of the zygote outlives it by a moment and becomes the guard's.
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
@@ -158,7 +158,7 @@ def _read_source(path: str) -> memoryview:
 
 
 def _warm_up() -> None:
-    """Import what functions use, start the parser, seed `random`: every child inherits all three."""
+    """Import what functions use, run the parser once, seed `random`: every child inherits all three."""
     warnings.simplefilter("ignore")
     # `random` would seed itself anew in every child, which costs as much as compiling a function and is not wanted.
     register, os.register_at_fork = os.register_at_fork, lambda **_: None
@@ -172,7 +172,7 @@ def _warm_up() -> None:
 
 
 def _lock(packages: Sequence[str]) -> list[State]:
-    """Put on every layer that children inherit; each either holds or says why not. Leaves `packages` to be read."""
+    """Apply every layer that children inherit; return which hold, and why others don't. `packages` stay readable."""
     states = []
     for name, lock in (
         ("rlimits", locks.limit_zygote),
@@ -191,17 +191,17 @@ def _lock(packages: Sequence[str]) -> list[State]:
 
 
 def _restrict_files(packages: Iterable[str]) -> str:
-    """Leave packages, and what lies in the folders of the standard library, to be read.
+    """Forbid all files but the packages and the entries of the standard library's folders; return Landlock's version.
 
-    Not those folders themselves: rights reach all that is below, and listing one would list its `site-packages`. So the
-    importer has to know beforehand what there is.
+    The folders themselves are not readable: rights extend to everything below them, including `site-packages`. So the
+    importer must list them beforehand.
     """
-    PathFinder.find_spec("_")  # has every folder of the path listed
+    PathFinder.find_spec("_")  # lists every folder of the path
     readable = [*packages, *filter(os.path.exists, imports.READABLE)]
     for folder in standard_folders():
         readable += [entry.path for entry in os.scandir(folder) if entry.name not in _NOT_STANDARD]
         importer: Any = sys.path_importer_cache[folder]
-        # It would list the folder anew whenever that changes, and then find nothing.
+        # Otherwise it would list the folder again when that changes, and then find nothing.
         importer._fill_cache = lambda: None
     return f"v{landlock.restrict(readable)}"
 
@@ -218,7 +218,7 @@ def _namespace_state(kind: str, why_not: str, guard: int, outer_ipc: int) -> Sta
 
 
 def _test_layers(zygote: Zygote, source: memoryview, layers: list[State], settings: Settings) -> list[State]:
-    """Let a child try what the layers forbid; a layer whose act succeeds is not enforced."""
+    """Have a child try what the layers forbid; a layer whose act succeeds is not enforced."""
     acts = {
         "landlock": ("landlock", result_buffer.PASS),
         "seccomp": ("seccomp", result_buffer.PASS),

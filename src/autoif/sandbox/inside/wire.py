@@ -1,10 +1,10 @@
-"""What a worker and its parent tell each other: messages, and the texts of a call. Neither side runs model code.
+"""What a worker and its parent exchange: messages, and the texts of a call. Neither side runs model code.
 
-Messages are numbers, and what the zygote says of lost inputs. Source, texts and results don't travel: they lie in
-memory that both sides see, and messages say how much of it there is. What travels is copied on its way, and the next
-function could find the copies. The texts lie there once, however many functions run on them and however many children
-are forked: a copy in the zygote's own memory would make every fork dearer by each of its pages. Text is UTF-8 with
-lone surrogates kept, so that whatever JSON can hold arrives as it was.
+Messages hold numbers, and the details of lost inputs. Source, texts and results are not sent: they are in memory that
+both sides share, and messages tell their sizes. Sending makes copies, which the next function could find. The texts are
+stored once, however many functions run on them and children are forked: a copy in the zygote's own memory would slow
+every fork by each of its pages. Text is UTF-8 with lone surrogates kept, so that all text that JSON can hold arrives
+unchanged.
 """
 
 import mmap
@@ -15,21 +15,21 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 FAILED: Final = 1
-"""A worker's exit status if its zygote failed of itself, by an exception."""
+"""A worker's exit status if its zygote failed with an exception."""
 
 LENGTH: Final = struct.Struct("<Q")
 _ENCODED_AT_ONCE: Final = 16
-"""Texts: quicker than one by one where all are ASCII, and one that is not makes only its neighbours slower."""
+"""Texts encoded together: faster than one by one if all are ASCII; one that isn't slows only those in its group."""
 _REQUEST: Final = struct.Struct("<QIQQQQ?")
 _REPLY: Final = struct.Struct("<Q?dI")
 _LOST: Final = struct.Struct("<IIBdI")
 
 
 class Request(NamedTuple):
-    """A function to be run on texts; both lie ready."""
+    """A function to run on texts; both are in shared memory already."""
 
     call: int
-    """Chosen by chance: a count would tell the function how many ran before it."""
+    """A random number: a counter would tell the function how many ran before it."""
     texts: int
     """How many there are."""
     texts_bytes: int
@@ -39,30 +39,30 @@ class Request(NamedTuple):
     source_bytes: int
     """How large the source's memory now is."""
     source_length: int
-    """How much of it the source takes, from its beginning."""
+    """How many bytes of it the source takes, from the beginning."""
     until_timeout: bool = False
-    """The call ends with the first text that takes too long; the rest is for another call."""
+    """The call ends at the first text that times out; the remaining texts need another call."""
 
 
 class Lost(NamedTuple):
-    """What became of the inputs from `first` to before `end`, of which the child can tell nothing."""
+    """The result of the inputs from `first` to before `end`, which the child could not write itself."""
 
     first: int
     end: int
     verdict: int
     seconds: float
-    """What the first of them took; the others were not begun."""
+    """Time of the first of them; the others were not begun."""
     detail: bytes
 
 
 class Reply(NamedTuple):
-    """The end of a call: what is not in here is in the result buffer."""
+    """The end of a call; the result buffer has all other results."""
 
     call: int
     loaded: bool
     """The source gave an `evaluate` to call."""
     longest_s: float
-    """Seconds of the whole call: no input took more."""
+    """Seconds of the whole call, which no input can exceed."""
     lost: Sequence[Lost]
 
 
@@ -91,7 +91,7 @@ def pack_reply(reply: Reply) -> bytes:
 
 
 def unpack_reply(payload: bytes) -> Reply:
-    """Read what `pack_reply` wrote, without its length. Raises ValueError if the message is not one that it makes."""
+    """Read what `pack_reply` wrote, without its length. Raises ValueError if the message is invalid."""
     lost = []
     try:
         call, loaded, longest_s, count = _REPLY.unpack_from(payload)
@@ -133,7 +133,7 @@ def _read_exactly(descriptor: int, count: int) -> bytes | None:
 
 
 def pack_texts(texts: Sequence[str]) -> bytes:
-    """Return count + 1 places, each 8 bytes, then the texts: text i lies from place i to before place i + 1."""
+    """Return count + 1 places of 8 bytes each, then the texts: text i is at place i up to before place i + 1."""
     lengths: list[int] = []
     bodies: list[bytes] = []
     for at in range(0, len(texts), _ENCODED_AT_ONCE):
@@ -151,7 +151,7 @@ def pack_texts(texts: Sequence[str]) -> bytes:
 
 
 class Texts:
-    """Texts as `pack_texts` laid them out at the beginning of a memory; seen and not copied."""
+    """A view, without copying, of the texts that `pack_texts` wrote at the beginning of a memory."""
 
     def __init__(self, memory: bytes | mmap.mmap) -> None:
         self.memory = memoryview(memory)

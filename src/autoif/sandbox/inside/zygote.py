@@ -1,6 +1,6 @@
-"""The zygote: locked in, warm, and never running model code. Forks a child per function, watches it, reads its results.
+"""The zygote: locked in, warmed up, and never running model code itself. It forks a child per function and watches it.
 
-It enforces the wall clock on each input with SIGKILL; the parent enforces its own on the zygote.
+It enforces the time limit of each input with SIGKILL; the parent enforces another limit on the zygote.
 """
 
 import mmap
@@ -18,13 +18,13 @@ from .wire import Texts
 _FIRST_CLOSED: Final = 3
 _LAST_CLOSED: Final = 0xFFFFFFFF
 _LONGEST_WAIT_S: Final = 0.25
-"""How long the zygote of a function that runs may not notice that its parent is gone."""
+"""Longest time, while a function runs, until the zygote notices that its parent is gone."""
 _PAUSED_S: Final = 0.75
-"""A wait so much longer than asked for was none: a container was paused, or a terminal stopped the job."""
+"""A wait that took this much longer than requested was a pause, of a container or of a job that a terminal stopped."""
 CHILD_ENDED: Final = (signal.SIGCHLD,)
-"""Blocked in the zygote, which waits for it with a time limit."""
+"""Blocked in the zygote, which waits for the signal with a time limit."""
 _FIRST_OF_NAMESPACE: Final = 1
-"""The zygote's process id where it has a namespace of its own: the kernel then ends its children with it."""
+"""The zygote's process id in a PID namespace of its own, where the kernel ends its children with it."""
 _UNLOCKED_SIGNAL: Final = signal.SIGUSR2
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -41,7 +41,7 @@ class Settings(NamedTuple):
 
 
 class Descriptors(NamedTuple):
-    """Of the memory that the parent shares; only that of the results can write."""
+    """Descriptors of the memory that the parent shares; only `results` is writable."""
 
     texts: int
     source: int
@@ -54,15 +54,15 @@ class Ending(NamedTuple):
     status: int
     """As wait(2) gives it."""
     timed_out: bool
-    """The clock ended it."""
+    """Killed because its time was up."""
     since: float
-    """When the text at hand began, whichever child began it."""
+    """When the current text began, whichever child began it."""
     paused_s: float
-    """For how long everything stood still meanwhile, which is nobody's time."""
+    """How long everything was paused meanwhile; no text is charged for it."""
 
 
 class Memory:
-    """What the parent shares: source, texts, and the buffer for their results. Seen anew only when its size changes."""
+    """The shared memory: source, texts, and the buffer for results. Mapped again only when a size changes."""
 
     def __init__(self, descriptors: Descriptors, size: Sequence[int], detail_bytes: int) -> None:
         self.size = size
@@ -86,8 +86,8 @@ class Memory:
 class Zygote:
     """Serves requests from `channel`, one at a time, in order.
 
-    Between two forks it does as little as it can: after a fork, the first write to each page that it shares with the
-    child copies the page.
+    It does as little as it can between two forks, because after a fork the first write to each page that it shares with
+    the child copies the page.
     """
 
     def __init__(self, channel: int, settings: Settings, child_filter: seccomp.Filter) -> None:
@@ -104,7 +104,7 @@ class Zygote:
         self._size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._limited = 0
         self._looked = 0.0
-        """When it last looked at the clock: it may be paused at any point between two looks, not only in a wait."""
+        """When it last read the clock. A pause may come at any point between two readings, not only during a wait."""
 
     def serve(self, descriptors: Descriptors) -> None:
         """Answer requests until the parent hangs up."""
@@ -117,17 +117,17 @@ class Zygote:
                     memory.close()
                 memory = Memory(descriptors, size, self._settings.detail_bytes)
                 self._limited = 0
-            # Whatever the last child left there, within its own results or beyond, the next finds zeros.
+            # Zero whatever the last child left, within its own results or beyond, before the next child sees it.
             memory.written.madvise(mmap.MADV_REMOVE)
-            # The zygote never copies a source: what it freed, the next child could read.
+            # The zygote never copies a source: the next child could read the freed copy.
             with memory.source[: request.source_length] as source:
                 job = child.Job(source, memory.texts, request.texts, request.until_timeout)
                 wire.write_all(self._channel, self.execute(job, memory.results, request.call))
 
     def execute(self, job: child.Job, results: ResultBuffer, call: int) -> bytes:
-        """Run a function on texts, return the message that says so. A child that dies costs the text at hand.
+        """Run a function on texts and return the reply message. A child that dies costs the current text only.
 
-        A fresh child gets the rest, in this call or, `until_timeout`, in another.
+        The remaining texts get a fresh child, in this call or, with `until_timeout` after a timeout, in the next.
         """
         count, header = job.size, results.header
         lost: list[wire.Lost] = []
@@ -146,11 +146,11 @@ class Zygote:
             if done >= count:
                 break
             if results.ending == result_buffer.CHILD_LEAVES and done > first:
-                # What the child spent on the next text, or only said that it would, is spent.
+                # Time that the child spent on the next text, or only claims to have spent, counts for that text.
                 first, since = done, ending.since
                 continue
             since = time.monotonic()
-            # What can't be loaded once is not tried again for each text.
+            # A source that fails to load is not tried again for each text.
             first = done + 1 if results.loaded else count
             lost.append(wire.Lost(done, first, *_explain(ending, results, since)))
             if since >= deadline and first < count:
@@ -190,12 +190,12 @@ class Zygote:
                 if kernel.call_plainly(*words) < 0:
                     raise OSError("the kernel refused a lock")
         except BaseException:  # noqa: BLE001 - a child that is not locked must not go on, whatever the reason
-            # No signal can be sent once the filter is on: model code can't pretend to be a child that is not locked.
+            # Once the filter is on, no signal can be sent, so model code can't pose as a child that isn't locked.
             os.kill(os.getpid(), _UNLOCKED_SIGNAL)
             os._exit(1)
 
     def _watch(self, pid: int, results: ResultBuffer, texts: range, since: float, deadline: float) -> Ending:
-        """Wait for the child's end; end it when a text or the call has no time left, or when the parent is gone.
+        """Wait for the child to end; kill it when a text or the call is out of time, or when the parent is gone.
 
         The first text began at `since`; the call has until `deadline`.
         """
@@ -215,8 +215,8 @@ class Zygote:
             ended, status = os.waitpid(pid, os.WNOHANG)
             progress = results.header[0]
             if seen < progress <= texts.stop:
-                # The child says when it began this text; by lying it can only make its own time shorter. And it can
-                # count no further than to the last text, so that it has no more time than its texts have together.
+                # The child reports when it began this text; a lie can only shorten its own time. Progress stops at the
+                # last text, so the child never gets more time than all its texts have together.
                 seen, since = progress, _between(since, results.started[0], time.monotonic())
             if ended:
                 return Ending(status, False, since, paused_s)
@@ -234,7 +234,7 @@ def _between(low: float, value: float, high: float) -> float:
 
 
 def _explain(ending: Ending, results: ResultBuffer, now: float) -> tuple[int, float, bytes]:
-    """Return (verdict, seconds, detail) of the text during which a child ended."""
+    """Return (verdict, seconds, detail) of the text that a child ended in."""
     verdict, detail = _classify(ending, results)
     where = "" if results.loaded else "while loading"
     return verdict, now - ending.since, ": ".join(filter(None, (where, detail))).encode()

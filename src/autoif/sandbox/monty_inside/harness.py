@@ -1,8 +1,7 @@
-"""What runs inside monty around a function. Its text is fed to each interpreter; no process of ours calls it.
+"""The code that runs around a function inside monty. Its text is fed to each interpreter; no process of ours calls it.
 
-The function's source runs by `exec` in a namespace of its own, from which none of these names can be reached. What
-monty itself refuses to go on with (time, memory, its own faults) can't be caught here: it ends the call, and the
-parent says which it was.
+The function's source runs by `exec` in a namespace of its own, which can't reach any of these names. What makes monty
+itself stop (time, memory, its own faults) can't be caught here: it ends the call, and the parent tells which it was.
 """
 
 from time import perf_counter
@@ -16,7 +15,7 @@ names: dict = {}  # type: ignore[type-arg]
 
 
 def load(source: str) -> list:  # type: ignore[type-arg]
-    """Run the source in a module's namespace; return [verdict, seconds, why there is no function, or nothing]."""
+    """Run the source in a module's namespace; return [verdict, seconds, why there is no function, or ""]."""
     began = perf_counter()
     names.clear()
     names["__name__"] = "function"

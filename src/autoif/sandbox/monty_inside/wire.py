@@ -1,6 +1,6 @@
 """Messages between a monty worker and its parent: JSON after its length in bytes.
 
-JSON's escapes carry whatever text JSON can hold, lone surrogates included.
+JSON escapes carry any text, lone surrogates included.
 """
 
 import json
@@ -20,7 +20,7 @@ class Settings(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What an input came to."""
+    """The result of one input."""
 
     verdict: str
     detail: str
@@ -29,7 +29,7 @@ class Result(NamedTuple):
 
 
 def read_message(channel: IO[bytes]) -> Any:
-    """Read one message; None if the other side is gone."""
+    """Read one message; return None if the other side is gone."""
     head = channel.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None

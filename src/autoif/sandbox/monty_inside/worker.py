@@ -1,6 +1,6 @@
-"""The worker of the `monty` backend: holds the interpreter's client, keeps the clock, and can be killed.
+"""The worker of the `monty` backend: runs the interpreter's client, enforces time limits, and can be killed.
 
-Its process is not the pipeline's, so that a client that hangs or aborts costs a worker and nothing else.
+It is a process of its own, so that a client that hangs or aborts costs a worker and nothing else.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ import pydantic_monty
 from .wire import Result, Settings, read_message, write_message
 
 KILL_AFTER_S: Final = 1.0
-"""How long past its time limit an interpreter may go on that doesn't look at the clock: in one native operation, or in
-asking for ever for what it can't have."""
+"""How long past its time limit an interpreter may go on without checking the clock: in one native operation, or in
+asking forever for what it can't have."""
 NO_SURROGATES: Final = "monty has no lone surrogates"
 
 _TOO_LATE: Final = "did not return in time"
@@ -29,7 +29,7 @@ _NO_TIME_LEFT: Final = "no time was left for it in this call"
 _STRING: Final = pydantic_monty.ExternalModule(
     {name: value for name, value in vars(string).items() if type(value) is str and not name.startswith("_")}
 )
-"""The constants of a module that text checks use more than any other that monty lacks; nothing that can be called."""
+"""The constants of `string`, of all modules that monty lacks the one that text checks use most; no functions."""
 _MOST_REQUESTS: Final = 2**31 - 1
 _SIGNAL: Final = re.compile(r"\((SIG[A-Z0-9]+)\)")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -53,11 +53,11 @@ def evaluate(response):
             refused = refused + 1
     return refused == 8
 """
-"""Tries what must be refused: files, the environment, modules that lead out; and, asked to, too much memory."""
+"""Tries what must be refused: files, the environment, modules that reach the host; and, on request, too much memory."""
 
 
 class Lost(Exception):
-    """The interpreter is of no more use; says what that makes of the input at hand."""
+    """The interpreter can't be used any more; holds the result of the current input."""
 
     def __init__(self, verdict: str, detail: str = "") -> None:
         super().__init__(detail)
@@ -74,9 +74,9 @@ class Runner:
         self._harness = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
 
     async def run(self, source: str, inputs: Sequence[str], until_timeout: bool = False) -> list[Result]:
-        """Return one result per input, or `until_timeout` for those up to the first that takes too long.
+        """Return one result per input or, with `until_timeout`, for those up to the first that times out.
 
-        A lost interpreter costs the input at hand; a fresh one has the rest.
+        A lost interpreter costs the current input only; a fresh one gets the rest.
         """
         problem = find_unreadable(source)
         if problem:
@@ -93,7 +93,7 @@ class Runner:
         return [result._replace(loaded=loaded) for result in results]
 
     async def _run_in_one(self, source: str, inputs: Sequence[str], results: list[Result], deadline: float) -> None:
-        """Add the results of as many inputs as one interpreter lives for, and as begin before `deadline`."""
+        """Use one interpreter for as many inputs as it survives and as begin before `deadline`; add their results."""
         rest = inputs[len(results) :]
         async with self._checkout() as session:
             load_s = await self._load(session, source, len(rest), results)
@@ -106,7 +106,7 @@ class Runner:
                 except Lost as lost:
                     spent_s = time.monotonic() - began
                     if number and lost.verdict == "timeout" and spent_s < self._settings.timeout_s:
-                        return  # the sleep of a function's inputs is counted together: this one has its own once more
+                        return  # the limit on sleep is for all inputs together: this one gets another interpreter
                     results.append(self._with_load(Result(lost.verdict, lost.detail, spent_s, True), number, load_s))
                     return
                 results.append(self._with_load(result, number, load_s))
@@ -114,7 +114,7 @@ class Runner:
     async def _load(
         self, session: pydantic_monty.AsyncMontySession, source: str, count: int, results: list[Result]
     ) -> float | None:
-        """Return the seconds that loading took; or add the reason why nothing is loaded to `count` inputs."""
+        """Return the seconds that loading took, or add the reason why it failed as `count` results and return None."""
         began = time.monotonic()
         try:
             await session.feed_run(self._harness)
@@ -171,9 +171,9 @@ class Runner:
 
 
 def find_unreadable(source: str) -> str:
-    """Return what of the source monty would read as something else, in words; nothing if there is no such thing.
+    """Return, in words, what monty would misread in the source; "" if nothing.
 
-    It takes a surrogate that is written as an escape for U+FFFD and says nothing.
+    It silently reads a surrogate that is written as an escape as U+FFFD.
     """
     try:
         source.encode()
@@ -183,16 +183,16 @@ def find_unreadable(source: str) -> str:
 
 
 def read_answer(answer: object, longest_s: float) -> tuple[str, str, float]:
-    """Return (verdict, detail, seconds) of what the harness answered. Raises Lost if it is no such thing."""
+    """Return (verdict, detail, seconds) of the harness's answer. Raises Lost if the answer is invalid."""
     match answer:
         case [("pass" | "fail" | "error" | "memory") as verdict, float(seconds), str(detail)]:
-            # The interpreter's clock is the system's, which may be set while it runs.
+            # The interpreter uses the system clock, which may be set while it runs.
             return verdict, detail, min(max(seconds, 0.0), longest_s)
     raise Lost("crash", "gave a garbled result")
 
 
 def explain(error: pydantic_monty.MontyError) -> Lost:
-    """Return what an end means that the harness could not catch: a limit, a death, a fault of the interpreter."""
+    """Return the meaning of an error that the harness can't catch: a limit, a crash, a fault of the interpreter."""
     if isinstance(error, pydantic_monty.MontyCrashedError):
         if error.timed_out:
             return Lost("timeout", _TOO_LATE)
@@ -209,18 +209,19 @@ def explain(error: pydantic_monty.MontyError) -> Lost:
 
 
 def _drop_output(stream: str, text: str) -> None:
-    """Take what a function prints."""
+    """Discard what a function prints."""
 
 
 def open_pool(settings: Settings) -> pydantic_monty.AsyncMonty:
-    """Return a pool, to be entered, of one process at a time, each for one function."""
+    """Return a pool, not yet entered, of one process at a time, each used for one function."""
     return pydantic_monty.AsyncMonty(
         max_processes=1, max_checkouts_per_worker=1, request_timeout=settings.timeout_s + KILL_AFTER_S
     )
 
 
 async def find_problem(runner: Runner) -> str:
-    """Return what is wrong with the interpreter, in words: it does not start, or refuse what it must."""
+    """Return, in words, what is wrong with the interpreter: it doesn't start, or doesn't refuse what it must. "" if
+    nothing."""
     try:
         results = await runner.run(SELF_TEST, ["acts", "memory"])
     except pydantic_monty.MontyError as error:
@@ -231,7 +232,7 @@ async def find_problem(runner: Runner) -> str:
 
 
 async def serve(requests: IO[bytes], replies: IO[bytes], settings: Settings) -> None:
-    """Greet with the version and what is wrong with it, then answer requests until the parent hangs up."""
+    """Send the version and what is wrong with the interpreter, then answer requests until the parent hangs up."""
     pool = open_pool(settings)
     try:
         await pool.__aenter__()
@@ -252,7 +253,7 @@ async def _answer(runner: Runner, requests: IO[bytes], replies: IO[bytes], setti
         reading = asyncio.create_task(asyncio.to_thread(read_message, requests))
         running = asyncio.create_task(runner.run(*request))
         await asyncio.wait({reading, running}, return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():  # nothing is asked for before the answer: the parent has hung up
+        if not running.done():  # the parent asks nothing before the answer: it has hung up
             running.cancel()
             await asyncio.wait({running})
             return
@@ -269,5 +270,5 @@ async def _serve_and_leave(settings: Settings) -> NoReturn:
     try:
         await serve(sys.stdin.buffer, sys.stdout.buffer, settings)
     finally:
-        # Not by the interpreter's own end: it waits for the reader, and the client's threads may abort in it.
+        # Skip the interpreter's own shutdown: it waits for the reader thread, and the client's threads may abort in it.
         os._exit(0)
