@@ -1,4 +1,4 @@
-"""What a trained folder says of itself: training.json for programs, README.md (the card) for people and hubs."""
+"""The description of a trained folder: training.json for programs, README.md (the card) for people and hubs."""
 
 import json
 import platform
@@ -33,12 +33,12 @@ _LOSSES = {
     "asked as it was trained; an answer that begins with a line break or blank may be why, or the chat template",
     "special_tokens": "{} hold special tokens of the model in their texts, which end turns there",
 }
-"""What a chat template makes of rows, by the counts of `rendering.Lengths`."""
+"""Effects of a chat template on rows, by the counts of `rendering.Lengths`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextMarking:
-    """How names and texts of others are escaped in what we write."""
+    """How names and texts from elsewhere are escaped in our output."""
 
     show: Callable[[str], str]
     show_code: Callable[[str], str]
@@ -48,10 +48,10 @@ _MARKDOWN = TextMarking(escape_markdown, show_code)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the training.json of a folder, or None where there is none.
+    """Return the training.json of a folder, or None if there is none.
 
     Raises:
-        StoreError: it is there and can't be read.
+        StoreError: it can't be read, or another program wrote it.
     """
     path = folder / RECORD
     try:
@@ -66,7 +66,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def read_metrics(folder: Path) -> list[Row]:
-    """Return the rows of a folder's metrics.jsonl; a last line that a kill or a full disk cut is left out.
+    """Return the rows of a folder's metrics.jsonl. A last line that a kill or a full disk cut short is left out.
 
     Raises StoreError if it can't be read.
     """
@@ -118,10 +118,10 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
 
 
 def list_facts(record: Mapping[str, Any], marking: TextMarking) -> dict[str, str]:
-    """Return what a finished record says of a training, by what it is called."""
+    """Return the facts of a finished training by their titles."""
     data, show, code = record["data"], marking.show, marking.show_code
     base = Path(record["model"]["name"])
-    # A folder's path says nothing elsewhere, and a hub refuses it as a base model.
+    # A folder's path means nothing on other machines, and a hub refuses it as a base model.
     shown = base.name if base.exists() else record["model"]["name"]
     method = f"{_METHODS[record['kind']]}, {'LoRA, merged' if record['lora'] else 'all weights'}"
     ancestry = _ancestry(record["model"]["training"], marking)
@@ -145,13 +145,13 @@ def list_facts(record: Mapping[str, Any], marking: TextMarking) -> dict[str, str
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what shapes a training, of those packages that are installed."""
+    """Return the versions of Python and of the installed packages that shape a training."""
     found = {package: version for package in _PACKAGES if (version := find_version(package))}
     return {"python": platform.python_version(), **found}
 
 
 def describe_ancestry(model: str) -> dict[str, Any] | None:
-    """Return what a record says of how its model was trained; None if it wasn't here."""
+    """Return how a model was trained, for the record of the next training; None if autoif didn't train it."""
     folder = Path(model)
     parent = read_record(folder) if (folder / RECORD).is_file() else None
     return parent and {
@@ -161,7 +161,7 @@ def describe_ancestry(model: str) -> dict[str, Any] | None:
 
 
 def list_rounds(rounds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Return the columns of a table of what each round of online DPO drew and paired, and its rows."""
+    """Return the columns and rows of a table of what each round of online DPO drew and paired."""
     names = ("round", "prompts", "paired", "all_pass", "all_fail", "responses", "truncated", "gated", "pairs")
     return [name.replace("_", " ") for name in names], [[str(row[name]) for name in names] for row in rounds]
 
@@ -175,8 +175,8 @@ def _ancestry(training: Mapping[str, Any] | None, marking: TextMarking) -> str:
 
 
 def describe_losses(lengths: Mapping[str, Any]) -> str:
-    """Return what the chat template makes of rows, each behind a semicolon; "" if nothing is lost."""
-    return "".join(f"; {said.format(lengths[name])}" for name, said in _LOSSES.items() if lengths.get(name))
+    """Return the effects of the chat template, each after a semicolon; "" if nothing is lost."""
+    return "".join(f"; {text.format(lengths[name])}" for name, text in _LOSSES.items() if lengths.get(name))
 
 
 def _describe_lengths(lengths: Mapping[str, Any]) -> str:

@@ -1,16 +1,16 @@
-"""§3.4, rows to train on: sft.jsonl, preferences.jsonl and rewards.jsonl of a run, or files of others in the same form.
+"""§3.4, rows to train on: sft.jsonl, preferences.jsonl and rewards.jsonl of a run, or other files of the same form.
 
     SFT   {"messages": [..., {"role": "user", ...}, {"role": "assistant", ...}]}      the last turn is learnt
     DPO   {"prompt": [...], "chosen": [one assistant turn], "rejected": [one assistant turn], "level": ...}
-    GRPO  {"prompt": [...], "constraints": [{"functions": [source, ...], ...}], "query": ...}   the rest as far as known
+    GRPO  {"prompt": [...], "constraints": [{"functions": [source, ...], ...}], "query": ...}   other fields if known
 
-A row that is not of this form is an error that names its line: a training on less than what was given would not be
-the one that was asked for. Instruction level and query level come in one file and are trained on together, shuffled.
+A row of another form is an error that names its line: a training must not silently use less data than it was given.
+Instruction level and query level come in one file and are trained on together, shuffled.
 
-A thought beside the answer, as in `reasoning_content`, goes to the chat template with it. A row that says more than its
-texts do, as one that calls tools or is not to be learnt from, is an error, too.
+A thought in a field of its own, such as `reasoning_content`, goes to the chat template with the answer. A row with
+meaning beyond its texts, such as one that calls tools or is marked as not to be learnt, is an error, too.
 
-A row that reviewers of the run rejected is left out, and counted (docs/view.md).
+Rows that reviewers of the run rejected are left out and counted (docs/view.md).
 """
 
 import hashlib
@@ -46,16 +46,16 @@ _ROLES = ("system", "user", "assistant")
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a training reads.
+    """The data that a training reads.
 
     Attributes:
         path: the file.
-        sha256: of its bytes, 64 hexadecimal digits; of the rows that are left where reviewers changed what counts.
+        sha256: 64 hexadecimal digits, over the file's bytes, or over the remaining rows if there are reviews.
         rows: `prompt` with `completion` (SFT) or with `chosen` and `rejected` (DPO), each a list of messages; or, for
-            GRPO, with `constraints`, `query` and `query_id` as of `RewardRow`.
-        levels: pairs of each level; of DPO only.
-        run: what the run.json beside the file says of the run; None where there is none.
-        rejected: rows that the file has, but reviewers rejected (`autoif.datasets.reviewed_rows`).
+            GRPO, with `constraints`, `query` and `query_id` as in `RewardRow`.
+        levels: number of pairs of each level; DPO only.
+        run: facts about the run from the run.json beside the file; None if there is none.
+        rejected: number of rows in the file that reviewers rejected (`autoif.datasets.reviewed_rows`).
     """
 
     path: Path
@@ -66,7 +66,7 @@ class TrainingData:
     rejected: int = 0
 
     def record(self) -> dict[str, Any]:
-        """Return what training.json holds of it."""
+        """Return what training.json holds of the data."""
         rejected = {"rejected_by_reviewers": self.rejected} if self.rejected else {}
         return {
             "file": str(self.path), "sha256": self.sha256, "rows": len(self.rows), "levels": self.levels,
@@ -75,10 +75,10 @@ class TrainingData:
 
 
 def read_data(source: Path, kind: Kind) -> TrainingData:
-    """Read a file of rows, or that of a run folder.
+    """Read a file of rows, or the one in a run folder.
 
     Raises:
-        ConfigError: another form, no row, or a row that can't be trained on; names the line.
+        ConfigError: another form, no rows, or a row that can't be trained on; the message names the line.
         StoreError: the file can't be read, or the folder has none.
     """
     path = find_rows(source, FILES[kind])
@@ -104,7 +104,7 @@ def read_data(source: Path, kind: Kind) -> TrainingData:
 
 
 class _RowError(Exception):
-    """What is wrong with a row, without its place."""
+    """Tells what is wrong with a row, without its line."""
 
 
 def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -131,7 +131,7 @@ def _parse(found: dict[str, Any], where: str, parse: Callable[[dict[str, Any]], 
 
 
 def _other_form(found: dict[str, Any], kind: Kind) -> str:
-    """Return what to do with a row that is of another data set."""
+    """Return advice if the row is of another kind of training; else ""."""
     if {"chosen", "rejected"} <= found.keys():
         of: Kind = "dpo"
         what = "preference pairs"
@@ -202,7 +202,7 @@ def _message(message: object, name: str) -> Message:
 
 
 def _answer(found: Mapping[str, Any], name: str, messages: Sequence[Message]) -> Message:
-    """Return the turn that is learnt, with its thought where that is a text in a field of its own."""
+    """Return the turn that is learnt, with its thought if that has a field of its own."""
     given = found[name][-1]
     if given.get("weight") not in {None, 1} or given.get("train") not in {None, True}:
         raise _RowError(
@@ -213,7 +213,7 @@ def _answer(found: Mapping[str, Any], name: str, messages: Sequence[Message]) ->
 
 
 def _read_run(path: Path) -> dict[str, JsonValue] | None:
-    """Return what a card says of the run that the file is from."""
+    """Return what the card tells about the run that the file is from; None if unknown."""
     try:
         manifest: Mapping[str, Any] = read_manifest(path.parent)
     except StoreError:

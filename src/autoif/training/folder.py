@@ -1,7 +1,7 @@
-"""The folder of a training: who holds it, whether it may resume here, and what an interrupted save leaves.
+"""The folder of a training: who holds it, whether a training may resume in it, and what an interrupted save leaves.
 
-The trainer writes a `checkpoint-STEP` with `trainer_state.json` last, and removes an older one only after that. So a
-checkpoint whose state can be read is whole, and there is always one once the first was written.
+In a `checkpoint-STEP`, the trainer writes `trainer_state.json` last, and only then removes an older checkpoint. So a
+checkpoint with a readable state is whole, and once the first one was written there is always one.
 """
 
 import errno
@@ -26,9 +26,9 @@ _SCHEDULE = "scheduler.pt"
 _NAME = re.compile(r"checkpoint-(\d+)")
 _NAMED = 6
 _HELD = {"identity": dict, "model": dict, "status": str, "seconds": int | float}
-"""What training.json has of each training."""
+"""Fields that every training.json has, with their types."""
 _BESIDE = {RECORD, CARD, METRICS, "training_args.bin"}
-"""What lies beside a trained model and is no part of it."""
+"""Files in the folder of a trained model that aren't part of the model."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_TEXTS = (
     *(f"os error {number}" for number in _FULL),
@@ -40,12 +40,12 @@ _FULL_TEXTS = (
 
 @contextmanager
 def hold_output(folder: Path) -> Iterator[None]:
-    """Make a folder and hold it, for one training at a time; one that is left empty is taken away again.
+    """Create a folder if needed and hold it for this training. A created folder that stays empty is removed again.
 
-    Raises StoreError: another process holds it, or it can't be made.
+    Raises StoreError: another process holds the folder, or it can't be created.
     """
     made = not folder.exists()
-    with storage_errors(folder), suppress(FileExistsError):  # `open_output` refuses what is no folder
+    with storage_errors(folder), suppress(FileExistsError):  # `open_output` refuses a file
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with held(folder, "trains into"):
@@ -57,15 +57,15 @@ def hold_output(folder: Path) -> Iterator[None]:
 
 
 def clear_output(folder: Path) -> None:
-    """Remove what a training has written that made no step, so that the folder is free for the next."""
+    """Remove everything that a training without a single step has written, so that the folder is free for the next."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
-    """Return the record of an earlier training in a folder; None where there is nothing yet.
+    """Return the record of an earlier training in a folder; None if there is nothing yet.
 
-    Raises StoreError: it holds something else, or a training and `resume` is off.
+    Raises StoreError: the folder holds something else, or it holds a training and `resume` is off.
     """
     before = read_record(folder) if folder.is_dir() else None
     if before is None:
@@ -80,7 +80,7 @@ def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
 
 
 def list_saved(folder: Path) -> list[str]:
-    """Return the files of the trained model in a folder, and of its adapter, by their paths there."""
+    """Return the files of the trained model and of its adapter, as paths relative to the folder."""
     places = [folder, folder / "adapter"]
     found = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_file()]
     names = (str(path.relative_to(folder)) for path in found if not path.name.startswith("."))
@@ -88,7 +88,7 @@ def list_saved(folder: Path) -> list[str]:
 
 
 def is_finished(folder: Path, before: Mapping[str, Any], say: Say) -> bool:
-    """Tell whether there is nothing left to do in the folder of a training; say so, or what is to be made again."""
+    """Tell whether the training in a folder is complete; report that, or which files have to be made again."""
     if before["status"] != "complete":
         return False
     missing = [name for name in before.get("saved", ()) if not (folder / name).is_file()]
@@ -106,10 +106,10 @@ def check_same(
     model: ModelIdentity,
     counts: Callable[[str], bool] | None = None,
 ) -> None:
-    """Refuse to go on with anything but the training that a folder holds; `counts` names the settings that matter, None
-    for all.
+    """Refuse to resume anything but the training that a folder holds. `counts` tells which parts of the identity
+    matter; None compares all.
 
-    Raises StoreError: another model, other data or other settings; names what differs.
+    Raises StoreError: another model, other data or other settings; the message names what differs.
     """
     there = before["identity"]
     if there.get("model") != model.content:
@@ -125,18 +125,18 @@ def check_same(
 
 
 def whole_checkpoints(folder: Path) -> list[Path]:
-    """Return the whole checkpoints of a folder, the oldest first."""
+    """Return the whole checkpoints of a folder, oldest first."""
     return [path for _, path in _checkpoints(folder) if _is_whole(path)]
 
 
 def find_lacking(checkpoint: Path, processes: int) -> str:
-    """Return the names of the states of random numbers that a whole checkpoint has not for so many processes.
+    """Return the names of the random number states that a whole checkpoint lacks, for this number of processes.
 
-    transformers goes on without any of these files, and says nothing. Raises StoreError: the optimiser or the schedule
-    isn't there, without which it would take new ones of both.
+    transformers silently resumes without any of these files. Raises StoreError: the optimiser or the schedule is
+    missing; transformers would start a new one.
     """
     names = {path.name for path in checkpoint.iterdir()}
-    sharded = any(name.startswith("global_step") for name in names)  # DeepSpeed has all states there
+    sharded = any(name.startswith("global_step") for name in names)  # DeepSpeed keeps all states there
     optimiser = sharded or any(name.startswith("optimizer") for name in names)
     if not optimiser or not (sharded or _SCHEDULE in names):
         lacking = _SCHEDULE if optimiser else "optimiser"
@@ -146,7 +146,7 @@ def find_lacking(checkpoint: Path, processes: int) -> str:
 
 
 def remove_broken(folder: Path) -> list[str]:
-    """Remove what interrupted saves left; return the names."""
+    """Remove the checkpoints that interrupted saves left; return their names."""
     broken = [path for _, path in _checkpoints(folder) if not _is_whole(path)]
     for path in broken:
         shutil.rmtree(path)
@@ -158,7 +158,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Return whether an error says that there is no space; Python, Rust and C++ each say it in their own way."""
+    """Tell whether an error means that the disk is full, which Python, Rust and C++ each report differently."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return any(text in str(error) for text in _FULL_TEXTS)
@@ -179,10 +179,10 @@ def _is_whole(checkpoint: Path) -> bool:
 
 @contextmanager
 def plain_errors(folder: Path, settings: TrainingSettings) -> Iterator[None]:
-    """Turn out of memory into a ModelError and what `folder` can't take into a StoreError; pass on the rest."""
+    """Turn running out of memory into a ModelError, errors of the disk into a StoreError; pass on other errors."""
     try:
         yield
-    except Exception as error:  # safetensors has one of its own for a full disk
+    except Exception as error:  # safetensors raises its own exception for a full disk
         if is_out_of_memory(error):
             raise ModelError(_memory_hint(settings)) from None
         if is_full_disk(error):
@@ -198,7 +198,7 @@ def _memory_hint(settings: TrainingSettings) -> str:
     smaller = f"lower per_device_train_batch_size (now {batch}; the global batch stays) and --resume; or " * (batch > 1)
     if settings.reward is None:
         lengths = f"lower max_length (now {values['max_length']})"
-    else:  # the completions of a step are sampled at once
+    else:  # all completions of a step are sampled together
         lengths = (
             f"lower max_completion_length (now {values['max_completion_length']}), global_batch_size (now "
             f"{settings.global_batch_size}) or num_generations (now {values['num_generations']})"

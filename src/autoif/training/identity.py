@@ -1,9 +1,9 @@
-"""Which model a training begins with, by content, so that a replaced folder is noticed.
+"""The identity of the model that a training starts from, by content, so that a replaced folder is noticed.
 
-    a folder        SHA-256 over the SHA-256 of each file that shapes the model: config, weights, tokenizer, template
-    a hub's name    the commit that the name stood for
+    a folder           SHA-256 over the SHA-256 of each file that shapes the model: config, weights, tokenizer, template
+    a name on the hub  the commit that the name stood for
 
-A file of gigabytes is read again only if its size or time of change differs.
+A file is read again only if its size or modification time differs: weights take gigabytes.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from autoif.sampling.policy import find_folder
 
 _SUFFIXES = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf", ".py", ".pt"}
 _BESIDE = {"training.json", "training_args.bin", "trainer_state.json"}
-"""What lies beside a model and is no part of it."""
+"""Files in a model's folder that aren't part of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """What a model is.
+    """The identity of a model.
 
     Attributes:
-        name: as it was given, a folder or a name on the hub.
-        content: "SHA-256 …" of a folder, "commit …" of a name.
-        files: of a folder, by name.
+        name: as given, a folder or a name on the hub.
+        content: "SHA-256 …" of a folder, or "commit …" of a name on the hub.
+        files: the folder's files, by name.
     """
 
     name: str
@@ -48,17 +48,17 @@ class ModelIdentity:
     files: dict[str, ModelFile]
 
     def record(self) -> dict[str, Any]:
-        """Return what training.json holds of it."""
+        """Return what training.json holds of the model."""
         return asdict(self)
 
 
 def identify_model(model: str, revision: str | None, before: Mapping[str, Any] | None) -> ModelIdentity:
-    """Return which model this is; the first process looks, the others hear of it.
+    """Return the identity of a model. The first process determines it and sends it to the others.
 
     Args:
         model: a folder that `check_model` has passed, or a name on the hub.
-        revision: of the hub's; None is its main one.
-        before: what an earlier training.json holds of the model, to read no file twice.
+        revision: revision on the hub; None is the main one.
+        before: what an earlier training.json holds of the model, so that unchanged files aren't read again.
 
     Raises:
         ModelError: a file of the folder can't be read, or the hub doesn't know the name.
@@ -69,7 +69,7 @@ def identify_model(model: str, revision: str | None, before: Mapping[str, Any] |
 
 
 def differing_files(before: Mapping[str, Any], now: ModelIdentity) -> list[str]:
-    """Return the names of the files that are not what training.json says."""
+    """Return the names of the files that differ from what training.json records."""
     there = {name: file["sha256"] for name, file in before.get("files", {}).items()}
     here = {name: file.sha256 for name, file in now.files.items()}
     return sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))

@@ -1,15 +1,14 @@
-"""metrics.jsonl: a row for each logged step, with the names that TRL gives them.
+"""metrics.jsonl: a row for each logged step, under TRL's names.
 
     {"step": 12, "epoch": 0.5, "loss": 1.93, "learning_rate": 6e-06, "grad_norm": ..., "mean_token_accuracy": ...}
     DPO also: "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", ...
     GRPO also: "reward", "reward_std", "frac_reward_zero_std", "kl", "completions/mean_length", "gate/copied", ...
-    of --eval-data, in rows of their own: "eval_loss", "eval_rewards/margins", "eval_reward", ...
+    --eval-data, in separate rows: "eval_loss", "eval_rewards/margins", "eval_reward", ...
 
-Rows are there as soon as they are logged. A resumed training drops those after its checkpoint and writes them again.
+Rows are written as soon as they are logged. A resumed training drops those after its checkpoint and writes them again.
 
 The paper's settings are for hundreds of steps. In a training of a handful, its warm-up keeps the learning rate near 0;
-in one of a single step it is 0. So a training says what it is too short for, and what its rows show that it didn't
-learn.
+in one of a single step it is 0. So a training warns if it is too short, or if its rows show that nothing was learnt.
 """
 
 import json
@@ -34,7 +33,7 @@ _SUMMARISED = (
 SUMMARISED = (*_SUMMARISED, *(f"eval_{name}" for name in _SUMMARISED))
 _NO_VERDICTS = (Verdict.ERROR, Verdict.TIMEOUT, Verdict.MEMORY, Verdict.CRASH)
 _FEW = 10
-"""Steps up to which the learning rates of the paper change little."""
+"""A training of at most this many steps changes little at the paper's learning rates."""
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
@@ -44,7 +43,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         self._path = path
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Row | None = None, **_: Any) -> None:
-        """Append what was logged; the trainer's closing summary is of this process only and is left out."""
+        """Append a row; the trainer's closing summary covers this process only and is left out."""
         if not state.is_world_process_zero or not logs or "train_runtime" in logs:
             return
         row = {"step": state.global_step, **{name: _plain(value) for name, value in sorted(logs.items())}}
@@ -53,14 +52,14 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
 
 
 def cut_metrics(folder: Path, step: int) -> None:
-    """Keep the rows up to a step: those after it will be written again."""
+    """Keep the rows up to a step; those after it will be written again."""
     kept = [row for row in read_metrics(folder) if row["step"] <= step]
     with replacing(folder / METRICS) as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
 
 def summarise(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """Return the first and the last value of what a card shows."""
+    """Return the first and the last value of each metric that the card shows."""
     found = {}
     for name in SUMMARISED:
         if values := _list_values(rows, name):
@@ -69,7 +68,7 @@ def summarise(rows: list[Row]) -> dict[str, dict[str, float]]:
 
 
 def count_steps(kind: Kind, rows: int, arguments: Any) -> int | None:
-    """Return the optimiser steps of a training on so many rows; None where packing makes other rows of them."""
+    """Return the optimiser steps of a training on `rows` rows; None if packing changes their number."""
     if arguments.max_steps > 0:
         return int(arguments.max_steps)
     if getattr(arguments, "packing", False):
@@ -84,9 +83,9 @@ def count_steps(kind: Kind, rows: int, arguments: Any) -> int | None:
 
 
 def fit_schedule(arguments: Any, steps: int, global_batch_size: int) -> Iterator[str]:
-    """Shorten a warm-up that leaves no step with the full learning rate; yield what a training is too short for.
+    """Shorten a warm-up that leaves no step with the full learning rate; yield warnings if a training is too short.
 
-    The warm-up is then a tenth of the steps, none of fewer than ten. `arguments` are changed.
+    The shorter warm-up is a tenth of the steps, rounded down. Changes `arguments`.
     """
     warmup, shorter = arguments.get_warmup_steps(steps), steps // 10
     is_ratio = 0 < arguments.warmup_steps < 1
@@ -105,13 +104,13 @@ def fit_schedule(arguments: Any, steps: int, global_batch_size: int) -> Iterator
 
 
 def learnt_nothing(rows: Sequence[Row]) -> bool:
-    """Tell whether no step can have changed the weights. What is not logged, or not finite, may have."""
+    """Tell whether no step can have changed the weights. A value not logged or not finite counts as a change."""
     stepped = [row for row in rows if "grad_norm" in row or "learning_rate" in row]
     return bool(stepped) and all(0 in (row.get("grad_norm", 1.0), row.get("learning_rate", 1.0)) for row in stepped)
 
 
 def describe_learning(rows: Sequence[Row], arguments: Any) -> Iterator[str]:
-    """Yield what the rows of metrics.jsonl show that a training didn't learn."""
+    """Yield warnings where the rows of metrics.jsonl show that a training learnt little or nothing."""
     if learnt_nothing(rows):
         yield (
             "no step changed the weights: the learning rate or the gradient was 0 in each; the rows hold nothing to "
@@ -144,5 +143,5 @@ def _list_values(rows: Sequence[Row], name: str) -> list[float]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON has: what is not finite becomes null."""
+    """Return a value that JSON can hold: numbers that aren't finite become null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

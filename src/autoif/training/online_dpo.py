@@ -1,14 +1,14 @@
 """§3.4, iterative online DPO: rounds of sampling from the policy, verifying, pairing, and DPO on the pairs.
 
 OUTPUT/round-1/samples.jsonl      K responses to each prompt from the policy at the round's start (autoif.sampling)
-OUTPUT/round-1/verdicts.jsonl     what each prompt's functions and the gate say of each
+OUTPUT/round-1/verdicts.jsonl     verdicts of each prompt's functions and of the gate on each response
 OUTPUT/round-1/preferences.jsonl  the pairs
 OUTPUT/round-1/model/             the round's DPO: a trained folder of its own, whose model is the next round's policy
 OUTPUT/round-2/ …
 OUTPUT/                           the last round's model, whole, with a card and a record of all rounds
 
-A round's reference is its policy at the start. Each file is there only if it is whole (samples.jsonl grows by whole
-batches). To resume, the same is done again: what is there is read, and what is missing is made.
+A round's reference is its policy at the start. A file exists only once it is complete (samples.jsonl grows by whole
+batches). Resuming repeats the same steps: existing files are read, and missing ones are made.
 """
 
 import os
@@ -54,44 +54,44 @@ SAMPLES, VERDICTS, MODEL = "samples.jsonl", "verdicts.jsonl", "model"
 
 @dataclass(frozen=True, slots=True)
 class OnlineRequest:
-    """What to train, on which prompts, into which folder, and who does the work."""
+    """What to train, on which prompts, into which folder, and how."""
 
     data: Path
     """rewards.jsonl, a file of that form, or a run folder."""
     model: str
-    """A model folder, or a name on the hub; the SFT model."""
+    """The SFT model: a folder, or a name on the hub."""
     output: Path
     online: OnlineSettings
     dpo: TrainingSettings
-    """Of each round's DPO."""
+    """Settings of each round's DPO."""
     backend: Backend = "auto"
-    """What samples; an endpoint serves the policy of each round, which is checked."""
+    """What samples from the policy. An endpoint must serve the policy of each round; this is checked."""
     serve: str = ""
-    """Command that serves {model} at that endpoint; it is started and ended in each round."""
+    """Command that serves {model} at that endpoint, started and ended in each round."""
     launch: str = ""
-    """Command that starts each round's DPO in processes of its own, as `accelerate launch`; "" trains in this one."""
+    """Command that starts each round's DPO in separate processes, as `accelerate launch`; "" trains in this one."""
     resume: bool = False
     callbacks: Sequence[Any] = field(default=())
-    """More callbacks of each DPO's trainer; none with `launch`."""
+    """More callbacks for each DPO's trainer; not used with `launch`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One round: where it is, what it begins with."""
+    """One round: its folder, and the policy that it starts from."""
 
     number: int
     folder: Path
     policy: str
     """A model folder, or a name on the hub."""
     identity: str
-    """Names the policy by the training's own history, which the record guards."""
+    """Names the policy by its place in this training, whose identity the record guards."""
 
 
 def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
     """Train for all rounds, and return the record that training.json then holds.
 
-    Raises ConfigError: data or settings, or prompts that gave no pair in any round. StoreError: the folder holds
-    something else, or the disk is full; what is whole stays.
+    Raises ConfigError: wrong data or settings, or no round gave a pair. StoreError: the folder holds something else, or
+    the disk is full; complete files stay.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(
@@ -124,7 +124,7 @@ def _train_rounds(request: OnlineRequest, say: Say) -> dict[str, Any]:
         check_same(request.output, before, identity, model, None if trained else _shapes_samples)
         if is_finished(request.output, before, say):
             return before
-    # What a round would find out late is said now, before anything is written.
+    # Check now, before anything is written, what a round would only notice late.
     tokenizer, kwargs = load_tokenizer(request.model), request.online.chat_template_kwargs
     fit_prompts(data.rows, Template(tokenizer, kwargs, read_vocabulary(request.model)), 0, None)
     adopt_turn_end(tokenizer, request.model, data.rows[0]["prompt"], kwargs)
@@ -144,8 +144,8 @@ def _train_rounds(request: OnlineRequest, say: Say) -> dict[str, Any]:
 
 
 def _shapes_samples(name: str) -> bool:
-    """Tell whether a part of the identity shapes samples and pairs: what shapes a DPO alone may change until one has
-    begun, so that no samples are lost to settings that the trainer refuses."""
+    """Tell whether a part of the identity shapes samples and pairs. Settings that only shape the DPO may change until
+    one has begun, so that samples aren't lost when the trainer refuses such a setting."""
     return name in {"kind", "model", "data", "sampler"} or name.startswith("online.")
 
 
@@ -192,7 +192,7 @@ def _run(
 
 
 def _run_round(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Round, say: Say) -> dict[str, Any]:
-    """Do what is missing of a round; return what the record says of it."""
+    """Do the missing steps of a round; return its entry for the record."""
     say(f"round {step.number} of {request.online.rounds}, from {step.policy}")
     counts = _make_pairs(request, draw_prompts(prompts, request.online, step.number), step, say)
     say(f"round {step.number}: {_describe_counts(counts)}")
@@ -205,9 +205,11 @@ def _run_round(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Round
 
 
 def _make_pairs(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Round, say: Say) -> RoundCounts:
-    """Sample, verify and pair, as far as that is not done; write the three files."""
+    """Sample, verify and pair, unless done already; write the three files."""
     settings = request.online
-    with settings.make_sandbox() as sandbox:  # before hours of sampling, so that a machine without one says so
+    with (
+        settings.make_sandbox() as sandbox
+    ):  # first, so that a machine without a sandbox fails before hours of sampling
         sampling = settings.sampling(step.number)
         samples = sample_all(
             [prompt.to_sample() for prompt in prompts], sampling, lambda: _open_policy(request, step, sampling, say),
@@ -246,19 +248,21 @@ def _open_policy(request: OnlineRequest, step: _Round, sampling: SamplingSetting
 
 def _train_round(request: OnlineRequest, step: _Round, say: Say) -> dict[str, Any]:
     """Train on the round's pairs, from the last checkpoint if there is one."""
-    asked = TrainingRequest(
+    dpo = TrainingRequest(
         "dpo", step.folder / PREFERENCES, step.policy, step.folder / MODEL, request.dpo, resume=True,
         callbacks=request.callbacks,
     )  # fmt: skip
-    record = launch_dpo(request.launch, asked, say) if request.launch else train(asked, say)
-    with storage_errors(asked.output):
-        for checkpoint in whole_checkpoints(asked.output):
-            shutil.rmtree(checkpoint)  # the model is whole: its optimiser would take four times the space, each round
+    record = launch_dpo(request.launch, dpo, say) if request.launch else train(dpo, say)
+    with storage_errors(dpo.output):
+        for checkpoint in whole_checkpoints(dpo.output):
+            shutil.rmtree(
+                checkpoint
+            )  # the model is saved: optimiser states would take four times its space, each round
     return record
 
 
 def _finish(folder: Path, model: Path, rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Copy the last model up, gather the metrics of all rounds, and return what the record says of both."""
+    """Copy the last model to the output folder, gather the metrics of all rounds, and return both for the record."""
     with storage_errors(folder):
         for path in sorted(model.iterdir()):
             if path.is_file() and path.name not in {RECORD, CARD, METRICS}:
@@ -294,10 +298,10 @@ def _describe_counts(counts: RoundCounts) -> str:
 
 
 def _describe_thoughts(counts: RoundCounts) -> str:
-    said = f", {counts.refused:,} refused by the server" if counts.refused else ""
+    text = f", {counts.refused:,} refused by the server" if counts.refused else ""
     if counts.reasoned:
-        said += f"; {counts.reasoned:,} had thoughts, which are left out, and {counts.only_reasoning:,} nothing else"
-    return said
+        text += f"; {counts.reasoned:,} had thoughts, which are left out, and {counts.only_reasoning:,} nothing else"
+    return text
 
 
 def _explain_no_pair(rounds: list[dict[str, Any]]) -> str:

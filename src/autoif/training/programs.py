@@ -1,10 +1,9 @@
 """Programs that online DPO starts and ends: a server of each round's policy, and the launcher of its DPO.
 
-Each runs in a session of its own, so that Ctrl-C reaches it only through `running`, which ends it with all that it
-started.
+Each runs in its own session, so that Ctrl-C doesn't reach it directly: `running` ends it, with everything it started.
 
-A server that still has the last round's policy would silently give samples of it. So the endpoint must list this
-round's folder among its models (GET /models), as `vllm serve FOLDER` does, before it is asked.
+A server that still has the last round's policy would silently return samples of that one. So before it is asked, the
+endpoint must list this round's folder among its models (GET /models), as `vllm serve FOLDER` does.
 """
 
 import asyncio
@@ -30,19 +29,19 @@ from autoif.training.train import TrainingRequest
 
 _STDERR = 2
 _GRACE_S = 60.0
-"""For a program to end by itself once it is told to; then it is killed."""
+"""Time for a program to end after SIGTERM; then it is killed."""
 _START_S = 1800.0
-"""For a server to load a large model."""
+"""Time for a server to load a large model."""
 _LOOK_S = 10.0
-"""For one look at what is served."""
+"""Time limit of one request for the models served."""
 _PAUSE_S = 0.5
 _TAIL_CHARS = 400
 
 
 def split_command(command: str, name: str) -> list[str]:
-    """Return the words of a command line, as a shell would read them; no shell is involved.
+    """Split a command line into words as a shell would, without a shell. `name` is the option that it comes from.
 
-    Raises ConfigError: unbalanced quotes, or nothing in it; `name` is the option's.
+    Raises ConfigError: unbalanced quotes, or an empty command.
     """
     try:
         words = shlex.split(command)
@@ -54,15 +53,15 @@ def split_command(command: str, name: str) -> list[str]:
 
 
 def check_program(words: Sequence[str], name: str) -> None:
-    """Raise ConfigError: there is no such program; `name` is the option's."""
+    """Raise ConfigError if there is no such program. `name` is the option that it comes from."""
     if shutil.which(words[0]) is None:
         raise ConfigError(f"{name}: there is no program {words[0]} to start")
 
 
 @contextmanager
 def running(command: Sequence[str], output: int, name: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a program whose output goes to a descriptor; it has ended when the block is left. `name` is the option that
-    it comes from.
+    """Start a program with its output going to a descriptor, and end it when the block is left. `name` is the option
+    that it comes from.
 
     Raises ConfigError: there is no such program.
     """
@@ -83,7 +82,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         _signal(process, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_S)
-    _signal(process, signal.SIGKILL)  # what it has left in its session, and itself if it didn't hear
+    _signal(process, signal.SIGKILL)  # everything left in its session, including itself if it ignored SIGTERM
     process.wait()
 
 
@@ -95,7 +94,7 @@ def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
 def launch_dpo(launcher: str, request: TrainingRequest, say: Say) -> dict[str, Any]:
     """Run `LAUNCHER -m autoif train dpo ... --resume`, and return the record that training.json then holds.
 
-    Raises ConfigError: the launcher can't be started. ModelError: the training failed; it has said why.
+    Raises ConfigError: the launcher can't be started. ModelError: the training failed; its output tells why.
     """
     values = request.settings.record()
     values |= {f"lora.{name}": value for name, value in (request.settings.lora or {}).items()}
@@ -121,9 +120,9 @@ def launch_dpo(launcher: str, request: TrainingRequest, say: Say) -> dict[str, A
 
 @contextmanager
 def find_policy(endpoint: Endpoint, policy: str) -> Iterator[Endpoint]:
-    """Give the endpoint with the name that it has for the policy.
+    """Yield the endpoint with its model set to the name under which it serves the policy.
 
-    Raises ModelError: it doesn't answer, or serves something else; says what to serve.
+    Raises ModelError: it doesn't answer, or serves something else; the message tells what to serve.
     """
     served = list_served(endpoint)
     name = match_policy(served or [], policy)
@@ -138,11 +137,11 @@ def find_policy(endpoint: Endpoint, policy: str) -> Iterator[Endpoint]:
 
 @contextmanager
 def serve_policy(command: str, endpoint: Endpoint, policy: str, log: Path, say: Say) -> Iterator[Endpoint]:
-    """Start a server of the policy, wait until it lists it, and end it afterwards. {model} in the command stands for
-    the policy; what the server says goes to the log.
+    """Start a server of the policy, wait until it lists that, and end it afterwards. {model} in the command stands for
+    the policy; the server's output goes to the log.
 
-    Raises ConfigError: the command can't be started. ModelError: it ended, or doesn't serve the policy in half an hour,
-    or another server answers there already.
+    Raises ConfigError: the command can't be started. ModelError: the server ended, or doesn't serve the policy within
+    half an hour, or another server answers there already.
     """
     if list_served(endpoint) is not None:
         raise ModelError(f"something serves at {endpoint.base_url} already: end it, or leave --serve out")
@@ -153,7 +152,7 @@ def serve_policy(command: str, endpoint: Endpoint, policy: str, log: Path, say: 
 
 
 def list_served(endpoint: Endpoint) -> list[str] | None:
-    """Return the names of the models at an endpoint; None if it doesn't answer or doesn't say."""
+    """Return the names of the models at an endpoint; None if it doesn't answer or doesn't list them."""
     return asyncio.run(_list_served(endpoint))
 
 
@@ -167,7 +166,7 @@ async def _list_served(endpoint: Endpoint) -> list[str] | None:
 
 
 def match_policy(served: list[str], policy: str) -> str | None:
-    """Return the name that stands for the policy: itself, or another path of its folder."""
+    """Return the served name of the policy: its own, or another path of its folder. None if it isn't served."""
     if policy in served:
         return policy
     folder = Path(policy)

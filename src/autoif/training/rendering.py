@@ -1,19 +1,19 @@
 """Rows as a chat template renders them: how long they are, what the template drops, and what it adds to the loss.
 
-What is too long is counted in tokens, and never passed over in silence:
+Lengths are counted in tokens, and every row that is too long is reported:
 
     the prompt alone fills max_length      dropped: no token of the answer would be left to learn
     prompt and answer exceed max_length    truncated at the end, by TRL
-    more tokens than the model's context   an error: beyond it the model's positions mean nothing
-    chosen and rejected the same tokens    dropped: a template that trims, or truncation, may leave nothing to learn
+    more tokens than the model's context   an error: the model has no meaningful positions beyond it
+    chosen and rejected the same tokens    dropped: trimming by the template, or truncation, left no difference
 
-Of GRPO only the prompts are known: each must leave room for max_completion_length within the context.
+GRPO has prompts only: each must leave room for max_completion_length within the context.
 
-What a template does beyond that is its own affair, and is said. It may leave out a thought (DeepSeek R1's does), the
-system turn or earlier turns, or cut an answer that mentions </think>. It may write a prompt in another way once it is
-answered (Mistral's puts the system turn before the last user turn, if that is the last turn), so that the loss is on
-more than the answer. It may put an empty thought before an answer (Qwen3's does), which is then learnt. It may write
-today's date.
+Other effects of a template are reported and accepted. It may leave out a thought (DeepSeek R1's does), the system turn
+or earlier turns, or cut an answer that mentions </think>. It may write a prompt differently once it is answered
+(Mistral's puts the system turn before the last user turn, if that is the last turn), so that the loss is on more than
+the answer. It may put an empty thought before an answer (Qwen3's does), which is then learnt. It may write today's
+date.
 """
 
 from collections import Counter
@@ -35,37 +35,37 @@ from autoif.training.data import Row
 
 Turns = Sequence[Mapping[str, str]]
 _ANSWERS = ("completion", "chosen", "rejected")
-_SOME = "autoif"
-"""Stands for an answer."""
+_SAMPLE_ANSWER = "autoif"
 
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Counts of rows (pairs), and of tokens in the longest."""
+    """Counts of rows (pairs), and lengths in tokens."""
 
     rows: int
     truncated: int
     dropped: int
-    """The prompt alone filled max_length."""
+    """Rows whose prompt alone filled max_length."""
     longest: int
+    """Tokens of the longest row, after truncation."""
     identical: int | None = None
-    """Pairs dropped for being the same tokens after template and truncation; of DPO only."""
+    """DPO only: pairs dropped because both answers have the same tokens after template and truncation."""
     chosen_mean: float | None = None
-    """Tokens of a chosen answer on average, with its end, after truncation; of DPO only."""
+    """DPO only: mean tokens of a chosen answer, including its end token, after truncation."""
     rejected_mean: float | None = None
     thoughts_lost: int | None = None
-    """Rows whose answer has a thought that the chat template leaves out; None where there are none, as the next."""
+    """Rows whose answer has a thought that the chat template leaves out; None, here and below, if there are none."""
     turns_changed: int | None = None
     """Rows with a turn whose text the chat template leaves out or changes."""
     prompts_learnt: int | None = None
-    """Rows of whose prompt a part is learnt with the answer."""
+    """Rows that have a part of their prompt learnt with the answer."""
     prompts_merged: int | None = None
-    """Rows of whose prompt the last token becomes another one with the answer."""
+    """Rows whose prompt's last token becomes another one when the answer follows."""
     special_tokens: int | None = None
-    """Rows whose texts hold special tokens of the model."""
+    """Rows whose texts contain special tokens of the model."""
 
     def record(self) -> dict[str, Any]:
-        """Return what training.json holds: what is known of rows of this kind."""
+        """Return the known counts, as training.json holds them."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def describe(self) -> str:
@@ -84,12 +84,12 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A model's chat template, as rows go through it.
+    """A model's chat template, applied to rows.
 
     Attributes:
-        tokenizer: with a chat template.
-        kwargs: what the template is given beside the messages.
-        vocabulary: tokens that the model has weights for; None where it doesn't say.
+        tokenizer: a tokenizer with a chat template.
+        kwargs: arguments of the template besides the messages.
+        vocabulary: number of tokens that the model has weights for; None if unknown.
     """
 
     tokenizer: Any
@@ -97,18 +97,18 @@ class Template:
     vocabulary: int | None = None
 
     def write(self, turns: Turns, *, answered: bool = True, **more: Any) -> str:
-        """Return the text of a conversation, up to where an answer begins unless it is there."""
+        """Return the text of a conversation; unless `answered`, up to where the answer begins."""
         text: str = self.tokenizer.apply_chat_template(
             [*turns], tokenize=False, add_generation_prompt=not answered, **self.kwargs, **more
         )
         return text
 
     def encode(self, turns: Turns, number: int, *, answered: bool = False) -> list[int]:
-        """Return the tokens of a conversation, up to where an answer begins unless it is there.
+        """Return the tokens of a conversation; unless `answered`, up to where the answer begins.
 
         Raises:
-            ConfigError: the template refuses the row of this number.
-            ModelError: the model has no weights for a token of it.
+            ConfigError: the template refuses the row, which the message names by `number`.
+            ModelError: the model has no weights for a token of the row.
         """
         try:
             ids = self.tokenizer.apply_chat_template(
@@ -123,8 +123,8 @@ class Template:
 def fit_rows(
     rows: Sequence[Row], template: Template, max_length: int | None, context: int | None
 ) -> tuple[list[Row], Lengths]:
-    """Return the rows that can be learnt from, and what became of the others. None as `max_length` cuts nothing; None
-    as `context` is that of a model that does not say how many tokens it can take.
+    """Return the rows that can be learnt from, and the counts of all. `max_length=None` truncates nothing;
+    `context=None` stands for a model whose context is unknown.
 
     Raises:
         ConfigError: rows that exceed the context, a template that refuses a row, or no row left.
@@ -182,7 +182,7 @@ def _explain_nothing_left(max_length: int | None, dropped: int, identical: int) 
 def fit_prompts(
     rows: Sequence[Row], template: Template, max_completion_length: int, context: int | None
 ) -> tuple[list[Row], Lengths]:
-    """Return the rows, whose prompts all leave room for a completion, and the tokens of the longest.
+    """Check that every prompt leaves room for a completion; return the rows and their counts.
 
     Raises:
         ConfigError: prompts that leave too little room, or a template that refuses a row.
@@ -204,14 +204,14 @@ def fit_prompts(
 
 
 def describe_marks(row: Row, template: Template) -> str | None:
-    """Return a line where an answer and the prompt that asks for it don't meet under the template: it opens a thought
-    for the model and none in answers, or begins each answer with what neither the prompt nor the data has."""
+    """Return a warning if an answer doesn't continue its prompt under the template, which opens a thought for the model
+    but not in answers, or begins each answer with text that neither the prompt nor the data has. Else None or ""."""
     _, turns = next(iter(_list_wholes(row)))
     asked, whole = template.write(row["prompt"], answered=False), template.write(turns)
     common = _count_common(asked, whole)
-    said, thought = turns[-1]["content"].strip(), _squeeze(_read_thought(turns[-1]))
-    said = said if said in whole else split_reasoning(said).answer.strip()
-    begins = whole[common : max(common, whole.rfind(said))]
+    answer, thought = turns[-1]["content"].strip(), _squeeze(_read_thought(turns[-1]))
+    answer = answer if answer in whole else split_reasoning(answer).answer.strip()
+    begins = whole[common : max(common, whole.rfind(answer))]
     if thought and thought in _squeeze(whole[common:]) and asked[common:].strip() and not find_opening(asked):
         return (
             f"the chat template asks with {asked[common:]!r}, which no answer of the data follows, as they begin with "
@@ -229,7 +229,7 @@ def describe_marks(row: Row, template: Template) -> str | None:
             "opens none"
         )
     line = f"the chat template begins each answer with {begins!r}, which the trained model learns to write"
-    if split_reasoning(find_opening(asked[:common]) + begins + _SOME).answer == _SOME:
+    if split_reasoning(find_opening(asked[:common]) + begins + _SAMPLE_ANSWER).answer == _SAMPLE_ANSWER:
         line += (
             ', and with it to answer without a thought; chat_template_kwargs={"enable_thinking": false} puts an empty '
             "thought into the prompt, if the template knows it"
@@ -238,9 +238,9 @@ def describe_marks(row: Row, template: Template) -> str | None:
 
 
 def describe_date(row: Row, template: Template) -> str | None:
-    """Return a line where the template writes today's date into a conversation."""
+    """Return a warning if the template writes today's date into conversations."""
     try:
-        template.write(row["prompt"], answered=False, strftime_now="")  # no clock: a template that asks it fails
+        template.write(row["prompt"], answered=False, strftime_now="")  # no function: a template that calls it fails
     except TypeError:
         return (
             "the chat template writes today's date into the conversations, and the model is trained with it: on "
@@ -250,12 +250,13 @@ def describe_date(row: Row, template: Template) -> str | None:
 
 
 def _list_wholes(row: Row) -> list[tuple[str, Turns]]:
-    """Return the prompt with each answer that it has, by name."""
+    """Return (name, prompt with answer) for each answer of a row."""
     return [(name, [*row["prompt"], *row[name]]) for name in _ANSWERS if name in row]
 
 
 def _list_losses(row: Row, template: Template, *, diverges: bool) -> set[str]:
-    """Return the counts of `Lengths` that a row belongs to; `diverges` says that its prompt is not as it is asked."""
+    """Return the names of the counts in `Lengths` that a row adds to. `diverges`: its prompt's tokens change once it is
+    answered."""
     found = set[str]()
     for _, turns in _list_wholes(row):
         whole, answer = template.write(turns), turns[-1]["content"].strip()
@@ -273,7 +274,7 @@ def _list_losses(row: Row, template: Template, *, diverges: bool) -> set[str]:
         if _hold_turn(learnt[: max(0, learnt.rfind(answer))], row["prompt"]):
             found.add("prompts_learnt")
         if not _read_thought(turns[-1]) and split_reasoning(find_opening(whole[:common]) + learnt).reasoning:
-            found.add("turns_changed")  # an answer that mentions the end of a thought became one
+            found.add("turns_changed")  # the answer mentions the end of a thought, and was cut there
     return found
 
 
@@ -282,8 +283,8 @@ def _hold_turn(text: str, turns: Turns) -> bool:
 
 
 def _changes_turn(turns: Turns, whole: str) -> bool:
-    """Tell whether a turn's text is not in a conversation, blank space apart. Of thoughts only the answer after them is
-    looked for: that templates leave out those of earlier turns is as it should be, and that of the last is counted."""
+    """Tell whether the text of a turn is missing from the conversation, ignoring blank space. Of a turn with a thought,
+    the answer alone is enough: templates rightly drop earlier thoughts, and a lost last one is counted separately."""
     squeezed = _squeeze(whole)
     contents = (turn["content"] for turn in turns)
     return any(
@@ -293,7 +294,7 @@ def _changes_turn(turns: Turns, whole: str) -> bool:
 
 
 def _read_thought(answer: Mapping[str, str]) -> str:
-    """Return the thought of an answer, in a field of its own or in its text; "" if it has none."""
+    """Return the thought of an answer, from its own field or from the text; "" if there is none."""
     fields = (answer.get(name) for name in REASONING_FIELDS)
     return next(filter(None, fields), "") or split_reasoning(answer["content"]).reasoning
 

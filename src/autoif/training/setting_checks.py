@@ -1,6 +1,4 @@
-"""What the settings of a training can be: those of a wrong name or kind, out of range, or under which nothing would be
-learnt are refused before a model is loaded.
-"""
+"""Checks on the settings of a training, before a model is loaded: names, types, ranges, and that weights change."""
 
 import difflib
 import importlib.util
@@ -20,13 +18,13 @@ _ABOVE_0 = {
 }  # fmt: skip
 _MAY_BE_NEGATIVE = {"local_rank", "max_steps", "save_total_limit"}
 _SHARES = {"top_p", "min_p", "label_smoothing", "label_smoothing_factor", "adam_beta1", "adam_beta2"}
-"""Of 1 at most."""
+"""Settings of at most 1."""
 _TRACKERS = set("clearml codecarbon comet_ml dvclive mlflow neptune swanlab tensorboard trackio wandb".split())
 
 
 def check_values(values: Mapping[str, Any], types: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the values, each as its setting's type has it. Raises ConfigError: one is unknown, of another type, or out
-    of range."""
+    """Return the values if all are valid. Raises ConfigError: a setting is unknown, or its value has a wrong type or is
+    out of range."""
     checked = {}
     for name, value in values.items():
         if name not in types:
@@ -36,7 +34,7 @@ def check_values(values: Mapping[str, Any], types: Mapping[str, Any], prefix: st
 
 
 def unknown_setting(name: str, known: Iterable[str], prefix: str) -> ConfigError:
-    """Return the error for a setting that there is not, with the nearest that there is."""
+    """Return the error for an unknown setting, which suggests the nearest known one."""
     near = difflib.get_close_matches(name, known, 1)
     hint = f'; did you mean "{prefix}{near[0]}"?' if near else " (docs/training.md says where they are listed)"
     return ConfigError(f'unknown setting "{prefix}{name}"{hint}')
@@ -57,7 +55,7 @@ def _check_value(name: str, value: Any, kind: Any) -> Any:
 
 
 def _check_range(name: str, value: float) -> None:
-    """Refuse numbers that TRL and torch take as they are, or find out about once the model is loaded."""
+    """Refuse numbers that TRL and torch accept unchecked, or only refuse once the model is loaded."""
     if name == "max_steps" and (value == 0 or value < -1):
         raise ConfigError(f'setting "max_steps": {value} is no number of steps: give 1 or more, or -1 for whole epochs')
     if (name in _ABOVE_0 and value <= 0) or (value < 0 and name not in _MAY_BE_NEGATIVE):
@@ -67,7 +65,7 @@ def _check_range(name: str, value: float) -> None:
 
 
 def check_installed(values: Mapping[str, Any]) -> None:
-    """Refuse what needs a package that isn't there, before a model is loaded. Raises ConfigError."""
+    """Refuse settings that need a package that isn't installed. Raises ConfigError."""
     report_to = values.get("report_to")
     asked = report_to if isinstance(report_to, list) else [report_to]
     if values.get("use_vllm") is True and importlib.util.find_spec("vllm") is None:
@@ -78,8 +76,8 @@ def check_installed(values: Mapping[str, Any]) -> None:
 
 
 def refuse_drawn_start(lora: Mapping[str, Any]) -> None:
-    """Refuse an adapter that begins with a part of the weights that is estimated at random, and in no file: merged with
-    another estimate it would be another model. Raises ConfigError."""
+    """Refuse an adapter that starts from a random estimate of a part of the weights. No file holds the estimate, and
+    merged with another one the adapter would give another model. Raises ConfigError."""
     if str(start := lora.get("init_lora_weights")).startswith("pissa_niter"):
         raise ConfigError(
             f'setting "lora.init_lora_weights": {start} estimates at random what the adapter begins with, so neither '
@@ -88,10 +86,10 @@ def refuse_drawn_start(lora: Mapping[str, Any]) -> None:
 
 
 def refuse_idle(kind: Kind, values: Mapping[str, Any], lora: Mapping[str, Any]) -> None:
-    """Refuse settings under which no step changes the weights, as those that make no step are: else only the end of a
-    training shows it. Raises ConfigError."""
+    """Refuse settings under which no step changes the weights: otherwise that shows only at the end of a training.
+    Raises ConfigError."""
     weights = values.get("loss_weights")
-    uses_beta = kind == "dpo" and values["loss_type"] != ["sft"]  # of GRPO it is the weight of the KL alone
+    uses_beta = kind == "dpo" and values["loss_type"] != ["sft"]  # in GRPO, beta only weighs the KL
     idle = {
         "learning_rate": values["learning_rate"] == 0,
         "beta": uses_beta and values["beta"] == 0,

@@ -1,6 +1,6 @@
-"""§3.4 and App. B, hyperparameters: the paper's are the defaults, and every setting of TRL's trainers can be set.
+"""§3.4 and App. B, hyperparameters: the defaults are the paper's, and every setting of TRL's trainers can be set.
 
-They come from a TOML file and then from `--set key=value`, under TRL's own names; beside these there are
+They come from a TOML file and then from `--set key=value`, under TRL's own names. There are also
 
     global_batch_size   rows (GRPO: completions) of one optimiser step, over all devices; gradient accumulation follows
     save_dtype          precision of the trained weights: auto, that of the model's files; float32, bfloat16, float16
@@ -88,7 +88,7 @@ DEFAULTS: dict[Kind, dict[str, Any]] = {
 }
 
 LORA: dict[str, Any] = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear"}
-"""Not of the paper, which trains all weights; the usual choice for all linear layers."""
+"""The usual choice for all linear layers. The paper trains all weights instead."""
 
 LAYOUT = frozenset({
     "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",
@@ -122,23 +122,24 @@ S = TypeVar("S", bound=SandboxSettings)
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 TEMPLATE = "chat_template_kwargs"
 _EVALUATION = {"eval_strategy": "epoch", "eval_on_start": True}
-"""With `--eval-data`, unless set otherwise: before the training and after each epoch."""
+"""With `--eval-data`, unless set otherwise: evaluate before the training and after each epoch."""
 
 
 class RewardSettings(SandboxSettings):
-    """How a completion is judged, and how functions are run on it; 0 workers divide the processors of this machine
-    among the training processes on it."""
+    """How completions are judged, and how functions run on them. With 0 workers, the training processes on this machine
+    share its processors."""
 
     mode: RewardMode = RewardMode.BINARY
     gate: bool = True
-    """Whether what passes functions vacuously, as an empty or copied text does, earns nothing."""
+    """Whether texts that pass functions vacuously, such as empty or copied ones, earn nothing."""
     weights: dict[str, float] = Field(default_factory=dict)
-    """Of a reward of several parts (`reward_parts`), in place of `mode`; TRL's `reward_weights` follow from it."""
+    """Weights of a reward of several parts (`reward_parts`), in place of `mode`; TRL's `reward_weights` follow."""
     filter_zero_std: bool = False
-    """Whether groups whose completions all earn the same are left out of the loss, and with it of the KL."""
+    """Whether groups whose completions all earn the same are left out of the loss, including the KL."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what shapes the result; what an option's default leaves as it was before there was one is left out."""
+        """Return what shapes the result. Options that were added later are left out at their defaults, so that older
+        records stay comparable."""
         later = {name for name in ("filter_zero_std", "packages", "weights") if not getattr(self, name)}
         return self.model_dump(mode="json", exclude={"workers", *later})
 
@@ -156,25 +157,25 @@ class TrainingSettings:
     reward: RewardSettings | None = None
     """GRPO only."""
     template_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """What the chat template is given beside the messages of each row."""
+    """Arguments of the chat template besides the messages of each row."""
     save_dtype: str = "auto"
     """Precision of the trained weights; auto is that of the model's files."""
 
     def record(self) -> dict[str, Any]:
-        """Return the settings under the names by which they are set, without those of LoRA and the reward."""
-        return {**self.arguments, "global_batch_size": self.global_batch_size, **self._given()}
+        """Return the settings by their names, without those of LoRA and the reward."""
+        return {**self.arguments, "global_batch_size": self.global_batch_size, **self._list_later()}
 
-    def _given(self) -> dict[str, Any]:
-        """Return what is as it was before there was such a setting unless it is given."""
+    def _list_later(self) -> dict[str, Any]:
+        """Return the settings that were added later, unless at their defaults: so older records stay comparable."""
         given: dict[str, Any] = {TEMPLATE: self.template_kwargs} if self.template_kwargs else {}
         return given if self.save_dtype == "auto" else {**given, "save_dtype": self.save_dtype}
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that shape the result: those that a training may not change on the way."""
+        """Return the settings that shape the result, which may not change when a training resumes."""
         shaping = {key: value for key, value in self.arguments.items() if key not in LAYOUT}
         reward = self.reward and self.reward.identity()
         return {
-            **shaping, **self._given(), "global_batch_size": self.global_batch_size, "lora": self.lora,
+            **shaping, **self._list_later(), "global_batch_size": self.global_batch_size, "lora": self.lora,
             "reward": reward,
         }  # fmt: skip
 
@@ -182,11 +183,11 @@ class TrainingSettings:
 def resolve_settings(
     kind: Kind, file: Path | None, settings: Sequence[str], *, lora: bool, evaluates: bool = False
 ) -> TrainingSettings:
-    """Put the paper's defaults, a TOML file and `key=value` settings together, the later one winning.
+    """Merge the paper's defaults, a TOML file and `key=value` settings; later ones override earlier ones.
 
-    `evaluates` says that there is data to evaluate on.
+    `evaluates` tells whether there is data to evaluate on.
 
-    Raises ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
+    Raises ConfigError: an unreadable file, an unknown setting or a value of a wrong type; the message names it.
     """
     merged = merge_settings(file, settings)
     given_lora = take_table(merged, "lora", "of LoraConfig's settings, as in --set lora.r=8; the switch is --lora")
@@ -199,14 +200,14 @@ def resolve_settings(
         merged, TEMPLATE, "of what the chat template is given, as in chat_template_kwargs.think=false"
     )
     check_template_kwargs(template)
-    of_loading = take_table({"model_init_kwargs": {}, **merged}, "model_init_kwargs", "of settings of from_pretrained")
-    given = merged.keys() | (of_loading.keys() & {"trust_remote_code"}) | {f"lora.{name}" for name in given_lora}
+    loading = take_table({"model_init_kwargs": {}, **merged}, "model_init_kwargs", "of settings of from_pretrained")
+    given = merged.keys() | (loading.keys() & {"trust_remote_code"}) | {f"lora.{name}" for name in given_lora}
     for name in given & RESERVED.keys():
         raise ConfigError(f'setting "{name}" can\'t be set: {RESERVED[name]}')
     if "gradient_accumulation_steps" in merged:
         raise ConfigError('set "global_batch_size" in place of gradient_accumulation_steps, which follows from it')
     values = {**DEFAULTS[kind], **({} if computes_in_bf16() else {"bf16": False}), **merged}
-    if template and kind == "grpo":  # of SFT and DPO TRL takes it from the rows
+    if template and kind == "grpo":  # for SFT and DPO, TRL takes it from the rows
         values[TEMPLATE] = dict(template)
     batch = values.pop("global_batch_size")
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
@@ -231,7 +232,7 @@ def resolve_settings(
 
 
 def merge_settings(file: Path | None, settings: Sequence[str]) -> dict[str, Any]:
-    """Return the settings of a TOML file with `key=value` settings laid over them."""
+    """Return the settings of a TOML file, overridden by `key=value` settings."""
     merged: dict[str, Any] = {}
     for layer in (read_toml(file) if file else {}, *map(parse_setting, settings)):
         merge_layer(merged, layer)
@@ -239,7 +240,7 @@ def merge_settings(file: Path | None, settings: Sequence[str]) -> dict[str, Any]
 
 
 def take_table(merged: dict[str, Any], name: str, what: str) -> Mapping[str, Any]:
-    """Take a table out of the settings. Raises ConfigError: it is none, but what is to be there."""
+    """Take a table out of the settings. Raises ConfigError if it is no table; `what` tells what it should hold."""
     table = merged.pop(name, {})
     if not isinstance(table, Mapping):
         raise ConfigError(f"{name} is a table {what}")
@@ -247,7 +248,7 @@ def take_table(merged: dict[str, Any], name: str, what: str) -> Mapping[str, Any
 
 
 def read_settings(kind: type[S], given: Mapping[str, Any], prefix: str) -> S:
-    """Return the settings of a table. Raises ConfigError: one is unknown, or its value is wrong."""
+    """Return the settings of a table. Raises ConfigError for an unknown setting or a wrong value."""
     for name in given.keys() - kind.model_fields.keys():
         raise unknown_setting(name, kind.model_fields, prefix)
     try:
@@ -259,16 +260,16 @@ def read_settings(kind: type[S], given: Mapping[str, Any], prefix: str) -> S:
 
 
 def _read_reward(given: Mapping[str, Any]) -> RewardSettings:
-    found = read_settings(RewardSettings, given, "reward.")
+    reward = read_settings(RewardSettings, given, "reward.")
     if "weights" in given:
-        check_weights(found.weights)
-        if "mode" in given or not found.gate:
+        check_weights(reward.weights)
+        if "mode" in given or not reward.gate:
             raise ConfigError("reward.weights takes the place of reward.mode, and is gated: leave out mode and gate")
-    return found
+    return reward
 
 
 def _add_evaluation(values: dict[str, Any], kind: Kind) -> dict[str, Any]:
-    """Return the values with those of an evaluation that are not set: whole groups of completions for GRPO."""
+    """Return the values, with defaults for an evaluation: for GRPO, batches of whole groups of completions."""
     batch = values["num_generations" if kind == "grpo" else "per_device_train_batch_size"]
     return {**_EVALUATION, "per_device_eval_batch_size": batch, **values}
 
@@ -298,7 +299,7 @@ def make_arguments(kind: Kind, settings: TrainingSettings, output: Path) -> Any:
     if kind == "grpo":
         _check_groups(settings)
     layout: dict[str, Any] = {"output_dir": str(output), "gradient_accumulation_steps": accumulation}
-    if not torch.accelerator.is_available():  # else torch warns of pinning, and bf16 is refused as for a GPU
+    if not torch.accelerator.is_available():  # else torch warns about pinning, and refuses bf16 for lack of a GPU
         layout |= {"use_cpu": True, "dataloader_pin_memory": False}
     try:
         with renamed_settings():
@@ -306,13 +307,13 @@ def make_arguments(kind: Kind, settings: TrainingSettings, output: Path) -> Any:
     except (TypeError, ValueError, ImportError, RuntimeError, OSError) as error:
         hint = "; set bf16=false on this device" if "bf16" in str(error) else ""
         raise ConfigError(f"TRL refuses the settings: {first_line(error)}{hint}") from None
-    if arguments.router_aux_loss_coef is not None:  # goes into the model's config, which takes no 0 for 0.0
+    if arguments.router_aux_loss_coef is not None:  # goes into the model's config, which refuses the integer 0
         arguments.router_aux_loss_coef = float(arguments.router_aux_loss_coef)
     return arguments
 
 
 def _check_groups(settings: TrainingSettings) -> None:
-    """Refuse a step that would not hold whole groups of completions, of which the advantages are made."""
+    """Refuse a step that doesn't hold whole groups of completions, which the advantages are computed from."""
     group = settings.arguments["num_generations"]
     if not isinstance(group, int) or group < 2:
         raise ConfigError(f'setting "num_generations": {group!r}; a group has 2 completions or more to compare')
@@ -325,7 +326,7 @@ def _check_groups(settings: TrainingSettings) -> None:
 
 @contextmanager
 def renamed_settings() -> Iterator[None]:
-    """Pass over the warnings of transformers of a setting that TRL and peft still call by its old name."""
+    """Ignore warnings of transformers about a setting that TRL and peft still use under its old name."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
         yield
@@ -337,13 +338,13 @@ def _arguments_class(kind: Kind) -> Any:
     return {"sft": trl.SFTConfig, "dpo": trl.DPOConfig, "grpo": trl.GRPOConfig}[kind]
 
 
-def _list_types(kinds: Any) -> dict[str, Any]:
-    hints = typing.get_type_hints(kinds)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kinds) if field.init}
+def _list_types(config: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(config)
+    return {field.name: hints[field.name] for field in dataclasses.fields(config) if field.init}
 
 
 def _lora_types() -> dict[str, Any]:
     from peft import LoraConfig
 
     types = {name: kind if kind in {int, float, bool} else Any for name, kind in _list_types(LoraConfig).items()}
-    return {**types, "lora_alpha": float}  # what else there may be, peft's own types leave out
+    return {**types, "lora_alpha": float}  # peft's other types are too narrow

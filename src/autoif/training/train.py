@@ -2,7 +2,7 @@
 
 OUTPUT/training.json  README.md  metrics.jsonl     what was trained, from what, and how it went
 OUTPUT/config.json  model.safetensors  tokenizer…  the model, whole; with LoRA the adapter is in adapter/ as well
-OUTPUT/checkpoint-STEP/                            what `--resume` goes on from
+OUTPUT/checkpoint-STEP/                            where `--resume` continues
 """
 
 import json
@@ -45,12 +45,12 @@ from autoif.training.rendering import Lengths, Template, describe_date, describe
 from autoif.training.settings import TEMPLATE, TrainingSettings, make_arguments, renamed_settings
 
 _WAIT_S = 1800
-"""For the first process to read and render the rows: TRL's, where torch's is 600 on GPUs."""
+"""Seconds for the first process to read and render the rows: TRL's default; torch's is 600 on GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What to train, on what, into which folder."""
+    """What to train, on which data, into which folder."""
 
     kind: Kind
     data: Path
@@ -60,11 +60,11 @@ class TrainingRequest:
     output: Path
     settings: TrainingSettings
     resume: bool = False
-    """Go on from the last whole checkpoint; where there is none, begin."""
+    """Resume from the last whole checkpoint; start anew if there is none."""
     callbacks: Sequence[Any] = field(default=())
     """More callbacks of transformers' Trainer."""
     eval_data: Path | None = None
-    """What to evaluate on, as `data`; `settings` were resolved with `evaluates` then."""
+    """Data to evaluate on, in the form of `data`; then `settings` must be resolved with `evaluates`."""
 
     @property
     def revision(self) -> str | None:
@@ -76,12 +76,12 @@ class TrainingRequest:
 def train(request: TrainingRequest, say: Say = print) -> dict[str, Any]:
     """Train, and return the record that training.json then holds.
 
-    Raises ConfigError: data or settings don't fit. StoreError: the folder holds something else, or the disk is full;
+    Raises ConfigError: data or settings are wrong. StoreError: the folder holds something else, or the disk is full;
     whole checkpoints stay.
     """
     policy.check_model(request.model)
     if not _join_processes(request.settings).is_main_process:
-        say = lambda line: None  # noqa: E731  # the first process says it
+        say = lambda line: None  # noqa: E731  # only the first process reports
     with ExitStack() as stack:
         if PartialState().is_main_process:
             stack.enter_context(hold_output(request.output))
@@ -89,10 +89,10 @@ def train(request: TrainingRequest, say: Say = print) -> dict[str, Any]:
 
 
 def _train(request: TrainingRequest, stack: ExitStack, say: Say) -> dict[str, Any]:
-    """Train into a folder that is held; what is open until the end is put on the stack."""
+    """Train into a folder that is held. Whatever stays open until the end goes on the stack."""
     before = open_output(request.output, resume=request.resume)
     read: list[TrainingData] | None = None
-    if PartialState().is_local_main_process:  # it reads and renders the rows for all that train on this machine
+    if PartialState().is_local_main_process:  # it reads and renders the rows for all processes of this machine
         read = [read_data(source, request.kind) for source in (request.data, request.eval_data) if source]
     records = _share(read and [data.record() for data in read])
     facts: dict[str, Any] = dict(zip(("data", "eval_data"), [*records, None], strict=False))
@@ -125,25 +125,25 @@ def _train(request: TrainingRequest, stack: ExitStack, say: Say) -> dict[str, An
 
 
 def _join_processes(settings: TrainingSettings) -> PartialState:
-    """Return what accelerate knows of all processes; whoever asks it first decides how long they wait for each other.
+    """Return accelerate's state of all processes. The first call decides how long processes wait for each other.
 
-    Those of a machine without a GPU it finds only if told that there is none.
+    Without a GPU, accelerate finds the other processes only if it is told to use the CPU.
     """
     wait = timedelta(seconds=settings.arguments.get("ddp_timeout", _WAIT_S))
     return PartialState(cpu=not torch.accelerator.is_available(), timeout=wait)
 
 
-def _share(found: Any) -> Any:
-    """Return what the first process of this machine has found; the others give None."""
+def _share(result: Any) -> Any:
+    """Return the result of the first process of this machine; the others pass None."""
     state = PartialState()
-    return gather_object([found])[state.process_index - state.local_process_index]
+    return gather_object([result])[state.process_index - state.local_process_index]
 
 
 def _prepare(
     request: TrainingRequest, read: Sequence[TrainingData] | None, stack: ExitStack, say: Say
 ) -> tuple[trainers.Parts, Lengths]:
-    """Return what the trainer is built from, and the lengths of the rows to train on; `read` is the data and what to
-    evaluate on, None in a process that another one reads for.
+    """Return the parts of the trainer, and the lengths of the rows to train on. `read` holds the data to train and
+    evaluate on; it is None in processes that leave reading to another.
     """
     arguments = make_arguments(request.kind, request.settings, request.output)
     tokenizer = policy.load_tokenizer(request.model, request.revision)
@@ -193,7 +193,7 @@ def _prepare(
 
 
 def _make_dataset(rows: Sequence[Row], stack: ExitStack) -> Dataset:
-    """Return the rows as TRL takes them: in a file where several processes share them, with what TRL makes of them."""
+    """Return the rows as TRL takes them. Several processes share them, and what TRL makes of them, through a file."""
     made = Dataset.from_list(list(rows))
     if PartialState().num_processes == 1:
         return made
@@ -213,14 +213,14 @@ def _run(
     """Train to the end, save the model, and write record and card; only the first process writes."""
     folder, first, began = request.output, trainer.is_world_process_zero(), time.monotonic()
     spent = before["seconds"] if before else 0.0
-    PartialState().wait_for_everyone()  # each process has looked at the folder before the first one writes
+    PartialState().wait_for_everyone()  # the first process must not write before all have looked at the folder
     checkpoint = _find_checkpoint(folder, first, say)
     if first:
         folder.mkdir(parents=True, exist_ok=True)
         write_record(folder, {**record, "status": "running", "seconds": spent})
         metrics.cut_metrics(folder, step_of(checkpoint) if checkpoint else 0)
     PartialState().wait_for_everyone()
-    trainer.args.eval_on_start &= checkpoint is None  # the metrics have it already
+    trainer.args.eval_on_start &= checkpoint is None  # when resuming, the metrics have it already
     model = trainer.accelerator.unwrap_model(trainer.model)
     loaded = model if request.settings.lora is None else model.get_base_model()
     for line in (
@@ -268,8 +268,8 @@ def _run(
 
 
 def _refuse_diverged(trainer: Any) -> None:
-    """Refuse to save weights that are no numbers; the losses that transformers logs leave out those that are none."""
-    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:  # each process has a part of the weights
+    """Refuse to save weights that aren't finite. Logged losses don't show it: transformers leaves out NaN and infinity."""
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:  # the weights are divided among processes
         return
     weights = trainer.accelerator.unwrap_model(trainer.model).named_parameters()
     if any(each.requires_grad and not bool(torch.isfinite(each).all()) for _, each in weights):
@@ -281,7 +281,7 @@ def _refuse_diverged(trainer: Any) -> None:
 
 
 def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
-    """Return the last whole checkpoint; what interrupted saves left is removed."""
+    """Return the last whole checkpoint, or None; remove what interrupted saves left."""
     if first:
         for name in remove_broken(folder):
             say(f"{name} was not whole and is removed")
@@ -309,18 +309,18 @@ def _save(request: TrainingRequest, trainer: Any, end: policy.TurnEnd, first: bo
     if dtype is not None and not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):  # they shard the weights
         model.to(dtype)
     trainer.save_model(str(request.output))
-    if dtype is not None and trainer.is_fsdp_enabled and first:  # whole, in the 32 bits that were trained
+    if dtype is not None and trainer.is_fsdp_enabled and first:  # saved whole, in the 32 bits of the training
         policy.convert_weights(request.output, dtype)
 
 
 def _read_saved_dtype(request: TrainingRequest) -> Any:
-    """Return the precision, a torch.dtype, of the weights that are saved; None is that of the training."""
+    """Return the precision of the saved weights, a torch.dtype; None keeps that of the training."""
     asked = request.settings.save_dtype
     return policy.read_dtype(request.model, request.revision) if asked == "auto" else getattr(torch, asked)
 
 
 def _describe_lost(request: TrainingRequest) -> str | None:
-    """Return a line where the precision that the weights were saved in lost most of what was learnt; else None."""
+    """Return a warning if the precision of the saved weights lost most of what was learnt; else None."""
     dtype = _read_saved_dtype(request)
     if request.settings.lora is not None or dtype not in {torch.bfloat16, torch.float16}:
         return None
@@ -334,7 +334,7 @@ def _describe_lost(request: TrainingRequest) -> str | None:
 
 
 def _save_merged(request: TrainingRequest, tokenizer: Any, end: policy.TurnEnd) -> None:
-    """Write the base model with the adapter merged into it, in its own precision: a folder like any other."""
+    """Save the base model with the adapter merged into it, in the precision of `save_dtype`, as an ordinary model."""
     from peft import PeftModel
 
     at = {"revision": request.revision} if request.revision else {}
@@ -346,7 +346,7 @@ def _save_merged(request: TrainingRequest, tokenizer: Any, end: policy.TurnEnd) 
 
 
 def make_record(kind: str, model: ModelIdentity, settings: TrainingSettings) -> dict[str, Any]:
-    """Return what the record of a training says before it begins, but for its data."""
+    """Return what is known for the record before a training begins, except its data."""
     return {
         "kind": kind,
         "model": {**model.record(), "training": describe_ancestry(model.name)},

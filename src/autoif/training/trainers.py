@@ -1,10 +1,10 @@
-"""§3.4, the trainers of TRL, each built from the same parts: SFT, offline DPO, and GRPO with its reward.
+"""§3.4, the trainers of TRL, all built from the same parts: SFT, offline DPO, and GRPO with its reward.
 
-SFT     On prompt and completion, in which TRL masks the prompt under any chat template. Its assistant-only loss would
-        need a template with generation marks, which most lack. The last assistant turn is learnt; others are context.
+SFT     On prompt and completion: TRL then masks the prompt under any chat template. Its assistant-only loss would need
+        a template with generation marks, which most lack. The last assistant turn is learnt; others are context.
 DPO     On preference pairs; the reference is the SFT model. Instruction level and query level are shuffled together.
-GRPO    With a run's functions as reward; not in the paper, which trains online by rounds of DPO. A group whose
-        completions all earn the same teaches nothing: `frac_reward_zero_std` in metrics.jsonl is their share.
+GRPO    With a run's functions as reward. Not in the paper, which trains online by rounds of DPO. A group whose
+        completions all earn the same teaches nothing; `frac_reward_zero_std` in metrics.jsonl is the share of those.
 """
 
 import json
@@ -33,8 +33,16 @@ from autoif.training.data import Kind
 from autoif.training.folder import is_full_disk
 from autoif.training.settings import RewardSettings
 
-_OF_SETTINGS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError, NotImplementedError)
-"""What settings that can't be raise somewhere in TRL and torch."""
+_SETTINGS_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    ImportError,
+    NotImplementedError,
+)
+"""What TRL and torch raise somewhere for invalid settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +50,14 @@ class Parts:
     """The parts that the three trainers share.
 
     Attributes:
-        load: returns the model that `--model` names, anew each time.
-        tokenizer: with a chat template; its end is that of a turn.
+        load: loads the model that `--model` names; each call returns another copy.
+        tokenizer: has a chat template; its end-of-sequence token is the one that ends a turn.
         turn_end: what ends a turn.
-        rows: to train on, of the form that `data.read_data` returns.
-        eval_rows: to evaluate on; None evaluates nothing.
-        arguments: TRL's config of this kind.
+        rows: rows to train on, in the form that `data.read_data` returns.
+        eval_rows: rows to evaluate on; None evaluates nothing.
+        arguments: TRL's config for this kind of training.
         lora: a LoraConfig, or None to train all weights.
-        callbacks: of the trainer.
+        callbacks: callbacks for the trainer.
     """
 
     load: Callable[[], Any]
@@ -62,7 +70,7 @@ class Parts:
     callbacks: Sequence[Any]
 
     def trainer_options(self) -> dict[str, Any]:
-        """Return what all trainers of TRL take under the same names."""
+        """Return the arguments that all of TRL's trainers take."""
         return {
             "args": self.arguments,
             "train_dataset": self.rows,
@@ -76,17 +84,17 @@ class Parts:
 def make_trainer(
     kind: Kind, parts: Parts, reward: VerificationReward | RewardParts | None, *, filter_zero_std: bool = False
 ) -> Any:
-    """Return TRL's trainer of a kind; the rows are those of `data.read_data`.
+    """Return TRL's trainer of a kind.
 
-    With `filter_zero_std`, groups of GRPO whose completions all earn the same are left out of the loss.
+    With `filter_zero_std`, GRPO leaves groups whose completions all earn the same out of the loss.
 
-    Raises ConfigError: TRL refuses the settings, as they contradict each other or need packages that are missing.
+    Raises ConfigError: TRL refuses the settings because they contradict each other or need missing packages.
     """
-    # TRL says that model_init_kwargs are ignored, as it doesn't load the model; `load` has heeded them.
-    getLogger(f"trl.trainer.{kind}_trainer").addFilter(_tells_of_something_else)
+    # TRL warns that it ignores model_init_kwargs, as it doesn't load the model; but `load` applies them.
+    getLogger(f"trl.trainer.{kind}_trainer").addFilter(_is_other_warning)
     try:
         trainer = _make_trainer(kind, parts, reward, filter_zero_std)
-    except (*_OF_SETTINGS, RuntimeError) as error:
+    except (*_SETTINGS_ERRORS, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
         raise ConfigError(f"TRL refuses the settings: {_explain(error)}") from None
@@ -94,12 +102,14 @@ def make_trainer(
     return trainer
 
 
-def _tells_of_something_else(record: LogRecord) -> bool:
+def _is_other_warning(record: LogRecord) -> bool:
     return "your model is already instantiated" not in record.getMessage()
 
 
-def _make_trainer(kind: Kind, parts: Parts, reward: VerificationReward | RewardParts | None, filters: bool) -> Any:
-    # Imported one by one: a trainer takes long to load, that of GRPO a second.
+def _make_trainer(
+    kind: Kind, parts: Parts, reward: VerificationReward | RewardParts | None, filter_zero_std: bool
+) -> Any:
+    # Imported one by one: trainers load slowly, GRPO's in a second.
     if kind == "sft":
         from trl import SFTTrainer
 
@@ -107,28 +117,28 @@ def _make_trainer(kind: Kind, parts: Parts, reward: VerificationReward | RewardP
     if kind == "dpo":
         from trl import DPOTrainer
 
-        # Policy and reference are the model, loaded twice. With LoRA the policy without its adapter is the reference;
-        # with `precompute_ref_log_probs` the model is asked once, before the training.
+        # Policy and reference are two copies of the model. With LoRA, the policy without its adapter is the reference;
+        # with `precompute_ref_log_probs`, the model is evaluated once, before the training.
         alone = parts.lora is not None or parts.arguments.precompute_ref_log_probs
         return DPOTrainer(model=parts.load(), ref_model=None if alone else parts.load(), **parts.trainer_options())
     assert reward is not None
-    return _make_grpo_trainer(parts, reward, filters)
+    return _make_grpo_trainer(parts, reward, filter_zero_std)
 
 
 def _explain(error: Exception) -> str:
-    """Return what an error says, in one line, with what it is where its text is but a name, and with what helps."""
-    said = in_one_line(error)
-    if "num_experts" in said:  # by which TRL computes that loss, and which not all configs of mixtures have
-        said += "; router_aux_loss_coef=0 leaves out the loss that balances the experts"
-    return f"{type(error).__name__}, {said}" if isinstance(error, LookupError | AttributeError) else said
+    """Return an error's message in one line, with its type if the message is only a name, and a hint if known."""
+    message = in_one_line(error)
+    if "num_experts" in message:  # TRL needs it for that loss; not all configs of mixtures have it
+        message += "; router_aux_loss_coef=0 leaves out the loss that balances the experts"
+    return f"{type(error).__name__}, {message}" if isinstance(error, LookupError | AttributeError) else message
 
 
 class Beginning(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
-    """Tells what a trainer raises before its first step: what is wrong with the settings, or with a checkpoint, shows
-    when the optimiser is made, the checkpoint read and the first batch seen."""
+    """Explains errors that a trainer raises before its first step. That is when wrong settings or a damaged checkpoint
+    show: when the optimiser is created, the checkpoint read, and the first batch computed."""
 
     def __init__(self, checkpoint: Path | None, refuse_diverged: Callable[[], None]) -> None:
-        """`refuse_diverged` is called before each checkpoint, as none of a diverged training is worth a better one."""
+        """`refuse_diverged` is called before each save: a diverged checkpoint must not replace a good one."""
         self.checkpoint = checkpoint
         self.refuse_diverged = refuse_diverged
         self.is_open = self.is_reading = True
@@ -137,7 +147,7 @@ class Beginning(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
         self.is_reading = False
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
-        """Refuse what names no metric as the best model's, which the trainer does when it first saves."""
+        """Refuse an unknown metric for the best model now; the trainer would only at its first save."""
         name = str(args.metric_for_best_model or "eval_loss").removeprefix("eval_")
         if args.load_best_model_at_end and f"eval_{name}" not in metrics:
             known = ", ".join(sorted(metrics))
@@ -150,24 +160,24 @@ class Beginning(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
 
     @contextmanager
     def plain_errors(self) -> Iterator[None]:
-        """Raise ConfigError for refused settings, StoreError for a checkpoint that can't be read; pass on the rest."""
+        """Raise ConfigError for refused settings and StoreError for an unreadable checkpoint; pass on other errors."""
         try:
             yield
-        except (*_OF_SETTINGS, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
+        except (*_SETTINGS_ERRORS, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
             if self.checkpoint and self.is_reading and not is_out_of_memory(error) and not is_full_disk(error):
                 raise StoreError(
                     f"{self.checkpoint} can't be gone on from ({_explain(error)}): delete it if it is damaged, and "
                     "--resume goes on from the one before, or begins anew"
                 ) from None
-            if self.is_open and not self.checkpoint and isinstance(error, _OF_SETTINGS):
+            if self.is_open and not self.checkpoint and isinstance(error, _SETTINGS_ERRORS):
                 raise ConfigError(f"TRL refuses the settings: {_explain(error)}") from None
             raise
 
 
 def load_model(model: str, arguments: Any) -> Any:
-    """Return the model to train: weights in 32 bits unless `model_init_kwargs.dtype` says otherwise.
+    """Return the model to train, in 32 bits unless `model_init_kwargs.dtype` says otherwise.
 
-    As in TRL, one process divides it over all GPUs that it has.
+    As in TRL, a single process spreads it over all its GPUs.
 
     Raises:
         ModelError: the weights are missing or damaged.
@@ -179,7 +189,7 @@ def load_model(model: str, arguments: Any) -> Any:
 
 
 def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
-    """Return peft's LoraConfig, or None where all weights are trained. Raises ConfigError: peft refuses a value."""
+    """Return peft's LoraConfig, or None if all weights are trained. Raises ConfigError: peft refuses a value."""
     if settings is None:
         return None
     from peft import LoraConfig
@@ -191,8 +201,8 @@ def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
 
 
 def describe_adapter(model: Any) -> str | None:
-    """Return a line where a model with an adapter has none on its experts, which are parameters and no linear layers;
-    else None."""
+    """Return a warning if an adapter leaves out the model's experts, which are plain parameters rather than linear
+    layers; else None."""
     sizes = {name: weight.numel() for name, weight in model.named_parameters()}
     experts = {name: size for name, size in sizes.items() if ".experts." in name}
     if not experts or any("lora_" in name for name in experts):
@@ -205,7 +215,7 @@ def describe_adapter(model: Any) -> str | None:
 
 
 def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
-    """Return the reward with its sandbox started, so that a machine that can't contain code says so early.
+    """Return the reward, with its sandbox already started: so a machine that can't contain code fails early.
 
     Raises:
         SandboxError: model code can't be contained on this machine.
@@ -230,12 +240,12 @@ def _make_grpo_trainer(parts: Parts, reward: VerificationReward | RewardParts, f
     from autoif.training.trl_private import FilteringTrainer, OrderOfEpoch
 
     first = SamplingPrompt(id="of the first row", messages=tuple(parts.rows[0]["prompt"]))
-    # The end of a prompt, where the model begins, is the same for all.
+    # All prompts end in the same way, where the model begins to write.
     asked = encode_prompt(parts.tokenizer, first, parts.arguments.chat_template_kwargs or {})
     ends = set[int]()
 
     def read_all(columns: Mapping[str, Any]) -> list[Completion]:
-        # From the tokens: in TRL's texts the special tokens are lost that mark the thoughts of some families.
+        # From tokens: TRL's texts lack special tokens, which mark the thoughts of some model families.
         return [_read(parts.tokenizer, tokens, asked, ends) for tokens in columns["completion_ids"]]
 
     async def verification(completions: Sequence[Any], **columns: Any) -> list[float | None]:
@@ -267,7 +277,7 @@ def _read(tokenizer: Any, tokens: Sequence[int], asked: Sequence[int], ends: Set
 
 
 def check_prompts(count: int, arguments: Any) -> int:
-    """Return how many of the prompts each epoch leaves out, as TRL makes whole steps only.
+    """Return how many prompts each epoch leaves out, since TRL makes whole steps only.
 
     Raises ConfigError: there are fewer prompts than one step takes.
     """

@@ -1,4 +1,4 @@
-"""What reaches into TRL beyond its documentation: seen in TRL 1.16, and nowhere else in this package."""
+"""All code of this package that relies on undocumented parts of TRL, as they are in TRL 1.16."""
 
 from typing import Any
 
@@ -7,34 +7,34 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 _NO_ADVANTAGE = 1e-3
-"""What rounding makes of equal rewards, over the deviation that TRL takes for none."""
+"""Advantages up to this size count as 0: TRL divides rounding errors of equal rewards by a tiny deviation."""
 
 
 class FilteringTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is untyped here
-    """Leaves groups whose completions all earn the same out of the loss: of the policy, of the KL and of its mean."""
+    """Leaves groups whose completions all earn the same reward out of the policy loss, the KL and the loss's mean."""
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         output = super()._generate_and_score_completions(inputs)
         if not self.model.training:
             return output
-        mine = output["advantages"]
-        groups = self.accelerator.gather(mine.abs()).view(-1, self.num_generations)
+        advantages = output["advantages"]  # of this process
+        groups = self.accelerator.gather(advantages.abs()).view(-1, self.num_generations)
         kept = (groups.max(dim=1).values > _NO_ADVANTAGE).repeat_interleave(self.num_generations)
-        first = self.accelerator.process_index * len(mine)
-        mask = output["completion_mask"] * kept[first : first + len(mine)].unsqueeze(1).int()
+        first = self.accelerator.process_index * len(advantages)
+        mask = output["completion_mask"] * kept[first : first + len(advantages)].unsqueeze(1).int()
         total = self.accelerator.gather(mask.sum()).sum()
         return {**output, "completion_mask": mask, "num_items_in_batch": total}
 
 
 class OrderOfEpoch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
-    """Has a training that goes on in a later epoch draw the prompts in that epoch's order.
+    """Gives a training that resumes in a later epoch the prompt order of that epoch.
 
-    TRL's sampler draws the orders of all epochs from one generator, which begins anew with each process.
+    TRL's sampler draws the orders of all epochs from one generator, which starts from its seed in each process.
     """
 
     def on_train_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **_: Any) -> None:
         sampler = train_dataloader.batch_sampler
-        while hasattr(sampler, "batch_sampler"):  # what accelerate wraps around it
+        while hasattr(sampler, "batch_sampler"):  # unwrap what accelerate adds
             sampler = sampler.batch_sampler
         sampler = sampler.sampler  # of prompts
         steps = len(train_dataloader) // args.gradient_accumulation_steps
