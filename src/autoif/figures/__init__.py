@@ -1,6 +1,6 @@
-"""What is drawn, by matplotlib.
+"""Figures drawn with matplotlib.
 
-style.py      how every figure looks, and the file that it becomes
-curves.py     what trainings logged, put side by side
+style.py      the look of all figures, and saving them
+curves.py     logged metrics of trainings, side by side
 plots.py      trainings, comparisons of evaluated models, calibration, sweeps
 """

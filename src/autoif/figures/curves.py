@@ -1,4 +1,4 @@
-"""What trained folders logged: read from metrics.jsonl, and put side by side for `autoif plot` and for the page."""
+"""Logged metrics of trained folders, read from metrics.jsonl and put side by side for `autoif plot` and the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from autoif.training.card import METRICS, Row, read_metrics, read_record
 
 @dataclass(frozen=True, slots=True)
 class LoggedMetric:
-    """One thing that a training logs."""
+    """A metric that a training logs."""
 
     name: str
-    """As metrics.jsonl has it; its value on --eval-data is `eval_…`."""
+    """Its name in metrics.jsonl; with the prefix `eval_` for its value on --eval-data."""
     title: str
     axis: str
-    """What the numbers are, in plain words."""
+    """Label of the axis: what the numbers are, in plain words."""
 
 
 LOGGED = (
@@ -29,21 +29,21 @@ LOGGED = (
     LoggedMetric("completions/mean_length", "tokens of a completion", "mean number of tokens"),
     LoggedMetric("learning_rate", "learning rate", "learning rate"),
 )
-"""What is shown, in this order, where a training has it."""
+"""The metrics shown, in this order, if a training has them."""
 _LOSSES = {"sft": "SFT loss", "dpo": "DPO loss", "online-dpo": "DPO loss", "grpo": "GRPO loss"}
-"""By the kind of a training: losses of different methods are different quantities, and have panels of their own."""
+"""Titles by kind of training: losses of different methods are different quantities, so each has its own panel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What is shown of a trained folder."""
+    """The logged metrics of a trained folder."""
 
     name: str
     kind: str | None
-    """As training.json has it; None where there is none."""
+    """From training.json; None if there is none."""
     rows: list[Row]
     place: int
-    """Among the folders, as they were given."""
+    """Index among the given folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class Curve:
 
     training: Training
     key: str
-    """As metrics.jsonl has it."""
+    """Name in metrics.jsonl."""
     points: tuple[tuple[float, float], ...]
-    """Steps and values; at least one."""
+    """Pairs of step and value; at least one."""
 
     @property
     def on_evaluation_data(self) -> bool:
@@ -75,7 +75,7 @@ class CurvePanel:
 
 
 def read_trainings(folders: Sequence[Path]) -> list[Training]:
-    """Return what trained folders logged, in the given order. Raises ConfigError: a folder has no metrics."""
+    """Return the logged metrics of trained folders, in the given order. Raises ConfigError: a folder has no metrics."""
     return [
         Training(name, (read_record(folder) or {}).get("kind"), read_steps(folder), place)
         for place, (name, folder) in enumerate(zip(name_folders(folders), folders, strict=True))
@@ -83,9 +83,9 @@ def read_trainings(folders: Sequence[Path]) -> list[Training]:
 
 
 def read_steps(folder: Path) -> list[Row]:
-    """Return the logged rows of a trained folder; the steps of a training in rounds are counted on.
+    """Return the logged rows of a trained folder. In a training of several rounds, steps are counted across rounds.
 
-    Raises ConfigError if it has none.
+    Raises ConfigError if the folder has none.
     """
     if not (folder / METRICS).exists():
         raise ConfigError(f"{folder} has no {METRICS}: name a folder that `autoif train` made")
@@ -100,7 +100,7 @@ def read_steps(folder: Path) -> list[Row]:
 
 
 def arrange_curves(trainings: Sequence[Training]) -> list[CurvePanel]:
-    """Return a panel for each metric that was logged; losses of different methods have panels of their own."""
+    """Return a panel for each logged metric. Losses of different methods have separate panels."""
     panels: dict[str, tuple[LoggedMetric, list[Curve]]] = {}
     for metric in LOGGED:
         for training in trainings:

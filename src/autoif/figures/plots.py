@@ -1,7 +1,5 @@
-"""Figures: curves of trainings, from their metrics.jsonl; scores of a comparison with their intervals; calibration;
-what a run would keep with other thresholds.
-
-What they look like is in style.py.
+"""Figures: curves of trainings from their metrics.jsonl, scores of a comparison with intervals, calibration, and what a
+run would keep with other thresholds. Their look is in style.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,18 +21,18 @@ from autoif.sweep.points import Sweep
 _COLUMNS = 2
 _ROW_INCHES = 0.38
 _MARKS = 10
-"""Markers along a curve, about."""
+"""Approximate number of markers along a curve."""
 _NAMED = 3
-"""Trainings that a title names."""
+"""Most trainings that a title names."""
 _LINES = ("-", "--", "-.", ":")
 _FEW = 12
-"""Points of a sweep up to which each has its value beside it."""
+"""Most points of a line in a sweep whose values are written beside them."""
 
 
 def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
-    """Draw the metrics of trained folders over their steps, a panel a metric; return the titles of the panels.
+    """Draw the metrics of trained folders over their steps, one panel per metric; return the titles of the panels.
 
-    Raises ConfigError: a folder has no metrics, or the file is to be of an unknown kind.
+    Raises ConfigError: a folder has no metrics, or the file suffix is unknown.
     """
     style.check_kind(output)
     trainings = read_trainings(folders)
@@ -46,19 +44,19 @@ def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
 
 
 def plot_comparison(comparison: Comparison, output: Path) -> None:
-    """Draw each model's main scores and their differences to the first model, with their intervals; a row a score.
+    """Draw each model's main scores and their differences to the first model, with intervals; one row per score.
 
-    Raises ConfigError: the file is to be of an unknown kind.
+    Raises ConfigError: the file suffix is unknown.
     """
     style.check_kind(output)
     style.save_figure(lambda: draw_comparison(comparison), output)
 
 
 def plot_calibration(bins: Sequence[tuple[float, float, int]], output: Path) -> None:
-    """Draw a reliability diagram: what is right of what has a score, beside what would be if scores held. A bin is a
-    mean score, the share that is right, and how many there are.
+    """Draw a reliability diagram: the share of right functions over their score, beside the line of exact scores. A bin
+    is a mean score, the share that is right, and the number of functions.
 
-    Raises ConfigError: the file is to be of an unknown kind.
+    Raises ConfigError: the file suffix is unknown.
     """
     style.check_kind(output)
 
@@ -83,9 +81,9 @@ def plot_calibration(bins: Sequence[tuple[float, float, int]], output: Path) -> 
 
 
 def plot_sweep(sweep: Sweep, output: Path) -> None:
-    """Draw what is left at each point; of several settings the last is the axis, each combination of others a line.
+    """Draw what each point of a sweep keeps, over the last swept setting; each combination of the others is a line.
 
-    Raises ConfigError: the file is to be of an unknown kind.
+    Raises ConfigError: the file suffix is unknown.
     """
     panels = arrange_sweep(sweep)
 
@@ -118,7 +116,7 @@ def draw_training(panels: Sequence[CurvePanel]) -> Figure:
 
 
 def draw_comparison(comparison: Comparison) -> Figure:
-    """Return the figure of a comparison; of a single model it has scores alone."""
+    """Return the figure of a comparison; for a single model it shows scores only."""
     shown = [
         (benchmark, index)
         for benchmark in comparison.benchmarks
@@ -142,7 +140,7 @@ def draw_comparison(comparison: Comparison) -> Figure:
 
 
 def _draw_curves(axes: Axes, panel: CurvePanel) -> None:
-    """Draw the curves of a metric; each ends in its last value."""
+    """Draw the curves of a metric, with the last value written at each end."""
     ends = []
     for curve in panel.curves:
         look = style.choose_look(curve.training.place)
@@ -165,7 +163,7 @@ def _draw_curves(axes: Axes, panel: CurvePanel) -> None:
 def _draw_values(
     panel: Axes, benchmark: ComparedBenchmark, index: int, looks: Mapping[str, style.SeriesLook], *, differences: bool
 ) -> None:
-    """Draw a score of every model, the first above; or in the panel beside what differs from the first model's."""
+    """Draw a score of every model, the first at the top; or, with `differences`, each difference to the first model."""
     column = benchmark.columns[index]
     title = f"{column.heading} {column.label}"
     for place, (model, scores) in enumerate(benchmark.models.items()):
@@ -173,8 +171,8 @@ def _draw_values(
             filled = not differences or not found.includes_zero
             name = f"{'difference ' if differences else ''}{title} {show_in_line(model)}"
             drawn = style.draw_interval(panel, found, place, looks[model], filled=filled)
-            for part, said in zip(drawn, (name, f"{name} interval"), strict=False):
-                part.set_gid(said)
+            for part, gid in zip(drawn, (name, f"{name} interval"), strict=False):
+                part.set_gid(gid)
             style.write_value(panel, f"{found.value:{'+' if differences else ''}.{column.digits}f}", found.value, place)
     if differences:
         panel.set_xlabel(f"difference ({'percentage points' if column.unit == '%' else column.unit})")
@@ -186,11 +184,11 @@ def _draw_values(
 
 
 def _explain_marks() -> list[Line2D]:
-    """Return the legend of the differences: what a filled and what a hollow marker say."""
-    said = {style.INK: "filled: the interval excludes zero", "white": "hollow: no difference shown"}
+    """Return the legend of the differences: the meaning of filled and hollow markers."""
+    meanings = {style.INK: "filled: the interval excludes zero", "white": "hollow: no difference shown"}
     return [
         Line2D([], [], linestyle="", marker=style.MARKERS[0], color=style.INK, markerfacecolor=face, label=text)
-        for face, text in said.items()
+        for face, text in meanings.items()
     ]
 
 

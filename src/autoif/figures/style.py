@@ -1,7 +1,7 @@
-"""How every figure looks: its title, its axes, values beside points, and the file that it becomes.
+"""The look of all figures: titles, axes, values beside points, and saving to a file.
 
-Models, trainings and runs are told apart by colour, and by a marker as well. The colours are as far apart in lightness
-as in hue, so they hold on a grey print and for eyes that see fewer hues; all stand out from white at 3:1 or more.
+Models, trainings and runs differ in colour and in marker. The colours differ as much in lightness as in hue, so they
+remain distinct in grey print and for colour-blind readers; all contrast with white at 3:1 or more.
 
 The same input gives the same file, byte for byte, with the same version of matplotlib: no date, no random ids.
 """
@@ -23,11 +23,11 @@ from autoif.messages import show_in_line
 from autoif.runs.whole_files import new_file
 
 COLOURS = ("#0c4287", "#d9780b", "#0a0a0a", "#0b6d67", "#3f0f57")
-"""Blue, orange, black, teal, purple; neighbours differ most, since few models are compared more often than many."""
+"""Blue, orange, black, teal, purple. Neighbours differ most, since most comparisons have few models."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""By matplotlib's names: disc, square, triangle, diamond, triangle downwards, plus, cross."""
+"""In matplotlib's codes: disc, square, triangle, diamond, downward triangle, plus, cross."""
 INK, FAINT = "#222222", "#6b6b6b"
-"""Of words, and of lines that only help to read."""
+"""Colours of text, and of lines that only guide the eye."""
 _SUFFIXES: dict[str, dict[str, str | None]] = {
     ".svg": {"Date": None, "Creator": "autoif"},
     ".png": {"Software": "autoif"},
@@ -42,8 +42,9 @@ _STYLE = {
     "ytick.color": INK,
 }  # fmt: skip
 _VALUE_POINTS = 7.5
+"""Font size of the values beside points."""
 _NAME_CHARS = 36
-"""Size of the values beside points."""
+"""Longest name in an axis or a legend."""
 _AXES = {
     "pass_rate": "accepted answers",
     "faultless_pass_rate": "accepted answers without a fault",
@@ -55,7 +56,7 @@ _AXES = {
     "ssr_average": "constraints satisfied, mean of five levels",
     "csl": "levels satisfied in a row, of five",
 }
-"""What a score counts, in plain words, by its name."""
+"""What a score counts, in plain words, by the score's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,18 @@ class SeriesLook:
 
 
 def choose_look(place: int) -> SeriesLook:
-    """Return how the series at a place, 0 or more, in the given order is drawn."""
+    """Return the look of the series at an index, 0 or more."""
     return SeriesLook(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)])
 
 
 def check_kind(output: Path) -> None:
-    """Refuse a file of a kind that can't be written, before any work. Raises ConfigError."""
+    """Raise ConfigError for a file suffix that can't be written, before any work."""
     if output.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"{output}: name a figure with {', '.join(_SUFFIXES)}")
 
 
 def save_figure(draw: Callable[[], Figure], output: Path) -> None:
-    """Draw and write a figure, whole or not at all; its title becomes the file's, too.
+    """Draw a figure and write it, whole or not at all. Its title goes into the file's metadata.
 
     Raises:
         StoreError: it can't be written.
@@ -89,8 +90,8 @@ def save_figure(draw: Callable[[], Figure], output: Path) -> None:
 
 
 def render_figure(draw: Callable[[], Figure], kind: str = ".svg") -> bytes:
-    """Return a figure, drawn in the style of all, as the content of a file of this kind."""
-    style: dict[Any, Any] = {**mpl.rcParamsDefault, **_STYLE}  # whatever the user's own matplotlibrc says
+    """Return a figure, drawn in the common style, as the content of a file with this suffix."""
+    style: dict[Any, Any] = {**mpl.rcParamsDefault, **_STYLE}  # independent of the user's matplotlibrc
     with mpl.rc_context(style):
         figure, content = draw(), io.BytesIO()
         metadata = {**_SUFFIXES[kind], "Title": figure.get_suptitle()}
@@ -100,20 +101,20 @@ def render_figure(draw: Callable[[], Figure], kind: str = ".svg") -> bytes:
 
 def name_axis(column: Column) -> str:
     """Return the plain name of a score's axis, with its unit."""
-    said = _AXES.get(column.name, "right answers" if column.paired and column.unit == "%" else column.label)
-    return f"{said} ({column.unit})" if column.unit not in said else said
+    label = _AXES.get(column.name, "right answers" if column.paired and column.unit == "%" else column.label)
+    return f"{label} ({column.unit})" if column.unit not in label else label
 
 
 def show_name(name: str) -> str:
-    """Return a name for an axis or a legend: not read as a formula, and cut in its middle if it is long."""
-    said = show_in_line(name)
-    if len(said) > _NAME_CHARS:
-        said = f"{said[: _NAME_CHARS // 2 - 1]}…{said[-(_NAME_CHARS // 2) :]}"
-    return said.replace("$", r"\$")
+    """Return a name for an axis or a legend: never read as a formula, and cut in the middle if long."""
+    text = show_in_line(name)
+    if len(text) > _NAME_CHARS:
+        text = f"{text[: _NAME_CHARS // 2 - 1]}…{text[-(_NAME_CHARS // 2) :]}"
+    return text.replace("$", r"\$")
 
 
 def draw_interval(panel: Axes, interval: Interval, place: int, look: SeriesLook, *, filled: bool = True) -> list[Any]:
-    """Draw a value with its interval in a line of its own; return the point, and the bar where there is an interval."""
+    """Draw a value with its interval on a separate line; return the point, then the bar if there is an interval."""
     drawn: list[Any] = []
     if interval.low is not None and interval.high is not None:
         drawn += panel.plot([interval.low, interval.high], [place, place], color=look.colour, linewidth=1.8)
@@ -125,7 +126,7 @@ def draw_interval(panel: Axes, interval: Interval, place: int, look: SeriesLook,
 
 
 def write_value(panel: Axes, text: str, x: float | str, y: float) -> None:
-    """Write a value above its point, readable over a line as well."""
+    """Write a value above its point, on a background that keeps it readable over a line."""
     panel.annotate(
         text, (x, y), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=_VALUE_POINTS, color=INK,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
@@ -133,7 +134,7 @@ def write_value(panel: Axes, text: str, x: float | str, y: float) -> None:
 
 
 def write_ends(panel: Axes, ends: Sequence[tuple[float, float]]) -> None:
-    """Write the value of each line's last point beside it; values that would cover each other are moved apart."""
+    """Write the value of each line's last point beside it; move apart values that would overlap."""
     low, high = panel.get_ylim()
     least = 0.07 * (high - low)
     place = -float("inf")

@@ -1,1 +1,1 @@
-"""Sweeps: what a run's stored verdicts give with other thresholds, without asking a model (docs/planning.md)."""
+"""Sweeps: what a run would give with other thresholds, by its stored verdicts, without a model (docs/planning.md)."""

@@ -1,7 +1,7 @@
-"""The data set of one point of a sweep, in a run folder of its own that `show`, `audit`, `train` and `export` read.
+"""Writes the data set of one point of a sweep into a new run folder, for `show`, `audit`, `train` and `export`.
 
-It holds the stages' files, judged again, the data sets and the reviewers' decisions, but no model answers: to ask for
-what was never asked, make a run with these settings. The folder must be new.
+The folder holds the stages' files, judged again, the data sets and the reviewers' decisions, but no model answers. To
+get answers that the run never asked for, make a run with these settings.
 """
 
 from collections.abc import Sequence
@@ -35,10 +35,10 @@ from autoif.together import run_to_end
 
 
 def apply_sweep(run: Path, sweeps: Sequence[str], output: Path) -> list[str]:
-    """Make the data set of the one point that these sweeps name; return what is to be said of it.
+    """Write the data set of the one point that these sweeps name; return notes for the user.
 
-    Raises ConfigError: they name several points, or a setting that can't be swept. StoreError: the run can't be read,
-    or the folder is there already.
+    Raises ConfigError: the sweeps name several points, or a setting that can't be swept. StoreError: the run can't be
+    read, or the folder isn't empty.
     """
     stored = read_stored(run)
     points = check_points(stored, sweeps)
@@ -74,7 +74,7 @@ async def _apply(run: StoredRun, point: Point, output: Path) -> list[str]:
 
 
 def _write_stages(run: StoredRun, judged: JudgedRun, folder: RunFolder) -> None:
-    """Write the files of the stages: those before cross-validation as they were, the others as they are now."""
+    """Write the files of the stages: those before cross-validation unchanged, the others as judged again."""
     if (run.path / SELF_INSTRUCT).is_dir():
         _copy(run.path, SELF_INSTRUCT, 0, Instruction, folder)
     for at, shard in enumerate(run.shards):
@@ -88,13 +88,13 @@ def _write_stages(run: StoredRun, judged: JudgedRun, folder: RunFolder) -> None:
 
 
 def _copy(run: Path, stage: str, index: int, kind: type[Instruction] | type[Draft], folder: RunFolder) -> None:
-    """Write what a stage of a run kept and dropped of a shard once more."""
+    """Copy what a stage of the run kept and dropped of a shard."""
     folder.write_shard(stage, index, read_kept(run, stage, kind, index), read_dropped(run, stage, index))
 
 
 def _make_manifest(run: StoredRun, judged: JudgedRun, notes: list[str]) -> dict[str, JsonValue]:
-    found = run.manifest["identity"]
-    inputs = {key.removeprefix("inputs."): value for key, value in found.items() if key.startswith("inputs.")}
+    identity = run.manifest["identity"]
+    inputs = {key.removeprefix("inputs."): value for key, value in identity.items() if key.startswith("inputs.")}
     made = new_manifest(judged.config, run_identity(judged.config, inputs))
     sandbox: JsonValue = run.manifest.get("sandbox", "not recorded")
     return {**made, "status": "complete", REPLAYED_FROM: run.path.resolve().name, "sandbox": sandbox, "notes": [*notes]}

@@ -1,4 +1,4 @@
-"""What a figure of a sweep shows, panel by panel; `figures/plots.py` draws it into a file, `page/` into a page."""
+"""The content of a sweep's figure, panel by panel; `figures/plots.py` draws it into a file, `page/` into a page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ PRECISION = "right functions, %"
 
 @dataclass(frozen=True, slots=True)
 class PanelPoint:
-    """One value: the place of its threshold among the labels, and the ends of its 95 % interval where it has one."""
+    """One value: the place of its threshold among the labels, and the ends of its 95 % interval, if any."""
 
     place: int
     value: float
@@ -21,34 +21,34 @@ class PanelPoint:
 
 @dataclass(frozen=True, slots=True)
 class SweepPanel:
-    """One quantity over the threshold; of several settings that is the last."""
+    """One quantity plotted over a threshold: with several swept settings, over the last."""
 
     title: str
     axis: str
     labels: Sequence[str]
     lines: Mapping[str, Sequence[PanelPoint]]
-    """By what the other settings are; by "" where there are none."""
+    """By the values of the other settings; by "" if there are none."""
     own: float | None
-    """With the run's own settings; None as for points that have no value."""
+    """The value with the run's own settings; None if there is none."""
 
     @property
     def top(self) -> float:
-        """Where the axis ends, which begins at 0."""
+        """The end of the axis, which begins at 0."""
         ends = [end for line in self.lines.values() for each in line for end in (each.value, *each.ends)]
         return max([*ends, self.own or 0]) or 1
 
     def write(self, value: float) -> str:
-        """Return a value in words."""
+        """Return a value as text."""
         return f"{value:.1f}" if self.title == PRECISION else f"{value:,.0f}"
 
 
 def name_counts(sweep: Sweep) -> dict[str, str]:
-    """Return the titles of what is counted, with the fields of a `SweepPoint`; without responses there are no rows."""
+    """Return the counts to show, by title, as fields of `SweepPoint`. Counts of rows need a run with responses."""
     return {title: field for title, field in _COUNTS.items() if sweep.sampled or title == "instructions"}
 
 
 def arrange_sweep(sweep: Sweep) -> list[SweepPanel]:
-    """Return a panel each for instructions and, where they are known, for rows, pairs and precision."""
+    """Return a panel for instructions and, if known, one each for rows, pairs and precision."""
     *others, axis = sweep.keys
     labels = [*dict.fromkeys(str(point.settings[axis]) for point in sweep.points)]
     titles = [*name_counts(sweep), *[PRECISION] * any(point.precision for point in (sweep.own, *sweep.points))]
@@ -66,7 +66,7 @@ def arrange_sweep(sweep: Sweep) -> list[SweepPanel]:
 
 
 def _measure(point: SweepPoint, title: str) -> tuple[float, tuple[float, ...]] | None:
-    """Return a value and the ends of its interval; None where it isn't known."""
+    """Return a value and the ends of its interval; None if unknown."""
     if title != PRECISION:
         return getattr(point, _COUNTS[title]), ()
     if not (found := point.precision):

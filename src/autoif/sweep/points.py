@@ -1,10 +1,10 @@
-"""What a run would be with other thresholds: instructions, rows, pairs and precision at each point of a sweep.
+"""What a run would give with other thresholds: instructions, rows, pairs and precision at each point of a sweep.
 
     sweep = sweep_run(Path("runs/first"), ["cross_validation.function_agreement=0.5:1.0:0.1"])
     sweep.points[0].sft
 
 The stages' own rules judge (`replay.py`), so the figures are those of a run with these settings over the same answers.
-Answers that a point needs and the run never asked for are counted and left out.
+Answers that a point needs but the run never asked for are counted and left out.
 """
 
 from collections import Counter
@@ -27,74 +27,74 @@ from autoif.sweep.stored import StoredRun, read_stored
 from autoif.together import run_to_end
 
 FIRST_STEP = ("cross_validation", "contrast", "back_translation")
-"""Sections that say nothing where a run began with verified instructions."""
+"""Settings sections without effect in a run that began with verified instructions."""
 
 
 class Precision(Record):
-    """Of the responses of gold that the remaining functions accept: the share that follows."""
+    """Of the gold responses that the remaining functions accept, the share that follows the instruction."""
 
     value: float
     """Percent; the mean over instructions."""
     low: float | None
-    """Of the 95 % interval; None where one instruction says too little."""
+    """End of the 95 % interval; None if there are too few instructions for one."""
     high: float | None
     instructions: int
-    """Of which gold says something."""
+    """How many instructions gold covers."""
 
     def describe(self) -> str:
-        """Return it with its interval, as in "83.3 [70, 96]"."""
+        """Return the value with its interval, as in "83.3 [70, 96]"."""
         ends = "" if self.low is None or self.high is None else f" [{self.low:.0f}, {self.high:.0f}]"
         return f"{self.value:.1f}{ends}"
 
 
 class SweepPoint(Record):
-    """What one combination of settings leaves."""
+    """What one combination of settings gives."""
 
     settings: dict[str, JsonValue]
-    """Those that are swept; empty for the run's own."""
+    """The swept settings; empty for the run's own."""
     instructions: int
     functions: int
-    """That judge responses."""
+    """How many functions judge responses."""
     accepted: int
     """Responses that the functions accept."""
     sft: int
     preferences: int
     rewards: int
     unasked: dict[str, int]
-    """Answers that this point needs and the run never asked for: at most so many, by stage."""
+    """Upper bound, by stage, of the answers that this point needs but the run never asked for."""
     unknown_instructions: int
     """Instructions that depend on such answers."""
     unknown_responses: int
-    """Responses likewise."""
+    """Responses that depend on such answers."""
     changed: int
-    """Instructions with other functions than in the run: a new run would draw other responses to them."""
+    """Instructions with other functions than in the run; a new run would draw other responses to them."""
     precision: Precision | None = None
-    """None where there is no audit.json with gold."""
+    """None if there is no audit.json with gold."""
     score: float | None = None
-    """How likely the functions are right, 0 to 1, where audit.json has scores: the mean over instructions."""
+    """Probability that functions are right, 0 to 1, as the mean over instructions; None if audit.json has no scores."""
 
 
 class Sweep(Record):
-    """A run at all points of a grid."""
+    """A run judged at all points of a grid."""
 
     run: str
     """The name of its folder."""
     status: str
     keys: tuple[str, ...]
-    """The settings that are swept."""
+    """The swept settings."""
     sampled: bool
-    """Whether the run has responses; without, there are no rows at any point."""
+    """Whether the run has responses; without them no point has rows."""
     own: SweepPoint
-    """The run's own settings."""
+    """The point of the run's own settings."""
     points: tuple[SweepPoint, ...]
     notes: tuple[str, ...]
-    """What to know of the figures, a line each."""
+    """Remarks on the figures, one line each."""
 
 
 def sweep_run(run: Path, sweeps: Sequence[str]) -> Sweep:
-    """Return what is left of a run at each point that `KEY=VALUES` make; no model is asked.
+    """Judge a run at each point of the grid that the `KEY=VALUES` sweeps name, without a model.
 
-    Raises ConfigError: a setting can't be swept, or has no such value.
+    Raises ConfigError: a setting can't be swept, or can't have such a value.
     """
     stored = read_stored(run)
     return run_to_end(_sweep(stored, check_points(stored, sweeps)))
@@ -105,7 +105,7 @@ _SWEEPS: Final[Mapping[str, str]] = {
     "majority": "cross_validation.majority=0.5:1:0.1",
     "score": "cross_validation.sure_score=0.5:0.9:0.1",
 }
-"""What to sweep, by what chose the functions."""
+"""The usual sweep, by what chose the functions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +115,20 @@ class UsualSweeps:
     sweeps: tuple[Sweep, ...]
     """One threshold each."""
     left_out: tuple[str, ...]
-    """As `autoif replay --sweep` takes them: what takes long, as functions have to run again for it."""
+    """Sweeps that take long because functions have to run again, as `autoif replay --sweep` takes them."""
 
 
 def sweep_usual(run: Path) -> UsualSweeps:
-    """Return what is left of a run with other thresholds, as far as stored verdicts say. Where pairs are strict,
-    functions run on the variants of rejected texts, which takes seconds. Raises as `sweep_run` does."""
+    """Sweep the usual thresholds of a run, as far as its stored verdicts suffice. If pairs are strict, functions run on
+    variants of rejected texts, which takes seconds. Raises as `sweep_run` does."""
     stored = read_stored(run)
     config = stored.config
     quick, slow = list[str](), list[str]()
     if not stored.begun_verified:
         choosing = config.cross_validation
-        runs = choosing.choose_by == "majority" or choosing.two_sided or choosing.looks_at_functions
+        runs_functions = choosing.choose_by == "majority" or choosing.two_sided or choosing.looks_at_functions
         chosen = "contrast.lift=0:0.5:0.1" if config.contrast.enabled else _SWEEPS[choosing.choose_by]
-        (slow if runs else quick).append(chosen)
+        (slow if runs_functions else quick).append(chosen)
     if stored.samples:
         quick.append("rejection_sampling.pass_rate=0.5:1:0.1")
         quick += ["scoring.mean=5:10:1"] if config.scoring.enabled else []
@@ -139,7 +139,7 @@ def sweep_usual(run: Path) -> UsualSweeps:
 
 
 def check_points(run: StoredRun, sweeps: Sequence[str]) -> list[Point]:
-    """Return the points of a sweep of this run. Raises ConfigError: a setting can't be swept in this run."""
+    """Return the points of the sweeps. Raises ConfigError: a setting can't be swept in this run."""
     points = make_points(run.config, sweeps)
     for key in points[0]:
         section = key.partition(".")[0]
@@ -201,7 +201,7 @@ def _describe_point(point: Point, judged: JudgedRun, first: Mapping[str, str], a
 
 
 def _describe_run(run: StoredRun, own: SweepPoint) -> list[str]:
-    """Return what to know of the run itself."""
+    """Return remarks on the run itself."""
     if run.status != "complete":
         return [f"the run is {run.status}: only its finished shards count"]
     counted = {"sft.jsonl": own.sft, "preferences.jsonl": own.preferences, "rewards.jsonl": own.rewards}
@@ -214,7 +214,7 @@ def _describe_run(run: StoredRun, own: SweepPoint) -> list[str]:
 
 
 def _describe_points(points: Sequence[SweepPoint]) -> list[str]:
-    """Return what to know of the figures of some points."""
+    """Return remarks on the figures of the points."""
     notes = []
     if any(point.unasked for point in points):
         asked = Counter[str]()
@@ -235,18 +235,18 @@ def _describe_points(points: Sequence[SweepPoint]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Audited:
-    """What audit.json says of functions."""
+    """What audit.json tells about functions."""
 
     rates: Sequence[Any] = ()
-    """`InstructionRates` of one group of gold."""
+    """The `InstructionRates` of one group of gold."""
     scores: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """By instruction and function."""
+    """By ids of instruction and function."""
 
     def measure_precision(self, verified: Sequence[VerifiedInstruction]) -> Precision | None:
-        """Return the precision of the functions that are left."""
+        """Return the precision of the remaining functions; None if unknown."""
         if not self.rates:
             return None
-        from autoif.audit.rates import Level  # here, as it needs the extra that audits need
+        from autoif.audit.rates import Level  # here, as it needs the extra of audits
         from autoif.evaluation.statistics import estimate_rate
 
         kept = {each.instruction.id: {function.id for function in each.functions} for each in verified}
@@ -263,7 +263,7 @@ class _Audited:
         return Precision(value=found.value, low=found.low, high=found.high, instructions=len(values))
 
     def average_scores(self, verified: Sequence[VerifiedInstruction]) -> float | None:
-        """Return the mean score of the instructions that are left."""
+        """Return the mean score of the remaining instructions; None if unknown."""
         known = [
             [
                 self.scores[each.instruction.id, one.id]
@@ -277,7 +277,7 @@ class _Audited:
 
 
 def _read_audit(run: Path) -> tuple[_Audited, list[str]]:
-    """Return what audit.json says, and what to know of it."""
+    """Return the content of audit.json, and remarks on it."""
     audit = read_audit(run)
     if audit is None:
         return _Audited(), [f"how right the functions are is not known: `autoif audit {run} --gold GOLD` measures it"]

@@ -3,11 +3,11 @@
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
         judged = await Replay(run, verdicts).judge(config)
 
-Reviewers' decisions count. Functions run only where no verdict is stored. What the thresholds let through and the run
-never asked a model about is dropped as `never_asked`, and counted.
+Reviewers' decisions count. Functions run only if no verdict is stored. A record that passes the thresholds but needs an
+answer that the run never asked for is dropped as `never_asked`, and counted.
 
-Where an instruction keeps other functions than in the run, the run's responses are used all the same. A new run would
-draw others, by other seeds.
+An instruction that keeps other functions than in the run still uses the run's responses. A new run would draw others,
+with other seeds.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ from autoif.sweep.stored import StoredInstruction, StoredRun, StoredShard, name_
 from autoif.tools import NoModel, Tools
 
 R = TypeVar("R", VerifiedInstruction, Prompt, Response)
-_NEVER = "the run never asked for it"
+_NEVER_ASKED = "the run never asked for it"
 _SECTIONS = {
     CROSS_VALIDATION: ("cross_validation", "contrast"),
     BACK_TRANSLATION: ("back_translation",),
@@ -44,14 +44,14 @@ _SECTIONS = {
     REJECTION_SAMPLING: ("rejection_sampling",),
     SCORING: ("scoring",),
 }
-"""The settings that decide in each stage."""
+"""The sections of the settings that decide in each stage."""
 
 Results = tuple[StageResult, ...]
-"""Of one stage: one for each shard."""
+"""The results of one stage, one for each shard."""
 
 
 class StoredVerdicts:
-    """A `Runner` that gives stored verdicts, and runs functions only where there is none; the sandbox starts then."""
+    """A `Runner` that returns stored verdicts, and runs functions only if there is none. Only then a sandbox starts."""
 
     def __init__(self, known: Mapping[str, Mapping[str, Outcome]], settings: SandboxSettings) -> None:
         self._known = {source: dict(outcomes) for source, outcomes in known.items()}
@@ -67,7 +67,7 @@ class StoredVerdicts:
         await self._stack.aclose()
 
     async def run_many(self, jobs: Sequence[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
-        """Return the outcomes of several functions, each on its inputs; `until_timeout` as the sandbox has it."""
+        """Return the outcomes of several functions, each on its inputs; `until_timeout` as in `Sandbox.run_many`."""
         missing: dict[str, dict[str, None]] = {}
         for source, inputs in jobs:
             known = self._known.setdefault(source, {})
@@ -82,7 +82,7 @@ class StoredVerdicts:
         return [self._read(source, inputs, until_timeout) for source, inputs in jobs]
 
     def _read(self, source: str, inputs: Sequence[str], until_timeout: bool) -> list[Outcome]:
-        """Return the outcomes of a function, with `until_timeout` a timeout for each input after the first one."""
+        """Return the outcomes of a function; with `until_timeout`, all inputs after the first timeout are timeouts."""
         if not until_timeout:
             return [self._known[source][text] for text in inputs]
         late = Outcome(Verdict.TIMEOUT)
@@ -97,56 +97,56 @@ class StoredVerdicts:
 
 
 def _find_timeout(outcomes: Sequence[Outcome]) -> int:
-    """Return the place of the first timeout, or the number of outcomes."""
+    """Return the index of the first timeout, or the number of outcomes."""
     return next((at for at, each in enumerate(outcomes) if each.verdict is Verdict.TIMEOUT), len(outcomes))
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedRun:
-    """What thresholds leave of a run."""
+    """A run judged by some thresholds."""
 
     config: Config
     shards: tuple[StoredShard, ...]
     stages: Mapping[str, Results]
-    """By the stage's folder."""
+    """By the name of the stage's folder."""
     unasked: Counter[str]
-    """Answers that the run never asked for, by the stage that would ask: at most so many."""
+    """Upper bounds of answers that the run never asked for, by the stage that would ask."""
     data: DataSets
 
     @property
     def verified(self) -> list[VerifiedInstruction]:
-        """The instructions that are left, in the order of the run."""
+        """The remaining instructions, in the order of the run."""
         return [each for result in self.stages[BACK_TRANSLATION] for each in list_kept(result, VerifiedInstruction)]
 
 
 def list_kept(result: StageResult, kind: type[R]) -> list[R]:
-    """Return what a stage kept of a shard: records of this kind."""
+    """Return the records of this kind that a stage kept of a shard."""
     return [each for each in result.kept if isinstance(each, kind)]
 
 
 class Replay:
-    """Judges a run by one configuration after the other; stages that a change doesn't reach aren't done again."""
+    """Judges a run by one configuration after another, repeating only the stages that a change affects."""
 
     def __init__(self, run: StoredRun, verdicts: StoredVerdicts) -> None:
         self._run = run
         self._verdicts = verdicts
         self._done: dict[str, tuple[str, Results, Counter[str]]] = {}
-        """Of each stage, by folder: the settings that it was done with last, and what came of it."""
+        """By folder of a stage: the settings that it last ran with, its results, and the answers never asked for."""
 
     async def judge(self, config: Config) -> JudgedRun:
-        """Judge the run by a configuration that differs from its own in settings of `SWEEPABLE` alone."""
+        """Judge the run by a configuration that differs from its own in settings of `SWEEPABLE` only."""
         tools = Tools(config=config, chat=NoModel(), nli=NoModel(), sandbox=self._verdicts)
         stages: dict[str, Results] = {}
         unasked: Counter[str] = Counter()
-        reached = ""
+        settings = ""  # of this stage and those before it
         for folder, sections in _SECTIONS.items():
-            reached += "".join(getattr(config, section).model_dump_json() for section in sections)
-            if folder not in self._done or self._done[folder][0] != reached:
+            settings += "".join(getattr(config, section).model_dump_json() for section in sections)
+            if folder not in self._done or self._done[folder][0] != settings:
                 missing: Counter[str] = Counter()
                 results = tuple(
                     [await self._judge_shard(folder, at, stages, tools, missing) for at in range(len(self._run.shards))]
                 )
-                self._done[folder] = reached, results, missing
+                self._done[folder] = settings, results, missing
             _, stages[folder], missing = self._done[folder]
             unasked += missing
 
@@ -168,14 +168,14 @@ class Replay:
                 yield SampledShard.of(list_kept(prompts, Prompt), passed, sampled.dropped, accepted)
 
     def _chooses_as_run(self, config: Config) -> bool:
-        """Tell whether the run has chosen by these settings already: some ways run functions for a long time."""
+        """Tell whether the run chose its functions by the same settings. Choosing again can take long."""
         sections = _SECTIONS[CROSS_VALIDATION]
         return all(getattr(config, section) == getattr(self._run.config, section) for section in sections)
 
     async def _judge_shard(
         self, folder: str, at: int, stages: Mapping[str, Results], tools: Tools, unasked: Counter[str]
     ) -> StageResult:
-        """Judge what the stage before left of a shard."""
+        """Judge what the previous stage kept of a shard."""
         shard = self._run.shards[at]
         done = list(_SECTIONS)
         before = stages[done[done.index(folder) - 1]][at].kept if folder != done[0] else []
@@ -189,12 +189,12 @@ class Replay:
             return StageResult()
         stored = {name_stored(each): each for each in shard.instructions}
         judge = _JUDGES[folder]
-        entrants = _enter(folder, shard, before)
+        entrants = _list_entrants(folder, shard, before)
         outcomes = [await judge(entrant, stored, tools, unasked) for entrant in entrants]
-        results = [one for each in outcomes for one in each]
+        records = [record for each in outcomes for record in each]
         return StageResult(
-            [each for each in results if not isinstance(each, Dropped)],
-            [each for each in results if isinstance(each, Dropped)],
+            [each for each in records if not isinstance(each, Dropped)],
+            [each for each in records if isinstance(each, Dropped)],
             len(entrants),
         )
 
@@ -202,11 +202,11 @@ class Replay:
 Entrant = StoredInstruction | VerifiedInstruction | tuple[Prompt, ...] | Response
 Outcomes = Sequence[VerifiedInstruction | Prompt | Response | Dropped]
 Stored = Mapping[str, StoredInstruction]
-"""By the id of the instruction."""
+"""By id of the instruction."""
 
 
-def _enter(folder: str, shard: StoredShard, before: Sequence[object]) -> list[Entrant]:
-    """Return what enters a stage at once: to rejection sampling all prompts of an instruction."""
+def _list_entrants(folder: str, shard: StoredShard, before: Sequence[object]) -> list[Entrant]:
+    """Return the items that a stage judges one by one; in rejection sampling, all prompts of an instruction are one."""
     if folder == CROSS_VALIDATION:
         return [each for each in shard.instructions if each.draft]
     if folder != REJECTION_SAMPLING:
@@ -231,7 +231,7 @@ async def _judge_draft(entrant: Entrant, _: Stored, tools: Tools, unasked: Count
         return [Dropped.of(contrast.STAGE, lost.reason, found.draft, lost.detail)]
     settings = tools.config.contrast
     unasked["contrast"] += 2 * settings.queries * settings.responses_per_query
-    return [Dropped.of(contrast.STAGE, Reason.NEVER_ASKED, found.draft, _NEVER)]
+    return [Dropped.of(contrast.STAGE, Reason.NEVER_ASKED, found.draft, _NEVER_ASKED)]
 
 
 async def _judge_labels(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
@@ -281,7 +281,7 @@ async def _judge_responses(entrant: Entrant, stored: Stored, tools: Tools, unask
 
 
 def _recall(prompt: Prompt, count: int, found: StoredInstruction) -> tuple[list[Response], list[Dropped]]:
-    """Return the first responses of the run to a prompt: those that are whole answers, and the others."""
+    """Return the run's first `count` responses to a prompt: whole answers, and the dropped ones."""
     whole, others = list[Response](), list[Dropped]()
     answers = found.answers.get(prompt.query.id, {})
     for index in range(count):
@@ -289,7 +289,7 @@ def _recall(prompt: Prompt, count: int, found: StoredInstruction) -> tuple[list[
         text = answer.response.text if answer else ""
         response = Response(id=content_id("response", prompt.id, index, text), prompt=prompt, index=index, text=text)
         if answer is None:
-            others.append(Dropped.of(rejection_sampling.STAGE, Reason.NEVER_ASKED, response, _NEVER))
+            others.append(Dropped.of(rejection_sampling.STAGE, Reason.NEVER_ASKED, response, _NEVER_ASKED))
         elif answer.dropped:
             others.append(Dropped.of(rejection_sampling.STAGE, answer.dropped.reason, response, answer.dropped.detail))
         else:
@@ -309,7 +309,7 @@ async def _judge_quality(entrant: Entrant, stored: Stored, tools: Tools, unasked
     if lost := found.unscored.get(place):
         return [Dropped.of(scoring.STAGE, lost.reason, entrant, lost.detail)]
     unasked["scoring"] += settings.samples
-    return [Dropped.of(scoring.STAGE, Reason.NEVER_ASKED, entrant, _NEVER)]
+    return [Dropped.of(scoring.STAGE, Reason.NEVER_ASKED, entrant, _NEVER_ASKED)]
 
 
 _JUDGES: Mapping[str, Callable[[Entrant, Stored, Tools, Counter[str]], Awaitable[Outcomes]]] = {

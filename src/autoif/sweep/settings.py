@@ -1,11 +1,11 @@
-"""Which settings can be swept, and the points that a sweep names.
+"""The settings that can be swept, and the points that a sweep names.
 
     cross_validation.function_agreement=0.5:1.0:0.1        a range: first, last, step
     scoring.mean=7,8,9                                     a list
     rejection_sampling.pass_rate=>0,>=0.8                  thresholds with their own signs
 
-Several sweeps make a grid. A number takes the sign of the run's threshold. At the highest value (1 of a share, 10 of a
-score) ">" means ">=", since nothing is above.
+Several sweeps make a grid. A number without a sign takes the sign of the run's own threshold. At the highest value (1
+for a share, 10 for a score), ">" becomes ">=", since no value is above.
 """
 
 import re
@@ -57,8 +57,8 @@ SWEEPABLE: Mapping[str, str] = MappingProxyType({
     "rewards.balanced": "verdicts, and probes that run in the sandbox",
     "rewards.reliability": "verdicts, and probes that run in the sandbox",
 })  # fmt: skip
-"""The settings that only judge what a run has stored, and what each judges. All others shape what a model is asked, how
-functions run or what is read."""
+"""The settings that only judge what a run has stored, with what each judges. All others shape what a model is asked,
+how functions run, or what is read."""
 
 _CHOOSERS: Mapping[str, Collection[str]] = MappingProxyType(
     {
@@ -71,7 +71,7 @@ _CHOOSERS: Mapping[str, Collection[str]] = MappingProxyType(
         **{f"contrast.{name}": ("contrast",) for name in ("lift", "within", "one_behaviour", "obeyed", "cases")},
     }
 )
-"""The settings that decide only where certain things choose functions."""
+"""Settings that only have an effect if functions are chosen by certain methods, with those methods."""
 
 MOST_POINTS = 1000
 _HIGHEST = {"scoring.mean": Decimal(10)}
@@ -83,19 +83,19 @@ Point = Mapping[str, JsonValue]
 
 
 def find_idle(config: Config, keys: Iterable[str]) -> str:
-    """Return one line that names the settings which decide nothing in a run of this config; "" if there are none."""
+    """Return one line that names the settings without effect in a run of this config; "" if there are none."""
     chooser = "contrast" if config.contrast.enabled else config.cross_validation.choose_by
     idle = list_idle(chooser, keys)
     return f"{', '.join(idle)}: decides nothing here, as this run chose its functions by {chooser}" if idle else ""
 
 
 def list_idle(chooser: str, keys: Iterable[str]) -> list[str]:
-    """Return the settings that decide nothing where this chooses functions: cases, majority, score or contrast."""
+    """Return the settings without effect if functions are chosen by this: cases, majority, score or contrast."""
     return [key for key in keys if chooser not in _CHOOSERS.get(key, (chooser,))]
 
 
 def make_points(config: Config, sweeps: Sequence[str]) -> list[Point]:
-    """Return the points of the grid that `KEY=VALUES` make, the last setting changing fastest.
+    """Return the points of the grid that the `KEY=VALUES` sweeps name; the last setting changes fastest.
 
     Raises ConfigError: a setting that can't be swept, a value that it can't have, or too many points.
     """
@@ -120,7 +120,7 @@ def make_points(config: Config, sweeps: Sequence[str]) -> list[Point]:
 
 
 def apply_point(config: Config, point: Point) -> Config:
-    """Return the configuration of a point. Raises ConfigError: a setting can't have this value."""
+    """Return the configuration of a point. Raises ConfigError: a setting can't have its value."""
     merged = config.model_dump(mode="python")
     for key, value in point.items():
         section, _, name = key.partition(".")
@@ -129,7 +129,7 @@ def apply_point(config: Config, point: Point) -> Config:
 
 
 def check_sweepable(config: Config, key: str) -> None:
-    """Raise ConfigError unless a setting only judges what this run has stored."""
+    """Raise ConfigError if a setting can't be swept in a run of this config."""
     section = key.partition(".")[0]
     if key not in SWEEPABLE:
         if key not in dict(flatten(config.model_dump(mode="json"))):
@@ -171,13 +171,13 @@ def _read_part(config: Config, key: str, part: str) -> Iterator[JsonValue]:
 
 
 def _write_threshold(sign: str, number: Decimal, key: str) -> str:
-    """Return a threshold as settings have it; nothing is above the highest value, so there ">" is ">="."""
+    """Return a threshold as in the settings; at the highest value ">" becomes ">=", since no value is above."""
     highest = sign == ">" and number == _HIGHEST.get(key, Decimal(1))
     return f"{'>=' if highest else sign} {number:f}"
 
 
 def _read_range(key: str, text: str) -> list[Decimal] | None:
-    """Return the numbers of "FIRST:LAST:STEP" or of one number; None for what is neither.
+    """Return the numbers of "FIRST:LAST:STEP", or a single one; None if the text is neither.
 
     Raises ConfigError: a range that never ends, or with more than `MOST_POINTS` numbers.
     """

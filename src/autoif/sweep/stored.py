@@ -1,9 +1,9 @@
-"""What a run has stored, as a sweep needs it: drafts with their matrices, labels, responses with verdicts, scores.
+"""The stored records that a sweep needs: drafts with their matrices, labels, responses with verdicts, scores.
 
     run = read_stored(Path("runs/first"))
     run.shards[0].drafts[0].matrix.verdicts
 
-Only shards that are done count. All of it is in memory: about a gigabyte for 200,000 responses.
+Only finished shards count. Everything is held in memory: about a gigabyte for 200,000 responses.
 """
 
 from collections import defaultdict
@@ -36,9 +36,9 @@ from autoif.runs.contents import naming_damage, read_dropped, read_kept, read_pr
 from autoif.sandbox.outcomes import Outcome
 
 _QUERY_STEP = (store.AUGMENTATION, store.REJECTION_SAMPLING, store.SCORING)
-_SAID = {Verdict.PASS, Verdict.FAIL}
+_DECIDED = {Verdict.PASS, Verdict.FAIL}
 _NOT_LOADED = "does not load: "
-"""How the detail of a function that can't be loaded begins."""
+"""Beginning of the detail of a function that can't be loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +47,26 @@ class StoredAnswer:
 
     response: Response
     dropped: Dropped | None
-    """Where no function saw it: why not."""
+    """Why no function judged it; None if one did."""
 
 
 @dataclass(slots=True)
 class StoredInstruction:
-    """All that a run has about one instruction."""
+    """Everything that a run has about one instruction."""
 
     draft: Draft | None = None
-    """Its matrix is filled where cross-validation ran; None where the run began with verified instructions."""
+    """With a filled matrix if cross-validation ran; None if the run began with verified instructions."""
     verified: VerifiedInstruction | None = None
-    """What cross-validation kept; None of what it dropped."""
+    """What cross-validation kept; None if it dropped the instruction."""
     contrast: Contrast | None = None
     answerless: Dropped | None = None
-    """Where contrast got no answer: what became of it."""
+    """How the instruction was dropped, if contrast got no answer for it."""
     labels: dict[str, BackTranslation] = field(default_factory=dict)
     """By function id."""
     undescribed: Dropped | None = None
-    """Where the writer described no function: what became of it."""
+    """How the instruction was dropped, if the writer described none of its functions."""
     queries: list[Query] = field(default_factory=list)
-    """Those that it was joined with."""
+    """The queries that it was joined with."""
     answers: dict[str, dict[int, StoredAnswer]] = field(default_factory=lambda: defaultdict(dict))
     """By query id and sample index."""
     qualities: dict[tuple[str, int], Quality] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class StoredShard:
     index: int
     instructions: tuple[StoredInstruction, ...]
     sampled: bool
-    """Whether the second step is done, too; it is where no instruction was left for it."""
+    """Whether the second step is done, too; always so if no instruction was left for it."""
     lost: tuple[Dropped, ...] = ()
     """What verification dropped."""
     refused: tuple[Dropped, ...] = ()
@@ -91,27 +91,27 @@ class StoredShard:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run folder as a sweep sees it."""
+    """The content of a run folder for a sweep."""
 
     path: Path
     manifest: Mapping[str, Any]
     config: Config
     begun_verified: bool
-    """Whether the run began with verified instructions of another."""
+    """Whether the run began with verified instructions of another run."""
     shards: tuple[StoredShard, ...]
     known: Mapping[str, Mapping[str, Outcome]]
-    """What functions said of texts: by source and text."""
+    """Outcomes of functions, by source and text."""
     review: Review
-    """What reviewers decided of it."""
+    """The reviewers' decisions."""
 
     @property
     def status(self) -> str:
-        """As run.json has it."""
+        """The status in run.json."""
         return str(self.manifest.get("status"))
 
     @property
     def samples(self) -> bool:
-        """Whether responses were sampled at all."""
+        """Whether any responses were sampled."""
         return any(shard.sampled for shard in self.shards)
 
 
@@ -119,7 +119,8 @@ def read_stored(path: Path) -> StoredRun:
     """Read a run folder.
 
     Raises:
-        StoreError: it is none, is of another version, damaged (its decisions, too) or lacks files, or nothing is done.
+        StoreError: the folder is no run, is from another version, is damaged (decisions included) or lacks files, or no
+            shard is finished.
     """
     manifest: dict[str, Any] = store.read_run(path)
     try:
@@ -154,7 +155,7 @@ def _read_shards(path: Path, begun_verified: bool, known: dict[str, dict[str, Ou
 
 
 def _list_numbers(path: Path, stage: str) -> list[int]:
-    """Return the numbers of a stage's shards of which both files are there."""
+    """Return the numbers of a stage's shards that have both files."""
     kinds = (
         {store.shard_number(file) for file in store.list_shards(path, stage, kind)} for kind in ("kept", "dropped")
     )
@@ -167,8 +168,8 @@ def _read_instructions(
     found: dict[str, StoredInstruction],
     known: dict[str, dict[str, Outcome]],
 ) -> tuple[dict[str, VerifiedInstruction], list[Dropped], list[Dropped]]:
-    """Read what the first step left of a shard; return its verified instructions by id, what verification dropped, and
-    what cross-validation did.
+    """Read the first step's records of a shard into `found` and `known`; return its verified instructions by id, what
+    verification dropped, and what cross-validation dropped.
     """
     found |= {
         each.instruction.id: StoredInstruction(each) for each in read_kept(path, store.VERIFICATION, Draft, index)
@@ -200,27 +201,28 @@ _ANSWERLESS: Final = {
     Reason.REFUSED_BY_MODEL, Reason.TRUNCATED, Reason.ONLY_REASONING, Reason.EMPTY, Reason.TOO_LONG, Reason.NOT_TEXT,
     Reason.WRONG_LANGUAGE,
 }  # fmt: skip
-"""Why contrast had no answer to choose functions by."""
+"""Reasons of a drop because contrast got no answer to choose functions by."""
 
 
 def _add_matrix(
     stored: StoredInstruction, record: Draft | VerifiedInstruction, known: dict[str, dict[str, Outcome]]
 ) -> None:
-    """Note the verdicts of a matrix and of contrast.
+    """Add the verdicts of a matrix and of contrast to `known`.
 
-    Of one that gave no verdict at all and raised nothing it isn't stored whether it loads: it runs again.
+    Skips functions that neither passed nor failed any case and raised no error first: the matrix doesn't tell whether
+    they load, so they run again.
     """
     matrix = record.matrix
     assert stored.draft
     stored.draft = stored.draft.model_copy(update={"matrix": matrix})
     for place, function in enumerate(matrix.functions if matrix.verdicts else ()):
         row, detail = matrix.verdicts[place], matrix.details[place]
-        first = next((verdict for verdict in row if verdict not in _SAID), Verdict.PASS)
-        if not _SAID.intersection(row) and first is not Verdict.ERROR:
+        first = next((verdict for verdict in row if verdict not in _DECIDED), Verdict.PASS)
+        if not _DECIDED.intersection(row) and first is not Verdict.ERROR:
             continue
         loaded = not detail.startswith(_NOT_LOADED)
         for case, verdict in zip(matrix.cases, row, strict=True):
-            known[function.source][case.input] = Outcome(verdict, "" if verdict in _SAID else detail, loaded=loaded)
+            known[function.source][case.input] = Outcome(verdict, "" if verdict in _DECIDED else detail, loaded=loaded)
     contrast = record.contrast if isinstance(record, VerifiedInstruction) else None
     stored.contrast = contrast
     for function, row in zip(matrix.functions, contrast.asked_verdicts if contrast else (), strict=False):
@@ -237,7 +239,7 @@ def _read_samples(
     found: dict[str, StoredInstruction],
     known: dict[str, dict[str, Outcome]],
 ) -> None:
-    """Read what the second step left of a shard."""
+    """Read the second step's records of a shard into `found` and `known`."""
     prompts = read_prompts(path, verified, index)
     for prompt in prompts.values():
         [one] = prompt.constraints
@@ -282,7 +284,7 @@ def find_stored(found: Mapping[str, StoredInstruction], response: Response) -> S
 
 
 def place_of(response: Response) -> tuple[str, int]:
-    """Return where a response is among those to its instruction: its query and its number."""
+    """Return the key of a response within its instruction: query id and sample index."""
     return response.prompt.query.id, response.index
 
 

@@ -268,7 +268,7 @@ def _run(
 
 
 def _refuse_diverged(trainer: Any) -> None:
-    """Refuse to save weights that aren't finite. Logged losses don't show it: transformers leaves out NaN and infinity."""
+    """Refuse to save weights that aren't finite. The log doesn't show it: transformers leaves out such losses."""
     if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:  # the weights are divided among processes
         return
     weights = trainer.accelerator.unwrap_model(trainer.model).named_parameters()
