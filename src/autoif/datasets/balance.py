@@ -1,4 +1,4 @@
-"""Which functions reward, and how reliable they are: the balanced operating point of RL, and an estimate for each row.
+"""Chooses the functions that give rewards in RL, and estimates how reliable they are.
 
 With `rewards.balanced` a row has only the functions of the one behaviour whose J = TPR + TNR - 1 is likely the highest:
 in training, wrong refusals and wrong acceptances both cost. Within an instruction J is proportional to the lift
@@ -20,19 +20,19 @@ from autoif.records import Response, VerifiedInstruction, content_id
 from autoif.reliability import DECIMALS, run_patiently, score_functions
 
 MOST_ANSWERS = 64
-"""To an instruction and to others, on which its functions run."""
+"""The number of answers to an instruction, and of answers to others, on which its functions run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What the reward rows of one instruction have."""
+    """The functions that judge the reward rows of one instruction, and their reliability."""
 
     functions: tuple[int, ...]
-    """Places among its kept functions."""
+    """Indices into the instruction's kept functions."""
     reliability: float
 
     def describe(self, verified: VerifiedInstruction, *, reliability: bool) -> Constraint:
-        """Return the constraint of the rows, with its reliability if that is wanted."""
+        """Return the constraint for the rows; `reliability` says whether to include that estimate."""
         whole = constraint_of(verified)
         chosen = tuple(whole.functions[place] for place in self.functions)
         return whole.model_copy(
@@ -48,9 +48,10 @@ async def balance_functions(
     *,
     balanced: bool,
 ) -> dict[str, Balance]:
-    """Return what the reward rows of each instruction have, by the id of the verified instruction.
+    """Return the balance of each instruction, by the id of the verified instruction.
 
-    `responses` are all to prompts with these instructions, `others` a sample of all the run's, by `draw_responses`.
+    `responses` are all responses to prompts with these instructions; `others` is a sample of all responses of the run,
+    drawn by `draw_responses`. Without `balanced`, all functions are kept.
     """
     answers: dict[str, list[Response]] = defaultdict(list)
     for response in responses:
@@ -65,7 +66,7 @@ async def balance_functions(
 
 
 def draw_responses(responses: Iterable[Response], count: int = 2 * MOST_ANSWERS) -> list[Response]:
-    """Return a sample that depends on nothing but what there is: not on shards, their order or the engine."""
+    """Return a sample that depends on the responses alone: not on shards, their order or the engine."""
     return nsmallest(count, responses, key=lambda response: content_id("drawn", response.id))
 
 

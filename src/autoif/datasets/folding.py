@@ -1,15 +1,15 @@
-"""Instructions that are one constraint in other words: their functions behave alike, whatever the wording.
+"""Finds instructions that are the same constraint in other words: their functions behave alike.
 
-    candidates   instructions whose functions, by majority, say much the same of the probes
+    candidates   instructions whose functions, by majority, give nearly the same verdicts on the probes
     alike        on these and each other's answers and cases, both accept the share `deduplication.alike` of the texts
                  that either accepts, and refuse that share of those that either refuses
-    kept         of instructions that are alike, the one with the best score (`autoif.reliability`)
+    kept         of several instructions that are alike, the one with the best score (`autoif.reliability`)
 
-Rules that hardly any text obeys say the same of all probes; only texts that obey one of them tell them apart. An
-instruction that accepts everything, or nothing, is not folded.
+Rules that hardly any text obeys give the same verdicts on all probes; only texts that obey one of them tell them apart.
+An instruction that accepts everything, or nothing, is not folded.
 
 In:      verified instructions, with their responses.
-Dropped: an instruction that is alike a better one (`duplicate_behaviour`, with what it was folded into).
+Dropped: an instruction that behaves as a better one does (`duplicate_behaviour`, with the one it was folded into).
 """
 
 from collections import Counter
@@ -27,34 +27,34 @@ from autoif.thresholds import Threshold, meets, share
 
 STAGE = "folding"
 _ACCEPTED, _REFUSED = 8, 4
-"""Texts of each instruction that others are run on."""
+"""How many of its accepted and refused texts each instruction contributes to the comparison with others."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """An instruction as its functions act it out."""
+class _Behaviour:
+    """How the functions of an instruction behave."""
 
     verified: VerifiedInstruction
     score: float
     probes: int
     """A bit for each probe: whether most of its functions accept it."""
     texts: tuple[str, ...]
-    """Of its own."""
+    """Its own accepted and refused texts."""
 
     @property
     def rank(self) -> tuple[float, int, str]:
-        """Sorts the better one first."""
+        """Sort key that puts better instructions first."""
         return -self.score, -len(self.verified.kept_functions), self.verified.instruction.id
 
 
 async def fold_alike(
     instructions: Sequence[VerifiedInstruction], responses: Iterable[Response], sandbox: Runner, alike: Threshold
 ) -> list[Dropped]:
-    """Return the instructions that are alike a better one; `responses` have verdicts and one constraint each."""
+    """Return the instructions that behave as a better one does; `responses` have verdicts and one constraint each."""
     texts = _choose_texts(instructions, responses)
-    read = [await _read(verified, texts[verified.id], sandbox) for verified in instructions]
+    behaviours = [await _observe(verified, texts[verified.id], sandbox) for verified in instructions]
     folded: dict[str, VerifiedInstruction] = {}
-    for group in _group_candidates(sorted(read, key=lambda each: each.rank), alike):
+    for group in _group_candidates(sorted(behaviours, key=lambda each: each.rank), alike):
         folded |= await _fold_group(group, sandbox, alike)
     return [
         Dropped.of(
@@ -68,14 +68,14 @@ async def fold_alike(
     ]
 
 
-def _group_candidates(read: Sequence[_Read], alike: Threshold) -> list[list[_Read]]:
-    """Return those that are linked by alike verdicts on the probes, the better first in each group."""
-    group_of: dict[int, list[_Read]] = {}
-    for place, each in enumerate(read):
+def _group_candidates(behaviours: Sequence[_Behaviour], alike: Threshold) -> list[list[_Behaviour]]:
+    """Return groups of instructions that are linked by similar verdicts on the probes, the best first in each group."""
+    group_of: dict[int, list[_Behaviour]] = {}
+    for place, each in enumerate(behaviours):
         linked = {
             id(group_of[other]): group_of[other]
             for other in range(place)
-            if _is_alike(_count(each.probes, read[other].probes), alike, one_sided=True)
+            if _is_alike(_count(each.probes, behaviours[other].probes), alike, one_sided=True)
         }
         joined = [one for group in linked.values() for one in group] + [each]
         places = [other for other, group in group_of.items() if id(group) in linked]
@@ -83,18 +83,18 @@ def _group_candidates(read: Sequence[_Read], alike: Threshold) -> list[list[_Rea
     return list({id(group): group for group in group_of.values() if len(group) > 1}.values())
 
 
-async def _fold_group(group: Sequence[_Read], sandbox: Runner, alike: Threshold) -> dict[str, VerifiedInstruction]:
-    """Return what each instruction that is folded is folded into, by its id; the best come first."""
+async def _fold_group(group: Sequence[_Behaviour], sandbox: Runner, alike: Threshold) -> dict[str, VerifiedInstruction]:
+    """Return, by the id of each folded instruction, the one it is folded into; `group` has the best first."""
     texts = list(dict.fromkeys(text for each in group for text in each.texts))
     place_of = {text: place for place, text in enumerate(texts)}
     votes = {each.verified.id: await _vote(each.verified, texts, sandbox) for each in group}
-    kept: list[_Read] = []
+    kept: list[_Behaviour] = []
     folded = {}
     for each in group:
         for better in kept:
             own = [place_of[text] for text in {*each.texts, *better.texts}]
-            said, other = votes[each.verified.id], votes[better.verified.id]
-            on_own = Counter((said[place], other[place]) for place in own)
+            its_votes, better_votes = votes[each.verified.id], votes[better.verified.id]
+            on_own = Counter((its_votes[place], better_votes[place]) for place in own)
             if _is_alike(_count(each.probes, better.probes) + on_own, alike):
                 folded[each.verified.id] = better.verified
                 break
@@ -104,28 +104,29 @@ async def _fold_group(group: Sequence[_Read], sandbox: Runner, alike: Threshold)
 
 
 def _count(first: int, second: int) -> Counter[tuple[bool, bool]]:
+    """Count the probes that both accept, that one of them accepts, and that neither accepts."""
     whole = len(load_probes())
     both, either = (first & second).bit_count(), (first | second).bit_count()
     return Counter({(True, True): both, (True, False): either - both, (False, False): whole - either})
 
 
 def _is_alike(counts: Counter[tuple[bool, bool]], alike: Threshold, *, one_sided: bool = False) -> bool:
-    """Tell whether two agree on what either accepts, and on what either refuses.
+    """Tell whether two agree on the texts that either accepts, and on the texts that either refuses.
 
-    `one_sided` takes it for agreement if neither accepts any text, or refuses any.
+    With `one_sided`, they also agree if there are no such texts: neither accepts any, or neither refuses any.
     """
     differ = counts[True, False] + counts[False, True]
     return all(
-        meets(share(counts[said, said], counts[said, said] + differ), alike)
-        or (one_sided and not counts[said, said] + differ)
-        for said in (True, False)
+        meets(share(counts[verdict, verdict], counts[verdict, verdict] + differ), alike)
+        or (one_sided and not counts[verdict, verdict] + differ)
+        for verdict in (True, False)
     )
 
 
 def _choose_texts(
     instructions: Sequence[VerifiedInstruction], responses: Iterable[Response]
 ) -> dict[str, tuple[str, ...]]:
-    """Return texts of each instruction that most of its functions accept, and some that they refuse."""
+    """Return, by instruction, some texts that most of its functions accept, and some that they refuse."""
     found: dict[str, dict[str, bool]] = {verified.id: dict(_list_cases(verified)) for verified in instructions}
     for response in responses:
         [verified] = response.prompt.constraints
@@ -146,14 +147,15 @@ def _list_cases(verified: VerifiedInstruction) -> Iterable[tuple[str, bool]]:
         yield case.input, _is_majority(column)
 
 
-async def _read(verified: VerifiedInstruction, texts: tuple[str, ...], sandbox: Runner) -> _Read:
+async def _observe(verified: VerifiedInstruction, texts: tuple[str, ...], sandbox: Runner) -> _Behaviour:
+    """Run an instruction's functions on the probes and its cases, to score them and record their verdicts."""
     matrix = verified.matrix
     tried = make_probing_texts(verified.instruction.text, matrix.cases)
     rows = await run_patiently([function.source for function in matrix.functions], tried.all, sandbox)
     scores = score_functions(tried, rows)
     places = {text: place for place, text in enumerate(tried.all)}
     kept = [[rows[function][places[text]] for text in load_probes()] for function in verified.kept_functions]
-    return _Read(
+    return _Behaviour(
         verified=verified,
         score=round(fmean(scores[place] for place in verified.kept_functions), 4),
         probes=sum(_is_majority(column) << place for place, column in enumerate(zip(*kept, strict=True))),
@@ -162,6 +164,7 @@ async def _read(verified: VerifiedInstruction, texts: tuple[str, ...], sandbox: 
 
 
 async def _vote(verified: VerifiedInstruction, texts: Sequence[str], sandbox: Runner) -> list[bool]:
+    """Return for each text whether most of the instruction's functions accept it."""
     verdicts = await run_patiently([function.source for function in verified.functions], texts, sandbox)
     return [_is_majority(column) for column in zip(*verdicts, strict=True)]
 

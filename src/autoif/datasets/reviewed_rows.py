@@ -1,6 +1,6 @@
-"""The rows of a run's data sets as trainers get them: without what reviewers rejected since the run wrote them.
+"""Reads the rows of a run's data sets for trainers, without what reviewers rejected after the run wrote them.
 
-The rules are those of `autoif.datasets.reviewing`, except that nothing takes the place of what is left out.
+The rules are those of `autoif.datasets.reviewing`, except that a row that is left out is not replaced by another.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ _VERDICTS = ("verdicts", "chosen_verdicts", "rejected_verdicts")
 
 
 def read_rows(paths: Sequence[Path]) -> RowSets:
-    """Read a run folder, or files of runs, for trainers that take one question and one answer.
+    """Read run folders, or files of runs, for trainers that take one question and one answer.
 
     Raises:
         ConfigError: a folder is no run or has no data set, or there is no row at all, or reviewers rejected all.
@@ -55,9 +55,9 @@ def read_rows(paths: Sequence[Path]) -> RowSets:
     rows, left_out = list[AnyRow](), 0
     for file in files:
         found, review = read_jsonl(file, find_kind(file), check=check_turns), read_row_review(file)
-        left = [row for each in found if (row := review_row(each, review))] if review else found
-        rows += left
-        left_out += len(found) - len(left)
+        accepted = [row for each in found if (row := review_row(each, review))] if review else found
+        rows += accepted
+        left_out += len(found) - len(accepted)
     if not rows:
         why = f"; reviewers rejected all {left_out:,}" if left_out else ""
         raise ConfigError(f"nothing to export: no rows in {', '.join(map(str, paths))}{why}")
@@ -73,6 +73,7 @@ def read_rows(paths: Sequence[Path]) -> RowSets:
 
 
 def _is_marked(row: AnyRow) -> bool:
+    """Tell whether an answer of a row has a thought, or a token of a chat template."""
     answers: tuple[Turn, ...] = ()
     match row:
         case SftRow():
@@ -84,17 +85,17 @@ def _is_marked(row: AnyRow) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RowReview:
-    """What counts for the rows of a run's data sets."""
+    """The decisions and settings that apply to the rows of a run's data sets."""
 
     review: Review
     pass_rate: Threshold = RejectionSampling().pass_rate
     preferences: Preferences = field(default_factory=Preferences)
     answers: frozenset[tuple[str, str]] = frozenset()
-    """Prompt and text of each rejected response: pairs don't name theirs."""
+    """Prompt and text of each rejected response, as pairs don't have the ids of theirs."""
 
 
 def read_row_review(file: Path) -> RowReview | None:
-    """Return what counts for a data set of a run, by the decisions beside it; None if there are none.
+    """Return the review that applies to a data set, from the decisions beside it; None if there are none.
     Raises StoreError: a decision, run.json or a stage's file is damaged."""
     run = file.parent
     if not (run / DECISIONS).exists():
@@ -107,7 +108,7 @@ def read_row_review(file: Path) -> RowReview | None:
 
 
 def review_row(row: D, found: RowReview) -> D | None:
-    """Return a row with the functions that are left, None if it is rejected or no longer passes."""
+    """Return a row without its rejected functions; None if it is rejected, or no longer passes."""
     review = found.review
     if any(review.rejects("instruction", each.instruction_id) for each in row.constraints):
         return None
@@ -125,7 +126,8 @@ def review_row(row: D, found: RowReview) -> D | None:
 
 
 def review_columns(found: Columns, kind: type[DataRow], review: RowReview) -> Columns | None:
-    """Do as `review_row` does for a row as its file has it; one that is no such row is left to who reads it."""
+    """Do what `review_row` does, for a row as JSON. A row that isn't of this kind is returned unchanged, so that its
+    reader reports it."""
     try:
         row = kind.model_validate(found)
     except ValidationError:
@@ -159,7 +161,7 @@ def _review_constraint(constraint: C, review: Review) -> C | None:
 
 
 def _rate_again(row: D, found: RowReview) -> D | None:
-    """Return a row with the pass rates of the functions that are left; None if they refuse what it needs passed."""
+    """Return a row with the pass rates of the remaining functions; None if it no longer meets the thresholds."""
     if isinstance(row, SftRow):
         passed = compute_least_rate(one.verdicts for one in row.constraints)
         if not meets(passed, found.pass_rate):
@@ -176,7 +178,7 @@ def _rate_again(row: D, found: RowReview) -> D | None:
 
 
 def _find_answers(run: Path, responses: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield prompt and text of responses, as far as the run's files have them."""
+    """Yield the prompt and text of these responses, as far as the run's files have them."""
     wanted = set(responses)
     if not wanted:
         return

@@ -1,19 +1,19 @@
-"""Applies reviewers' decisions (`autoif.decisions`) where data is made and where its rows are read.
+"""Applies reviewers' decisions (`autoif.decisions`) when data is made and when its rows are read.
 
-    a rejected instruction    no row, pair or prompt has it
-    a rejected function       judges nothing: what no longer passes without it is left out, and an instruction without a
-                              function goes as a rejected one does
-    a rejected response       is no row, and neither side of a pair
-    a rejected pair           is no pair; its answers may be in others
-    an accepted response      is a row however low its quality was scored; that its functions accept it stays required
-    an accepted instruction   stays where `deduplication.behaviour` would fold it into a better one
-    an accepted function or pair changes no data: it says what reviewers found right
+    a rejected instruction    is in no row, pair or prompt
+    a rejected function       judges nothing: what no longer passes without it is left out, and an instruction whose
+                              functions are all rejected is treated as a rejected one
+    a rejected response       makes no row, and is on neither side of a pair
+    a rejected pair           is left out; its answers may be in other pairs
+    an accepted response      makes a row even if its quality was scored low; its functions must still accept it
+    an accepted instruction   stays even if `deduplication.behaviour` would fold it into a better one
+    an accepted function or pair changes no data: it records what reviewers found right
 
-An acceptance overrules a model's opinion, never running code: every row has passed its functions. A run makes its data
-sets anew from stored verdicts and so honours what was decided since; `autoif.datasets.reviewed_rows` does so for
-readers of one that hasn't yet.
+An acceptance overrules a model's opinion, but never running code: every row has passed its functions. When a run makes
+its data sets anew from stored verdicts, it honours the decisions made since. Until then,
+`autoif.datasets.reviewed_rows` applies them to the rows that are read.
 
-Dropped: what was rejected (`rejected_by_reviewer`), and a response that its other functions refuse
+Dropped: what was rejected (`rejected_by_reviewer`), and responses that their other functions refuse
 (`failed_functions`), in `reviewed.jsonl`.
 """
 
@@ -46,9 +46,9 @@ STAGE = "review"
 
 
 def review_verified(verified: VerifiedInstruction, review: Review) -> VerifiedInstruction | None:
-    """Return an instruction without its rejected functions; None if it is rejected, or none of them is left.
+    """Return an instruction without its rejected functions; None if it is rejected, or has no function left.
 
-    It keeps its id: prompts name it by that.
+    It keeps its id, by which prompts refer to it.
     """
     if review.rejects("instruction", verified.instruction.id):
         return None
@@ -60,12 +60,13 @@ def review_verified(verified: VerifiedInstruction, review: Review) -> VerifiedIn
 
 
 def iterate_instructions(path: Path) -> Iterator[VerifiedInstruction]:
-    """Yield what is left of the verified instructions of a run, or of a file of them, for another run to begin with.
+    """Yield the verified instructions of a run folder or a file, for another run to begin with, as reviewers left them.
 
-    One without some of its functions has another id: it is another content.
+    An instruction that lost some functions gets a new id, as its content differs.
 
     Raises:
-        StoreError: there are none, a row or a decision is damaged, or an instruction is there twice (joined files).
+        StoreError: there is no such file, a row or a decision is damaged, or an instruction occurs twice (as in
+            concatenated files).
     """
     file = find_rows(path, INSTRUCTIONS)
     review = read_review(file.parent)
@@ -87,7 +88,7 @@ def iterate_instructions(path: Path) -> Iterator[VerifiedInstruction]:
 
 
 def review_prompts(prompts: Iterable[Prompt], review: Review) -> list[Prompt]:
-    """Return prompts with what is left of their constraints; none of which one is rejected."""
+    """Return prompts without the rejected functions of their constraints; a prompt with a rejected one is left out."""
     kept = []
     for prompt in prompts:
         left = [review_verified(each, review) for each in prompt.constraints]
@@ -100,7 +101,7 @@ def review_prompts(prompts: Iterable[Prompt], review: Review) -> list[Prompt]:
 
 
 def review_answers(responses: Iterable[Response], prompts: Mapping[str, Prompt], review: Review) -> list[Response]:
-    """Return responses to these prompts with the verdicts of the functions that are left, but no rejected ones."""
+    """Return the responses to these prompts, with the verdicts of the remaining functions and without rejected ones."""
     kept = []
     for response in responses:
         prompt = prompts.get(response.prompt.id)
@@ -136,9 +137,10 @@ def list_rejected(verified: Iterable[VerifiedInstruction], review: Review) -> It
 def list_refused(
     before: Iterable[Response], after: Iterable[Response], prompts: Mapping[str, Prompt], review: Review
 ) -> Iterator[Dropped]:
-    """Yield the responses of a shard that are rejected, and those that the functions that are left refuse.
+    """Yield the responses of a shard that are rejected, and those that the remaining functions refuse.
 
-    `after` are those that are left of `before`, `prompts` those that are left: answers to others go with these.
+    `after` has the responses that remain of `before`, and `prompts` the prompts that remain. Responses to other prompts
+    are not listed, as they are left out together with these.
     """
     left = {each.id for each in after}
     for each in before:
@@ -160,7 +162,7 @@ def name_pair(row: PreferenceRow) -> str:
 
 
 def list_items(run: Path) -> dict[Target, set[str]]:
-    """Return the ids of all in a run so far that can be decided on, whether a stage dropped it or not.
+    """Return the ids of everything in a run so far that reviewers can decide on, whether or not a stage dropped it.
     Raises StoreError: a file of the run is damaged."""
     found: dict[Target, set[str]] = {"instruction": set(), "function": set(), "response": set(), "pair": set()}
     with naming_damage(run):
@@ -170,7 +172,7 @@ def list_items(run: Path) -> dict[Target, set[str]]:
                 continue
             found["instruction"].add(record.get("instruction", record)["id"])
             found["function"].update(each["id"] for each in record.get("matrix", {"functions": ()})["functions"])
-        # A pair that is left out is in no other file.
+        # Pairs that were left out are in no other file.
         found["pair"].update(each.id for each in read_reviewed(run) if each.detail.startswith("pair: "))
     if (run / PREFERENCES).exists():
         found["pair"].update(map(name_pair, iterate_jsonl(run / PREFERENCES, PreferenceRow)))
@@ -178,7 +180,7 @@ def list_items(run: Path) -> dict[Target, set[str]]:
 
 
 def _read_records(run: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each record that a stage kept or dropped, but for prompts, with its stage."""
+    """Yield (stage, record) for every record that a stage kept or dropped, except prompts."""
     if (run / INSTRUCTIONS).exists():
         yield from ((INSTRUCTIONS, parse_json(line)) for _, line in read_json_lines(run / INSTRUCTIONS))
     for stage in (stage for stage in FOLDERS if stage != AUGMENTATION):
@@ -186,8 +188,8 @@ def _read_records(run: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def read_acceptance(manifest: Mapping[str, Any], run: Path) -> tuple[Threshold, Preferences]:
-    """Return from which share a run accepts, and its settings of pairs; today's where an older run.json lacks them.
-    Raises StoreError: run.json has no such settings."""
+    """Return the pass rate from which on a run accepts responses, and its settings for pairs. Settings that an older
+    run.json lacks have today's defaults. Raises StoreError: run.json has invalid settings."""
     try:
         sections = dict(manifest.get("config", {}))
         share = dict(sections.get("rejection_sampling", {})).get("pass_rate", RejectionSampling().pass_rate)

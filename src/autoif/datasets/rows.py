@@ -1,11 +1,11 @@
-"""The rows of a run's data sets (docs/records.md#data-sets): the one form that all who write or read them share.
+"""The rows of a run's data sets (docs/records.md#data-sets), as every writer and reader uses them.
 
-    sft.jsonl          SftRow          a response that passed, with what it had to obey
+    sft.jsonl          SftRow          a response that passed, with the constraints that it had to obey
     preferences.jsonl  PreferenceRow   two responses to one prompt
-    rewards.jsonl      RewardRow       a prompt, with what judges the responses to it
+    rewards.jsonl      RewardRow       a prompt, with the functions that judge responses to it
 
-Each row stands alone: a constraint brings its functions. Files of others may leave out what they don't know, and may
-have more columns, which are kept; null is the same as nothing, as `datasets` fills up rows that lack a key.
+Each row is self-contained: a constraint includes its functions. Files from elsewhere may lack optional columns, and may
+have additional ones, which are kept. Null is the same as a missing value, as `datasets` fills in keys that a row lacks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from autoif.records import Verdict, VerifiedInstruction
 from autoif.runs.store import DATA_SETS, explain_folder, is_made
 
 Columns = dict[str, JsonValue]
-"""What a line of a file holds, by column."""
+"""A line of a file: the value of each column."""
 _USER, _ASSISTANT = ("user",), ("assistant",)
 
 
@@ -35,19 +35,19 @@ def _check_source(source: str) -> str:
 
 
 def _write_id(given: Any) -> Any:
-    """Write a number as people mean it: pandas makes floats of whole numbers where one is missing."""
+    """Convert a numeric id to text. pandas turns whole numbers into floats if one is missing, so 7.0 becomes "7"."""
     if isinstance(given, float) and given.is_integer():
         return str(int(given))
     return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
 
 
 Id = Annotated[str, BeforeValidator(_write_id)]
-"""An id of our own or of others."""
+"""An id, our own or from elsewhere."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Form(StrEnum):
-    """What a row trains."""
+    """The kind of training that a row is for."""
 
     SFT = "SFT"
     PREFERENCE = "preference"
@@ -55,7 +55,7 @@ class Form(StrEnum):
 
 
 class Part(BaseModel):
-    """Frozen; what has no field is kept, and null is nothing."""
+    """Base of rows and their parts: frozen, keeps unknown fields, and treats null as missing."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -77,13 +77,13 @@ class Turn(Part):
 
 
 class Constraint(Part):
-    """What a response has to obey, and the functions that say whether it does."""
+    """An instruction that a response has to obey, and the functions that check whether it does."""
 
     instruction_id: Id = ""
     instruction: str = ""
     functions: Annotated[tuple[Annotated[str, AfterValidator(_check_source)], ...], Field(min_length=1)]
     reliability: float | None = Field(default=None, ge=0, le=1, exclude_if=lambda found: found is None)
-    """How likely the functions are right, where that was estimated (`autoif.datasets.balance`)."""
+    """How likely the functions are right, if that was estimated (`autoif.datasets.balance`)."""
 
 
 class JudgedConstraint(Constraint):
@@ -104,7 +104,7 @@ class DataRow(Part):
 
     form: ClassVar[Form]
     turns: ClassVar[Mapping[str, tuple[str, ...]]]
-    """The roles in each of its conversations, where a trainer takes one question and one answer."""
+    """The roles in each of its conversations, for trainers that take one question and one answer."""
 
     @model_validator(mode="before")
     @classmethod
@@ -118,7 +118,7 @@ class DataRow(Part):
         return given
 
     def columns(self) -> Columns:
-        """Return all columns that were given, as in the file."""
+        """Return all columns that were given, as they are in the file."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
@@ -133,7 +133,7 @@ class SftRow(DataRow):
     pass_rate: Share | None = None
     """The share of all functions that pass, 0 to 1."""
     quality: float | None = None
-    """The judge's mean score, 0 to 10; None where nobody scored."""
+    """The judge's mean score, 0 to 10; None if the response was not scored."""
     query: str = ""
     query_id: Id = ""
     response_id: Id = ""
@@ -157,7 +157,7 @@ class PreferenceRow(DataRow):
     chosen: Annotated[tuple[Turn, ...], Field(min_length=1)]
     rejected: Annotated[tuple[Turn, ...], Field(min_length=1)]
     level: Literal["instruction", "query"] | None = None
-    """What was asked: the instruction alone, or a query with it."""
+    """Whether the prompt is the instruction alone, or a query with the instruction."""
     constraints: tuple[ComparedConstraint, ...] = ()
     chosen_pass_rate: Share | None = None
     rejected_pass_rate: Share | None = None
@@ -180,7 +180,7 @@ AnyRow = SftRow | PreferenceRow | RewardRow
 
 
 def constraint_of(verified: VerifiedInstruction) -> Constraint:
-    """Return an instruction with its functions as a row has them."""
+    """Return an instruction with its functions in the form of a row's constraint."""
     instruction, sources = verified.instruction, tuple(function.source for function in verified.functions)
     return Constraint(instruction_id=instruction.id, instruction=instruction.text, functions=sources)
 
@@ -191,19 +191,18 @@ def list_functions(row: AnyRow) -> tuple[str, ...]:
 
 
 def describe_reliability(row: RewardRow) -> Columns:
-    """Return the column that says how reliable a row's least reliable constraint is; none where one doesn't say."""
-    found = [each.reliability for each in row.constraints]
-    known = [each for each in found if each is not None]
-    return {"reliability": min(known)} if len(known) == len(found) else {}
+    """Return a column with the reliability of a row's least reliable constraint; {} if one has no estimate."""
+    known = [each.reliability for each in row.constraints if each.reliability is not None]
+    return {"reliability": min(known)} if len(known) == len(row.constraints) else {}
 
 
 def name_instructions(row: AnyRow) -> str:
-    """Return the ids of a row's instructions as one text."""
+    """Return the ids of a row's instructions as one text, joined by "+"."""
     return "+".join(each.instruction_id for each in row.constraints)
 
 
 def check_turns(row: DataRow) -> None:
-    """Raise ValueError unless each conversation of a row is what `turns` says, and none of its texts is blank."""
+    """Raise ValueError unless each conversation of a row has the roles that `turns` names, and no text is blank."""
     for name, roles in row.turns.items():
         turns: Sequence[Turn] = getattr(row, name)
         if tuple(turn.role for turn in turns) != roles:
@@ -215,17 +214,17 @@ def check_turns(row: DataRow) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RowSets:
-    """What there is of each form; one without rows is empty."""
+    """The rows of each form; empty for a form without rows."""
 
     sft: tuple[SftRow, ...] = ()
     preferences: tuple[PreferenceRow, ...] = ()
     rewards: tuple[RewardRow, ...] = ()
     left_out: int = 0
-    """Rows that the files have, but reviewers rejected."""
+    """Number of rows in the files that reviewers rejected."""
     repeated: int = 0
-    """Rows that are equal to an earlier one, where several inputs were named."""
+    """Number of rows that equal an earlier one, if several inputs were named."""
     marked: int = 0
-    """Rows with a thought, or a token of a chat template, in an answer: others' or edited ones."""
+    """Number of rows with a thought, or a token of a chat template, in an answer: edited rows, or from elsewhere."""
 
     @property
     def forms(self) -> set[Form]:
@@ -233,7 +232,7 @@ class RowSets:
 
 
 def find_data_sets(path: Path) -> list[Path]:
-    """Return a file as it is, of a run folder its data sets.
+    """Return the data sets of a run folder, or `path` itself if it is a file.
 
     Raises:
         ConfigError: the folder has none.
@@ -248,10 +247,10 @@ def find_data_sets(path: Path) -> list[Path]:
 
 
 def find_kind(file: Path) -> type[SftRow] | type[PreferenceRow] | type[RewardRow]:
-    """Tell by its first row which data set a file is. One without rows may be any.
+    """Return the row type of a file, judged by its first row. A file without rows may be any data set.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is no data set.
         StoreError: it can't be read.
     """
     names = f"name a run folder, or its {', '.join(DATA_SETS)}"

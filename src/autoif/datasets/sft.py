@@ -1,4 +1,4 @@
-"""§3.4, rows for supervised fine-tuning: TRL's conversational form, with all that is needed to verify them again."""
+"""§3.4, rows for supervised fine-tuning: TRL's conversational form, with everything needed to verify them again."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +12,10 @@ from autoif.records import Response, Verdict
 def sft_rows(
     responses: Iterable[Response], strictness: Strictness | None = None, rows_per_prompt: int = 0
 ) -> Iterator[SftRow]:
-    """Yield one row for each response that passed its functions and its quality verification, in their order; of a
-    prompt the best `rows_per_prompt`, or all where that is 0.
+    """Yield one row for each response that passed its functions and its quality verification, in the given order.
+
+    With `rows_per_prompt`, only the best of each prompt, that many at most, make rows. With `strictness`, only those
+    that it accepts.
     """
     chosen = [
         response
@@ -27,7 +29,7 @@ def sft_rows(
         if prompt.id not in asked:
             asked[prompt.id] = (Turn(role="user", content=prompt.text), [*map(constraint_of, prompt.constraints)])
         turn, constraints = asked[prompt.id]
-        if (prompt.id, verdicts) not in judged:  # most responses to a prompt have the same
+        if (prompt.id, verdicts) not in judged:  # most responses to a prompt have the same verdicts
             judged[prompt.id, verdicts] = tuple(
                 JudgedConstraint(**dict(each), verdicts=its)
                 for each, its in zip(constraints, split_verdicts(verdicts, constraints), strict=True)
@@ -44,15 +46,15 @@ def sft_rows(
 
 
 def _take_best(responses: Sequence[Response], most: int) -> list[Response]:
-    """Return at most so many responses of each prompt: the best by quality, then by pass rate, then by order."""
+    """Return at most `most` responses of each prompt: the best by quality, then by pass rate, then by order."""
 
     def rank(response: Response) -> tuple[float, float]:
         return (response.quality.mean if response.quality else -1.0, response.pass_rate)
 
-    of_prompt: dict[str, list[Response]] = defaultdict(list)
+    by_prompt: dict[str, list[Response]] = defaultdict(list)
     for response in responses:
-        of_prompt[response.prompt.id].append(response)
+        by_prompt[response.prompt.id].append(response)
     best = {
-        response.id for several in of_prompt.values() for response in sorted(several, key=rank, reverse=True)[:most]
+        response.id for several in by_prompt.values() for response in sorted(several, key=rank, reverse=True)[:most]
     }
     return [response for response in responses if response.id in best]

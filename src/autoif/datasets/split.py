@@ -1,10 +1,10 @@
-"""What is held out of training, and the proof: a model is measured on instructions and queries that it never saw.
+"""Holds instructions out of training, and checks that a model is measured only on those that it never saw.
 
-    write_split            verified instructions, divided in two, before any training data is made of them
-    find_overlap           what rows to measure on share with rows that were trained on
+    write_split            divides verified instructions in two, before any training data is made of them
+    find_overlap           finds what evaluation rows share with training rows
 
-An instruction's side follows from its content and a seed: adding or removing others moves none. Instructions that have
-a function in common ask for much the same, so they are kept on one side.
+An instruction's side follows from its content and a seed, so adding or removing other instructions doesn't move it.
+Instructions that have a function in common ask for much the same, so they are kept on one side.
 """
 
 import json
@@ -49,7 +49,7 @@ def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Pat
     """Split the instructions of a file as `split_instructions` does; return the two files with their rows.
 
     Raises:
-        ConfigError: as there, or the folder holds another split, or files of its names.
+        ConfigError: as `split_instructions` does; or the folder holds another split, or files with these names.
         StoreError: the file can't be read, or the folder can't be written.
     """
     sides = split_instructions([*iterate_instructions(source)], share, seed)
@@ -65,7 +65,7 @@ def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Pat
 
 
 def _claim(path: Path, record: dict[str, Any]) -> None:
-    """Write what the split is made of; one that is there already must be the same."""
+    """Write the record of what the split is made of. Raises ConfigError: a split of something else is there."""
     text = json.dumps(record, indent=2) + "\n"
     sides = [side for name in (TRAIN, HELD_OUT) if (side := path.with_name(name)).exists()]
     if sides and not path.exists():
@@ -79,7 +79,8 @@ def _claim(path: Path, record: dict[str, Any]) -> None:
 
 
 def _groups(instructions: Sequence[VerifiedInstruction]) -> list[str]:
-    """Return for each instruction the smallest id among those that it is linked with by common functions."""
+    """Return for each instruction the name of its group: the smallest id among those that share functions with it,
+    directly or through others."""
     leader = {verified.instruction.id: verified.instruction.id for verified in instructions}
 
     def find(name: str) -> str:
@@ -102,12 +103,12 @@ class Source:
 
     instruction_ids: tuple[str, ...]
     query_id: str
-    """"" in a pair of the instruction level."""
+    """"" for a pair at the instruction level, which has no query."""
     functions: tuple[str, ...]
 
 
 def source_of(row: AnyRow) -> Source:
-    """Return where a row comes from. Raises ValueError: it doesn't tell."""
+    """Return where a row comes from. Raises ValueError: it lacks ids that tell."""
     instructions = tuple(each.instruction_id for each in row.constraints)
     alone = isinstance(row, PreferenceRow) and row.level == "instruction"
     if not instructions or not all(instructions) or not (row.query_id or alone):
@@ -117,20 +118,20 @@ def source_of(row: AnyRow) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What is in both, sorted; empty where the rows to measure on were held out."""
+    """What training and evaluation rows have in common, sorted; empty if the evaluation rows were held out."""
 
     instructions: tuple[str, ...] = ()
     """Their ids."""
     queries: tuple[str, ...] = ()
     """Their ids."""
     functions: int = 0
-    """How many sources."""
+    """Number of function sources."""
 
     def __bool__(self) -> bool:
         return bool(self.instructions or self.queries or self.functions)
 
     def describe(self) -> str:
-        """Return the counts, with the first ids."""
+        """Return the counts in words, with the first ids."""
         return (
             f"{len(self.instructions)} instructions{_first(self.instructions)}, "
             f"{len(self.queries)} queries{_first(self.queries)} and {self.functions} functions"
@@ -138,7 +139,7 @@ class Overlap:
 
 
 def find_overlap(trained: Iterable[Source], measured: Iterable[Source]) -> Overlap:
-    """Return what the two have in common."""
+    """Return what training rows and evaluation rows have in common."""
     known, asked = list(trained), list(measured)
     instructions = {each for row in known for each in row.instruction_ids} & {
         each for row in asked for each in row.instruction_ids
@@ -151,7 +152,7 @@ def find_overlap(trained: Iterable[Source], measured: Iterable[Source]) -> Overl
 
 
 def refuse_overlap(unseen_by: Iterable[Path], asked: Sequence[Source]) -> None:
-    """Raise ConfigError if training data, files or run folders, has something in common with prompts to be asked."""
+    """Raise ConfigError if training data, in files or run folders, shares anything with prompts to be asked."""
     for data in unseen_by:
         if overlap := find_overlap(read_sources(data), asked):
             raise ConfigError(f"{data} was trained on and shares {overlap.describe()} with the prompts")
@@ -162,7 +163,7 @@ def read_sources(path: Path) -> list[Source]:
 
     Raises:
         ConfigError: the folder has none, or there are no rows.
-        StoreError: a file can't be read, or its rows don't tell; file and line are named.
+        StoreError: a file can't be read, or a row doesn't tell where it comes from; file and line are named.
     """
     sources = list[Source]()
     for file in find_data_sets(path):

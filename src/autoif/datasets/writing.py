@@ -1,4 +1,4 @@
-"""§3.4: the data sets of a run, written from what the stages of §3.3 have kept and refused, a shard at a time."""
+"""§3.4: writes the data sets of a run from what the stages of §3.3 kept and refused, one shard at a time."""
 
 import asyncio
 from collections import Counter
@@ -38,25 +38,26 @@ from autoif.tools import ToolSettings
 
 NO_DECISIONS = Review()
 NamedRow = tuple[str, SftRow | PreferenceRow | RewardRow]
-"""A row with the name of its data set."""
+"""The name of a data set, and a row of it."""
 Open = Callable[[], AbstractAsyncContextManager[Runner]]
-"""Opens what runs functions, where some must run again."""
+"""Opens a sandbox, for settings that need functions to run again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampledShard:
-    """What the second step left of a shard."""
+    """The prompts and responses of a shard after the second step."""
 
     prompts: list[Prompt]
     sampled: list[Response]
-    """With those that the functions refused, by index."""
+    """All responses, with those that the functions refused, sorted by index."""
     scored: list[Response]
+    """The responses that passed their functions and scoring."""
 
     @classmethod
     def of(
         cls, prompts: list[Prompt], kept: Sequence[Response], dropped: Iterable[Dropped], scored: list[Response]
     ) -> "SampledShard":
-        """Return it from the prompts, what rejection sampling kept and dropped, and what scoring kept."""
+        """Make one from the prompts, what rejection sampling kept and dropped, and what scoring kept."""
         refused = [
             each.record
             for each in dropped
@@ -66,11 +67,11 @@ class SampledShard:
 
     @property
     def instructions(self) -> list[VerifiedInstruction]:
-        """Those of its prompts, each once."""
+        """The instructions of its prompts, each once."""
         return list({each.id: each for prompt in self.prompts for each in prompt.constraints}.values())
 
     def reviewed(self, review: Review, pass_rate: Threshold) -> "SampledShard":
-        """Return what reviewers left: of scored responses those that pass the functions that are left."""
+        """Return the shard without what reviewers rejected; scored responses must pass the remaining functions."""
         if not review:
             return self
         prompts = {each.id: each for each in review_prompts(self.prompts, review)}
@@ -83,7 +84,7 @@ class SampledShard:
         return SampledShard(list(prompts.values()), review_answers(self.sampled, prompts, review), passing)
 
     def without(self, instructions: AbstractSet[str]) -> "SampledShard":
-        """Return the same without prompts that have one of these instructions, by the ids of the verified ones."""
+        """Return the shard without prompts that have one of these instructions, by the ids of the verified ones."""
         kept = [each for each in self.prompts if all(one.id not in instructions for one in each.constraints)]
         names = {prompt.id for prompt in kept}
         responses = ([each for each in some if each.prompt.id in names] for some in (self.sampled, self.scored))
@@ -92,27 +93,28 @@ class SampledShard:
 
 @dataclass(frozen=True, slots=True)
 class DataSets:
-    """The rows that a run's responses make."""
+    """The data sets of a run, whose rows are made as they are read."""
 
     rows: Callable[[], Iterator[NamedRow]]
-    """Makes them as they are read: pairs of cases, then what each shard gives. Rejected pairs are noted on the way."""
+    """Yields all rows: pairs made of cases first, then the rows of each shard. It also collects the rejected pairs."""
     folded: list[Dropped] | None
-    """Instructions that behave as better ones do; None where that was not asked."""
+    """Instructions that behave as better ones do; None if `deduplication.behaviour` is off."""
     notes: list[str]
-    """What is to be said of rows that were left out."""
+    """Messages for the user about rows that were left out."""
     reviewed: Iterable[Dropped] = ()
-    """What reviewers' decisions left out; to be read after the rows, once."""
+    """What was left out because of reviewers' decisions. Read it once, after the rows, which collect rejected pairs."""
 
 
 async def write_data(folder: RunFolder, tools: ToolSettings, *, anew: bool = False) -> list[str]:
-    """Write queries, SFT rows, pairs and reward rows into the folder of a run, unless they are there as they must be.
+    """Write queries, SFT rows, pairs and reward rows into a run's folder, unless they are up to date there.
 
-    What reviewers of the folder rejected is left out. Return what is to be said of rows that were left out.
+    With `anew`, write them in any case. What reviewers rejected is left out. Return messages about rows that were left
+    out.
     """
     config, review = tools.config, read_review(folder.path)
     decisions = folder.path / store.DECISIONS
-    said = digest_file(decisions) if decisions.exists() else ""
-    source = content_id(find_version("autoif"), identity(config), said, folder.digest_stages())
+    decided = digest_file(decisions) if decisions.exists() else ""
+    source = content_id(find_version("autoif"), identity(config), decided, folder.digest_stages())
     names = [store.QUERIES, *store.DATA_SETS]
     names += [store.FOLDED] if config.deduplication.behaviour else []
     names += [store.REVIEWED] if review or folder.has(store.REVIEWED) else []
@@ -137,14 +139,14 @@ async def write_data(folder: RunFolder, tools: ToolSettings, *, anew: bool = Fal
 
 
 def write_data_sets(made: DataSets, folder: RunFolder, made_of: str = "") -> None:
-    """Write data sets into the folder of a run, in one pass over what they are made of."""
+    """Write data sets into a run's folder, in one pass over their rows."""
     if made.folded is not None:
         folder.write_rows(store.FOLDED, made.folded, made_of=made_of)
     folder.write_together(store.DATA_SETS, made.rows(), made_of=made_of)
 
 
 def write_instructions(folder: RunFolder) -> None:
-    """Write what a run's first step has kept, unless it is there."""
+    """Write instructions.jsonl, what a run's first step kept, unless it is up to date."""
     shards = folder.shards(store.BACK_TRANSLATION)
     source = content_id("instructions", folder.digest_stages(store.BACK_TRANSLATION))
     if not folder.is_made_of(store.INSTRUCTIONS, source):
@@ -153,7 +155,7 @@ def write_instructions(folder: RunFolder) -> None:
 
 
 def _read_verified(folder: RunFolder, config: Config) -> Iterator[tuple[int, list[VerifiedInstruction]]]:
-    """Yield the verified instructions of each shard, with its number: a run's own, or those that it began with."""
+    """Yield (shard number, verified instructions), whether the run made them or began with them."""
     own = folder.shards(store.BACK_TRANSLATION)
     for index in own:
         yield index, folder.read_kept(store.BACK_TRANSLATION, index, VerifiedInstruction)
@@ -172,8 +174,8 @@ async def make_data_sets(
 ) -> DataSets:
     """Return the data sets of a run; their rows are made as they are read.
 
-    Instructions in the words of a benchmark are left out: a model trained on them can't be measured by it. `verified`
-    gives each instruction once and `shards` what was sampled, as often as they are called.
+    Each call of `verified` iterates over all instructions, each once, and each call of `shards` over all that was
+    sampled. Instructions in the words of a benchmark are left out, as a model trained on them can't be measured by it.
     """
     settings, pass_rate, rejected = config.preferences, config.rejection_sampling.pass_rate, list[Dropped]()
     number, left_out = 0, set[str]()
@@ -189,8 +191,10 @@ async def make_data_sets(
     if folded:
         folded = [each for each in folded if not review.accepts("instruction", each.record_id)]
         left_out |= {each.record.id for each in folded if each.record}
-        said = f"{len(folded):,} of {number:,} instructions behave as better ones do, and no row is made of them"
-        notes.append(f"{said}: {store.FOLDED}")
+        notes.append(
+            f"{len(folded):,} of {number:,} instructions behave as better ones do, and no row is made of them: "
+            f"{store.FOLDED}"
+        )
     strictness = await _find_strictness(trained, config, open_)
     of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
     most, gate = config.sft.rows_per_prompt, config.rejection_sampling.gate
@@ -220,6 +224,7 @@ async def make_data_sets(
 def _leave_out_rejected(
     pairs: Iterable[PreferenceRow], review: Review, rejected: list[Dropped]
 ) -> Iterator[PreferenceRow]:
+    """Yield the pairs that no reviewer rejected, and add the others to `rejected`."""
     for pair in pairs:
         if review and review.rejects("pair", name_pair(pair)):
             rejected.append(drop_item(("pair", name_pair(pair)), review))
@@ -233,7 +238,7 @@ def _list_reviewed(
     review: Review,
     pass_rate: Threshold,
 ) -> Iterator[Dropped]:
-    """Yield what reviewers rejected, and what their rejections of functions leave out, in the order of the run."""
+    """Yield what reviewers rejected, and what no longer passes without rejected functions, in the order of the run."""
     yield from list_rejected(verified, review)
     for found in shards() if review else ():
         left = found.reviewed(review, pass_rate)
@@ -247,14 +252,15 @@ def _list_reviewed(
 def add_accepted(
     passed: Sequence[Response], scored: Sequence[Response], dropped: Iterable[Dropped], review: Review
 ) -> list[Response]:
-    """Return what scoring kept of a shard with what it dropped and a reviewer accepts, in the order of `passed`."""
-    low = (each.record for each in dropped)
-    accepted = [each for each in low if isinstance(each, Response) and review.accepts("response", each.id)]
+    """Return what scoring kept, and what it dropped but a reviewer accepts, in the order of `passed`."""
+    records = (each.record for each in dropped)
+    accepted = [each for each in records if isinstance(each, Response) and review.accepts("response", each.id)]
     place = {each.id: number for number, each in enumerate(passed)}
     return sorted([*scored, *accepted], key=lambda response: place[response.id])
 
 
 async def _fold(shards: Callable[[], Iterator[SampledShard]], config: Config, open_: Open) -> list[Dropped]:
+    """Return the instructions that behave as better ones do."""
     instructions = {each.id: each for shard in shards() for each in shard.instructions}
     responses = (each for shard in shards() for each in shard.sampled if len(each.prompt.constraints) == 1)
     async with open_() as sandbox:
@@ -271,7 +277,7 @@ def _describe_untrained(count: int, instructions: int) -> list[str]:
 
 
 def _describe_left_out(shards: Iterator[SampledShard], strictness: Strictness | None, most: int) -> list[str]:
-    """Say how many responses that passed made no row, because of `sft.strict` and `sft.rows_per_prompt`."""
+    """Say how many responses that passed make no row because of `sft.strict` and `sft.rows_per_prompt`."""
     scored, taken = 0, Counter[str]()
     for response in (response for shard in shards for response in shard.scored):
         scored += 1
@@ -290,7 +296,7 @@ def _describe_left_out(shards: Iterator[SampledShard], strictness: Strictness | 
 async def _find_strictness(
     shards: Callable[[], Iterator[SampledShard]], config: Config, open_: Open
 ) -> Strictness | None:
-    """Return what `sft.strict` and `preferences.strict` ask of rows, None where neither is on."""
+    """Return what `sft.strict` and `preferences.strict` demand of rows; None if neither is on."""
     if not (config.sft.strict or config.preferences.strict):
         return None
     found = Strictness({})
@@ -322,7 +328,7 @@ async def _find_balance(
 def _read_sampled(
     folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction], review: Review
 ) -> SampledShard:
-    """Return a shard; what a reviewer accepts counts as scored, however low."""
+    """Read a shard. A response that a reviewer accepts counts as scored, however low its score is."""
     prompts = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
     known = {prompt.id: prompt for prompt in prompts}
     passed = folder.read_kept(store.REJECTION_SAMPLING, index, Response, known)

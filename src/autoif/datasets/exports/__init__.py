@@ -1,7 +1,7 @@
-"""A run's data in the form that each trainer reads (docs/exports.md): a module for each, a plain function from rows.
+"""Exports a run's data in the form that each trainer reads (docs/exports.md): one module and function per trainer.
 
-What trains by reinforcement gets its reward from autoif's sandbox, through the interface that the trainer has for it;
-no export runs model-written code in any other way.
+RL trainers get their rewards from autoif's sandbox, through the trainer's own interface for reward functions. No export
+runs model-written code in any other way.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,4 +34,4 @@ EXPORTERS: Final[dict[str, Exporter]] = {
     "nemo-gym": nemo_gym.export,
     "verifiers": verifiers.export,
 }
-"""By the name that `autoif export --to` takes."""
+"""The export functions, by the name that `autoif export --to` takes."""

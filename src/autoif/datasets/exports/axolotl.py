@@ -1,7 +1,7 @@
 """Axolotl: rows for its chat_template strategies and for GRPO, each with the part of a config that loads them.
 
-The configs name the files as they lie in the export's folder: start axolotl there, or put the paths in front. What a
-config is missing is what the export can't know: the model and how to train it.
+The configs name the files relative to the export's folder: start axolotl there, or add the folder to the paths. Add
+what the export can't know to the configs: the model, and how to train it.
 """
 
 from autoif.datasets.exports.files import RowTable, TextFile, make_files
@@ -55,7 +55,7 @@ def as_they_are(cfg, *args, **kwargs):
 
 
 def export(rows: RowSets) -> list[RowTable | TextFile]:
-    """Return sft.jsonl, preferences.jsonl and rl.jsonl, each with a config; for the last the reward module, too."""
+    """Return sft.jsonl, preferences.jsonl and rl.jsonl, each with a config, and the reward module for rl.jsonl."""
     reward = TextFile("autoif_reward.py", REWARD_MODULE + _TRANSFORM)
     return [
         *make_files(SFT, sft_row, rows.sft, TextFile("sft.yml", SFT_CONFIG)),
@@ -69,7 +69,7 @@ def sft_row(row: SftRow) -> Columns:
 
 
 def preference_row(row: PreferenceRow) -> Columns:
-    """Return the prompt as messages, and one message on each side."""
+    """Return the prompt as a list of messages, and one message each for chosen and rejected."""
     return {
         "messages": [row.prompt[0].model_dump()],
         "chosen": row.chosen[0].model_dump(),

@@ -1,7 +1,7 @@
-"""Writing what an export made: JSONL, JSON, Parquet and text, all of it or nothing.
+"""Writes the files of an export: JSONL, JSON, Parquet and text.
 
-An export is a list of `RowTable`, `TextFile` and `Entries`; nothing is written before every name was seen to be free,
-and nothing appears under its name before all of it is on disk.
+An export is a list of `RowTable`, `TextFile` and `Entries`. Nothing is written until all names are known to be free,
+and no file appears under its name until all files are on disk.
 """
 
 import json
@@ -20,7 +20,7 @@ from autoif.runs.whole_files import storage_errors
 
 @dataclass(frozen=True, slots=True)
 class RowTable:
-    """Rows for a file; the suffix of its name, .jsonl or .parquet, says how they are written."""
+    """A file of rows; the suffix of its name, .jsonl or .parquet, says how they are written."""
 
     name: str
     form: Form
@@ -29,7 +29,7 @@ class RowTable:
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """What goes with the rows: a description of them, a module, a package."""
+    """A text file that accompanies rows: a config, a module, a description."""
 
     name: str
     content: str
@@ -37,7 +37,7 @@ class TextFile:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Entries of a JSON object that may have others already: those stay."""
+    """Entries to add to the JSON object in a file; other entries that it has already stay."""
 
     name: str
     entries: Mapping[str, Columns]
@@ -49,7 +49,7 @@ R = TypeVar("R", bound=DataRow)
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """A file that is there now; a text has no form and no rows."""
+    """A file that was written; a text file has no form and no rows."""
 
     path: Path
     form: Form | None = None
@@ -59,16 +59,16 @@ class WrittenFile:
 def make_files(
     name: str, make: Callable[[R], Columns], rows: Sequence[R], *texts: TextFile
 ) -> list[RowTable | TextFile]:
-    """Return the table of some rows with the texts that go with it; nothing where there are no rows."""
+    """Return the table of some rows and the texts that accompany it; an empty list if there are no rows."""
     return [RowTable(name, rows[0].form, map(make, rows)), *texts] if rows else []
 
 
 def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False) -> list[WrittenFile]:
-    """Write files into a folder, which is made if it isn't there. Without `overwrite` nothing is replaced.
+    """Write files into a folder, which is created if necessary. Without `overwrite`, nothing is replaced.
 
     Raises:
-        ConfigError: a file, or another entry of a name, is there already, or entries can't be added to what is there,
-            or Parquet is wanted and pyarrow isn't installed.
+        ConfigError: a file, or a different entry with the same name, exists already; entries can't be added to an
+            existing file; or Parquet is wanted and pyarrow isn't installed.
         StoreError: the disk is full, or the folder can't be written.
     """
     present = [file.name for file in files if not isinstance(file, Entries) and (folder / file.name).exists()]
@@ -92,21 +92,23 @@ def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False)
 
 
 def _merge(file: Entries, path: Path, overwrite: bool) -> TextFile:
+    """Return the file with the entries that it has already and the new ones."""
     try:
-        there = parse_json(path.read_text(encoding="utf-8-sig"))
+        existing = parse_json(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        there = {}
+        existing = {}
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} can't be added to: {error}; repair it, or choose another --output") from None
-    if not isinstance(there, dict):
+    if not isinstance(existing, dict):
         raise ConfigError(f"{path} can't be added to: it is no JSON object; choose another --output")
-    taken = [name for name, entry in file.entries.items() if name in there and there[name] != entry]
+    taken = [name for name, entry in file.entries.items() if name in existing and existing[name] != entry]
     if taken and not overwrite:
         raise ConfigError(f"{path} has another {taken[0]}: rename that, choose another --output, or use --overwrite")
-    return TextFile(file.name, json.dumps({**there, **file.entries}, indent=2) + "\n")
+    return TextFile(file.name, json.dumps({**existing, **file.entries}, indent=2) + "\n")
 
 
 def _write(file: RowTable | TextFile, path: Path) -> int:
+    """Write a file and return its number of rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(file, TextFile):
         path.write_text(file.content, encoding="utf-8")
@@ -114,7 +116,7 @@ def _write(file: RowTable | TextFile, path: Path) -> int:
     if path.suffix == ".parquet":
         return _write_parquet(file.rows, path)
     count = 0
-    with path.open("w", encoding="ascii") as lines:  # a line separator in a text splits no row
+    with path.open("w", encoding="ascii") as lines:  # ASCII escapes Unicode line separators, which could split rows
         for row in file.rows:
             lines.write(json.dumps(row) + "\n")
             count += 1

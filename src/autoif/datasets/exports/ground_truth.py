@@ -1,6 +1,6 @@
-"""A row's functions, by constraint, as the one string that trainers carry to a reward under the name of ground truth.
+"""A row's functions, by constraint, as a single string, which trainers pass to a reward function as "ground truth".
 
-A string survives every step on which a trainer makes arrays, lists or copies of a batch's columns.
+A string survives all the conversions that trainers make of a batch's columns, to arrays or lists.
 """
 
 import json
@@ -21,7 +21,7 @@ def group_functions(row: RewardRow) -> JsonValue:
 
 
 def write_functions(row: RewardRow) -> str:
-    """Return them as JSON."""
+    """Return what `group_functions` returns, as JSON."""
     return json.dumps(group_functions(row))
 
 
@@ -40,7 +40,7 @@ def score(completion: str, ground_truth: str, mode: str = RewardMode.BINARY) -> 
     """Return the reward, 0 to 1, of one completion. May be called from many threads at once.
 
     Raises:
-        ConfigError: the ground truth is of another data set, or no reward is called `mode`.
+        ConfigError: the ground truth is not from such an export, or there is no reward called `mode`.
         SandboxError: model code can't be contained on this machine.
     """
     [reward] = reward_of(mode)([completion], functions=[read_functions(ground_truth)])
@@ -50,5 +50,5 @@ def score(completion: str, ground_truth: str, mode: str = RewardMode.BINARY) -> 
 
 @cache
 def reward_of(mode: str) -> VerificationReward:
-    """Return this process's reward of that mode, with the sandbox that it keeps."""
+    """Return this process's reward of a mode, which keeps its sandbox between calls."""
     return VerificationReward(mode, gate=False)  # as `autoif verify` judges

@@ -1,7 +1,7 @@
-"""A run as a data set of the Hugging Face hub: its rows as they are, and a card that says how they were made.
+"""A run as a data set on the Hugging Face hub: its rows unchanged, and a card that says how they were made.
 
 The card is written from run.json and from what the stages kept and dropped. It names models, settings and versions, but
-no address, path or variable of the machine that made them.
+no address, path or variable of the machine that the run was made on.
 """
 
 import os
@@ -47,7 +47,7 @@ _SETTINGS = (
     "preferences.negative",
     "seed",
 )
-"""Those of which a card tells, as far as they decide anything in the run."""
+"""The settings that a card lists, unless they have no effect in the run."""
 
 
 def export_run(run: Path) -> list[RowTable | TextFile]:
@@ -67,8 +67,8 @@ def export_run(run: Path) -> list[RowTable | TextFile]:
 
 
 def upload(run: Path, repository: str, *, private: bool) -> str:
-    """Make a data set of the hub of a run, or a new commit of one that is there, and return its address.
-    Raises ConfigError: huggingface_hub isn't installed, or the hub refuses."""
+    """Upload a run to the hub, as a new data set or as a new commit of an existing one; return its address.
+    Raises ConfigError: huggingface_hub isn't installed, the hub refuses, or as `export_run` does."""
     with needing_extra("datasets", "the hub"):
         from huggingface_hub import HfApi
     files = export_run(run)
@@ -80,7 +80,7 @@ def upload(run: Path, repository: str, *, private: bool) -> str:
             hub.upload_folder(
                 repo_id=repository, repo_type="dataset", folder_path=folder, commit_message="Data and card by autoif"
             )
-        except Exception as error:  # its own, its HTTP client's and the network's errors
+        except Exception as error:  # errors of huggingface_hub, of its HTTP client and of the network
             raise ConfigError(
                 f"{repository} can't be pushed: {in_one_line(error)}; `hf auth login` gives access"
             ) from error
@@ -160,5 +160,5 @@ def _find_setting(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _is_file(model: str) -> bool:
-    """Tell a path, which says nothing elsewhere, from a name such as `owner/model`."""
+    """Tell whether a model is named by a path, which means nothing on other machines, rather than as `owner/model`."""
     return model.startswith(("/", ".", "~")) or model.endswith(".gguf")

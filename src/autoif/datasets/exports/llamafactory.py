@@ -1,8 +1,8 @@
 """LLaMA-Factory: Alpaca and ShareGPT rows, and the dataset_info.json that maps their columns and tags.
 
-Each form comes in both formats; `dataset: autoif_sft` or `autoif_sft_sharegpt`, and so for preferences. The whole user
-turn is the Alpaca instruction, as LLaMA-Factory would put a line break between an instruction and an input. It has no
-RL trainer that asks a function for the reward.
+SFT rows and preferences each come in both formats: name `autoif_sft` or `autoif_sft_sharegpt` as the `dataset`, or
+`autoif_preferences` likewise. The whole user turn is the Alpaca instruction, as LLaMA-Factory would put a line break
+between an instruction and an input. There are no RL rows, as LLaMA-Factory has no trainer with a reward function.
 """
 
 from pathlib import Path
@@ -64,16 +64,16 @@ def alpaca_pair(row: PreferenceRow) -> Columns:
 
 
 def sharegpt_sft(row: SftRow) -> Columns:
-    return {"conversations": [_said("human", row.prompt), _said("gpt", row.answer)]}
+    return {"conversations": [_message("human", row.prompt), _message("gpt", row.answer)]}
 
 
 def sharegpt_pair(row: PreferenceRow) -> Columns:
     return {
-        "conversations": [_said("human", row.prompt[0].content)],
-        "chosen": _said("gpt", row.chosen[0].content),
-        "rejected": _said("gpt", row.rejected[0].content),
+        "conversations": [_message("human", row.prompt[0].content)],
+        "chosen": _message("gpt", row.chosen[0].content),
+        "rejected": _message("gpt", row.rejected[0].content),
     }
 
 
-def _said(tag: str, text: str) -> dict[str, JsonValue]:
+def _message(tag: str, text: str) -> dict[str, JsonValue]:
     return {"from": tag, "value": text}

@@ -1,7 +1,7 @@
-"""NeMo Gym: rows as of its instruction-following environment, and a resources server that verifies them.
+"""NeMo Gym: rows in the form of its instruction-following environment, and a resources server that verifies them.
 
-Gym's own instruction_following server knows the instructions of IFEval and IFBench by name. Here an instruction is
-known by its id, and its functions are its keyword arguments; the server that comes with the rows runs them.
+Gym's own instruction_following server identifies the instructions of IFEval and IFBench by name. Here an instruction is
+identified by its id, and its functions are its keyword arguments, which the exported server runs.
 """
 
 from itertools import count
@@ -94,7 +94,7 @@ autoif
 
 
 def export(rows: RowSets) -> list[RowTable | TextFile]:
-    """Return the folder of a resources server, from the root of a Gym checkout, with the rows as its data."""
+    """Return the folder of a resources server with the rows as its data; paths start at the root of a Gym checkout."""
     numbers = count()
     texts = {"app.py": APP, f"configs/{SERVER}.yaml": CONFIG, "requirements.txt": REQUIREMENTS}
     return make_files(
@@ -122,7 +122,7 @@ def rl_row(number: int, row: RewardRow) -> Columns:
 
 
 def read_reply(output: list[Any]) -> str:
-    """Return the text of the last message among a response's output items, "" if there is none."""
+    """Return the text of the last message among a response's output items; "" if there is none."""
     messages = [item for item in output if getattr(item, "type", None) == "message"]
     parts = messages[-1].content if messages else []
     return "".join(getattr(part, "text", None) or "" for part in parts)

@@ -1,7 +1,7 @@
 """open-instruct: conversations for its SFT and DPO, and RLVR rows with the verifier that its GRPO looks up by name.
 
-open-instruct finds a verifier by the row's `dataset` among the subclasses of its VerifierFunction; so what defines one
-must have been imported before it starts, which the launcher does.
+open-instruct finds a verifier among the subclasses of its VerifierFunction, by the row's `dataset`. So the module that
+defines the subclass must be imported before open-instruct starts; the exported launcher does this.
 """
 
 from autoif.datasets.exports.axolotl import sft_row
@@ -64,7 +64,7 @@ def export(rows: RowSets) -> list[RowTable | TextFile]:
 
 
 def preference_row(row: PreferenceRow) -> Columns:
-    """Return both conversations whole: the prompt is what comes before the last message of `chosen`."""
+    """Return both conversations in full; open-instruct takes all but the last message of `chosen` as the prompt."""
     prompt = row.prompt[0].model_dump()
     return {"chosen": [prompt, row.chosen[0].model_dump()], "rejected": [prompt, row.rejected[0].model_dump()]}
 

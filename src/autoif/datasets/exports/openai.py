@@ -1,7 +1,7 @@
 """OpenAI fine-tuning: chat JSONL, and pairs for its direct preference optimization.
 
-Rows hold nothing but what the form names: a column called `functions` would be read as tools. There is no RL form, as
-graders run at OpenAI, where autoif's sandbox isn't.
+Rows have only the columns of the documented form: a column called `functions` would be read as tools. There is no RL
+export, as graders run at OpenAI, without autoif's sandbox.
 """
 
 from autoif.datasets.exports.axolotl import sft_row

@@ -1,4 +1,4 @@
-"""Parquet: a run's data sets with every column they have, for whatever reads Parquet."""
+"""Parquet: a run's data sets with all their columns, for any reader of Parquet."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """TRL: conversational rows for SFTTrainer, DPOTrainer, and GRPOTrainer or RLOOTrainer.
 
-SFT rows are prompt and completion rather than one list of messages: then the loss is on the completion alone by
-default, whatever the chat template marks.
+SFT rows are a prompt and a completion rather than one list of messages. TRL then computes the loss on the completion
+alone by default, whatever the chat template marks.
 """
 
 from autoif.datasets.exports.files import RowTable, TextFile, make_files

@@ -1,8 +1,8 @@
-"""verifiers: an environment package, for `pip install -e` and for its hub, with the prompts inside.
+"""verifiers: an environment package that contains the prompts, for `pip install -e` and for the hub of verifiers.
 
-The library has two interfaces. Since 0.3 an environment is a taskset (`verifiers.v1`), whose tasks reward their traces;
-before, it was a function `load_environment`, which 0.4 doesn't know any more. The package has both. Each judges a reply
-as the model wrote it, since `Trace.last_reply` strips the blanks that a function may look for.
+The library has two interfaces. Since 0.3, an environment is a taskset (`verifiers.v1`), whose tasks reward their
+traces. Before, it was a function `load_environment`, which 0.4 no longer supports. The package has both. Both judge a
+reply as the model wrote it, and don't use `Trace.last_reply`, which strips whitespace that a function may look for.
 """
 
 import json
@@ -122,7 +122,7 @@ def load_environment(mode: str = "binary"):
 
 
 def export(rows: RowSets) -> list[RowTable | TextFile]:
-    """Return the package, with the prompts and their functions in it."""
+    """Return the files of the package, with the prompts and their functions."""
     modules = {"__init__": INIT, "taskset": TASKSET, "environment": ENVIRONMENT}
     texts = (TextFile(f"{PACKAGE}/{name}.py", text) for name, text in modules.items())
     return make_files(f"{PACKAGE}/{PROMPTS}", rl_row, rows.rewards, TextFile("pyproject.toml", PROJECT), *texts)
@@ -139,6 +139,6 @@ def rl_row(row: RewardRow) -> Columns:
 
 
 def read_prompts(module: str) -> list[Columns]:
-    """Return the rows that lie beside a module of the package."""
+    """Return the rows of prompts.jsonl, which lies beside this module of the package."""
     text = Path(module).with_name(PROMPTS).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]

@@ -45,7 +45,7 @@ def export(rows: RowSets) -> list[RowTable | TextFile]:
 
 
 def rl_row(index: int, row: RewardRow) -> Columns:
-    """Return verl's five columns; `index` is the row's number, which verl groups the samples of a prompt by."""
+    """Return verl's five columns; `index` is the row's number, by which verl groups the samples of a prompt."""
     return {
         "data_source": DATA_SOURCE,
         "prompt": [row.prompt[0].model_dump()],
@@ -74,7 +74,7 @@ def compute_score(
     """Return the reward, 0 to 1, of a response to a row of this export. May be called from many threads at once.
 
     Raises:
-        ConfigError: the row isn't one of this export.
+        ConfigError: the row isn't from this export.
         SandboxError: model code can't be contained on this machine.
     """
     if data_source != DATA_SOURCE:
