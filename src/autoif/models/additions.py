@@ -1,16 +1,16 @@
-"""Removes what surrounds an answer and is no part of it, where no token of a template marks it.
+"""Removes text around an answer that doesn't belong to it and isn't marked by tokens of a chat template.
 
-| around the answer                                      | of                                         |
+| around the answer                                      | where it comes from                        |
 |--------------------------------------------------------|--------------------------------------------|
 | the prompt before it, with or without "User:"          | servers that return the full text          |
 | "Assistant:", "### Response:" before it                | servers that write a conversation as text  |
-| another turn behind it: "user", "Human:", "### User:"  | the same, of a model that doesn't stop     |
-| "assistant" glued to a sentence, and another answer    | Llama 3 without its end token              |
-| the whole of it twice                                  | streams that end with what they have sent  |
-| a fence of "markdown", `{"response": "…"}`             | gateways that want one form of all answers |
+| another turn after it: "user", "Human:", "### User:"   | the same, with a model that doesn't stop   |
+| "assistant" right after a sentence, and another answer | Llama 3 without its end token              |
+| the whole answer twice                                 | streams that repeat all text at the end    |
+| a fence of "markdown", `{"response": "…"}`             | gateways that give all answers one form    |
 | `<answer>…</answer>`                                   | models whose thinking is switched off      |
 
-What a prompt asks for, by a word that it holds, stays.
+Nothing is removed that the prompt asks for, as far as its words tell.
 """
 
 import re
@@ -23,7 +23,7 @@ from autoif.models.reasoning import unwrap_answer
 from autoif.reading.json_text import try_json
 
 _LEAST_PROMPT = 40
-"""Characters of a prompt that no answer begins with by chance."""
+"""A prompt of this many characters is not at the beginning of an answer by chance."""
 _REPEATS = re.compile(
     r"\b(?:repeat|copy|copying|restate|echo|verbatim|word for word|quote|twice)|wiederhol|répét|repite|repetir|repita"
     r"|ripet|повтор|重复|重複|复述|繰り返|반복",
@@ -51,14 +51,14 @@ _NEXT_LABEL = re.compile(
     r"\n(?:\n(?:human|user): |#{2,3} ?(?:instruction|human|user) ?:[ \t]*(?:\n|\w))", re.IGNORECASE
 )
 _ANSWERED = re.compile(r"\n(?:#{2,3} ?)?(?:assistant|ai|response) ?:", re.IGNORECASE)
-"""A turn of the user's that is one is answered; else it may be a name in a form."""
+"""Something that looks like a user's turn counts as one only if it is answered; else it may be a label in a form."""
 _NEXT_LINE = re.compile(r"(?<=[.!?…。！？\"”)*`])[ \t]*\n{1,3}(?:user|assistant)\n{1,3}(?=[^\n]{20})")
 _BARE_HEADS = ("user\n", "assistant\n")
-"""What the next two hold: most texts have neither, and need not be searched for what stands before it."""
+"""`_NEXT_LINE` and `_GLUED` match only texts with one of these, so most texts need no search with them."""
 _GLUED = re.compile(r"(?<=[.!?…\"”)*])assistant\n\n(?=\S)")
 _LEAST_DOUBLED = 40
 _FEW_LETTERS = 8
-"""A text of fewer is a pattern."""
+"""A text of fewer different characters is a pattern, which may be repeated on purpose."""
 _FENCE = re.compile(r"\s*+```(?:markdown|md|text|txt|plaintext)[ \t]*\n(.*)\n```\s*", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"markdown|fence|block|code|```|backtick", re.IGNORECASE)
 _WRAPPED = re.compile(r"json|dictionar|object|key|field|schema|format|brace|\{", re.IGNORECASE)
@@ -67,11 +67,11 @@ _PAGE = re.compile(
     r"\s*+<html>\s{0,9}<head><title>([45]\d\d [^<]{1,60})</title></head>\s{0,9}<body[^<>]{0,40}>\s{0,9}<center><h1>",
     re.IGNORECASE,
 )
-"""Of nginx, which has no other."""
+"""nginx's error page, always in this form."""
 _ANY_PAGE = re.compile(r"\s*+(?:<!doctype html\b[^<>]{0,200}>\s{0,9})?<html\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title\b[^<>]{0,100}>([^<]{1,200})</title>", re.IGNORECASE)
 _OF_PAGES = re.compile(r"html|markup|<|web|\bpage|\bsite|browser|code|xml|css|http|\berrors?\b|server", re.IGNORECASE)
-"""What a prompt speaks of whose answer may be a page, or the name of an error."""
+"""Words of prompts whose answer may well be a web page, or the name of an error."""
 _PHRASES = {str(status.value): status.phrase for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST}
 _LONGEST_LINE = 300
 _STATUS_LINE = re.compile(
@@ -86,20 +86,20 @@ _WRAPPERS = frozenset(
 
 
 def drop_prompt(text: str, turns: Sequence[str], *, is_chat: bool = True) -> str:
-    """Return the text without the turns that it answers, where it begins with all or with the last of them.
+    """Remove the turns that a text answers, if it begins with all of them or with the last one.
 
-    A chat that asks to repeat something may have an answer that begins like it.
+    In a chat that asks to repeat something they stay, as the answer may have to begin like the prompt.
     """
     for several in (turns, turns[-1:]) if turns else ():
-        at = _skip(text, several)
+        at = _find_end_of_turns(text, several)
         if at and (rest := text[at:]).strip() and not (is_chat and _REPEATS.search(turns[-1])):
             label = _ANSWER_LABEL.match(rest)
             return rest[label.end() :] if label else rest
     return text
 
 
-def _skip(text: str, turns: Sequence[str]) -> int:
-    """Return where the turns end with which a text begins; 0 if it doesn't."""
+def _find_end_of_turns(text: str, turns: Sequence[str]) -> int:
+    """Return where the turns end at the beginning of a text; 0 if it doesn't begin with them."""
     at = 0
     for turn in turns:
         said = turn.strip()
@@ -113,10 +113,10 @@ def _skip(text: str, turns: Sequence[str]) -> int:
 
 
 def drop_additions(text: str, prompt: str) -> str:
-    """Return the answer to a prompt without what nobody asked for around it. Linear in its length."""
-    alone = _drop_turns(text)
-    if alone is not text and not _CONVERSATION.search(prompt):
-        text = alone
+    """Return the answer to a prompt without additions that the prompt doesn't ask for. Takes linear time."""
+    single = _drop_turns(text)
+    if single is not text and not _CONVERSATION.search(prompt):
+        text = single
     half = len(text) // 2
     glued = half >= _LEAST_DOUBLED and not (text[half - 1].isspace() or text[half].isspace())
     doubled = glued and text[:half] == text[half:] and len({*text}) > _FEW_LETTERS
@@ -132,7 +132,7 @@ def drop_additions(text: str, prompt: str) -> str:
 
 
 def _drop_turns(text: str) -> str:
-    """Return the text itself where it is one turn."""
+    """Return the first turn of a text, without its label; the same object if there is nothing to remove."""
     own = _OWN_LABEL.match(text)
     rest = text[own.end() :] if own else text
     if own and own[1] and _BOLD_LABEL.search(rest):  # a list of names, of which this is one
@@ -152,7 +152,7 @@ def _drop_turns(text: str) -> str:
 
 
 def _unwrap(text: str) -> str:
-    """Return the one text in an object that a gateway put it in, alone or with the thought."""
+    """Return the text that a gateway has put into a JSON object, alone or with the thought; else the same object."""
     found = try_json(text)
     members = found.items() if isinstance(found, dict) else ()
     said = {name: each for name, each in members if not _THOUGHTS.fullmatch(name)}
@@ -163,10 +163,10 @@ def _unwrap(text: str) -> str:
 
 
 def find_passed_on(text: str, prompt: str | None = None) -> dict[str, Any] | None:
-    """Return the answer of another server that a gateway passes on as the text of its own: a chat's choices, or an
-    error. None for any other text.
+    """Return another server's answer that a gateway passes on as text: a chat's choices, or an error. None for any
+    other text.
 
-    With the `prompt` also a page or a line that names an error of HTTP's, if the prompt speaks of neither.
+    With a `prompt`, that includes a page or a line that names an HTTP error, unless the prompt mentions such things.
     """
     if page := _PAGE.match(text):
         return {"error": {"message": page[1]}}
@@ -192,7 +192,7 @@ def find_passed_on(text: str, prompt: str | None = None) -> dict[str, Any] | Non
 
 
 def _find_error_page(text: str) -> str:
-    """Return the title of a page, or the line, that names an error by HTTP's own words; "" of other texts."""
+    """Return the title of a page, or the line, that names an HTTP error by its standard phrase; "" for other texts."""
     if _ANY_PAGE.match(text) and (title := _TITLE.search(text)):
         named = _letters(title[1])
         return title[1].strip() if any(_letters(phrase) in named for phrase in _PHRASES.values()) else ""

@@ -1,4 +1,4 @@
-"""The tables of the completions file: made, and checked without reading them."""
+"""The tables of the completions file: creates them, and checks an existing file without reading all of it."""
 
 import sqlite3
 from pathlib import Path
@@ -7,9 +7,9 @@ from autoif.errors import StoreError
 from autoif.models.answer_rows import DICTIONARIES
 
 FORMAT = 3
-"""Raised when the tables change their meaning."""
+"""Increase it when the meaning of the tables changes."""
 _TABLES = f"""
-CREATE TABLE IF NOT EXISTS stages ( -- what was spent, but for the completions above `counted`
+CREATE TABLE IF NOT EXISTS stages ( -- usage, without the completions whose number is above `counted`
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     requests INTEGER NOT NULL DEFAULT 0,
@@ -31,12 +31,12 @@ CREATE TABLE IF NOT EXISTS completions (
     completion_tokens INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL,
     estimated INTEGER NOT NULL, -- 1 if the server counted no tokens
-    requests INTEGER NOT NULL, -- 1 for the first completion of each answer of the server, 0 for its others
+    requests INTEGER NOT NULL, -- 1 for the first completion of a server's answer, 0 for the others
     nano_usd INTEGER NOT NULL, -- whole numbers, so that sums do not depend on order
     logprobs TEXT NOT NULL,
     detail TEXT NOT NULL,
-    dictionary INTEGER NOT NULL, -- what the text is packed with
-    thought INTEGER NOT NULL, -- how many bytes of the text, at its end, are the thought
+    dictionary INTEGER NOT NULL, -- with which the text is compressed
+    thought INTEGER NOT NULL, -- how many bytes at the end of `text` are the reasoning
     text BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_key ON completions (high, sample);
@@ -50,14 +50,15 @@ MAKE_ELSEWHERE = """
 CREATE TABLE IF NOT EXISTS elsewhere (key INTEGER NOT NULL, segment TEXT NOT NULL, PRIMARY KEY (key, segment))
 WITHOUT ROWID
 """
-"""Which answers are kept in segments elsewhere, of a run whose output is at an address.
+"""Which answers are kept in segments elsewhere, for a run whose output is at an address.
 
-Those to one request may be in several: a shard that wants more samples than another one asks for the rest."""
+The answers to one request may be in several segments: a shard that wants more samples than another
+asks for the rest."""
 INSERT_ELSEWHERE = "INSERT OR IGNORE INTO elsewhere VALUES (?, ?)"
 FIND_ELSEWHERE = "SELECT segment FROM elsewhere WHERE key = ?"
 HAS_ELSEWHERE = "SELECT 1 FROM sqlite_master WHERE name = 'elsewhere'"
 MAKE_COLLECTED = "CREATE TABLE IF NOT EXISTS collected (batch TEXT PRIMARY KEY) WITHOUT ROWID"
-"""Batches of a provider that a run that asks in batches need not read again."""
+"""Batches of a provider whose answers are all stored, so that a run need not read them again."""
 HAS_COLLECTED = "SELECT 1 FROM sqlite_master WHERE name = 'collected'"
 
 _SPENT = ("requests", "completions", "prompt_tokens", "completion_tokens", "nano_usd", "reasoning_tokens", "estimated")
@@ -75,25 +76,25 @@ COUNT = f"""
 UPDATE stages SET {", ".join(f"{each} = stages.{each} + new.{each}" for each in _SPENT)}
 FROM ({_NEW}) AS new WHERE new.stage = stages.id
 """
-"""Adds what is new to what was spent; `COUNTED` then says so, in the same transaction."""
+"""Adds the usage of new completions to the stages; execute `COUNTED` after it, in the same transaction."""
 COUNTED = "UPDATE counted SET number = (SELECT ifnull(max(number), 0) FROM completions)"
 
 
 def open_tables(db: sqlite3.Connection, path: Path) -> None:
-    """Make a connection ready to use, and the tables where there are none.
+    """Set up a connection, and create the tables of a new file.
 
     Raises:
         StoreError: the file is of another format.
-        sqlite3.Error: it is damaged.
+        sqlite3.Error: the file is damaged.
     """
     _check_length(db, path)
-    # Few large pages waste less on answers that fill a part of one.
+    # Large pages waste less space on partly filled ones.
     db.execute("PRAGMA page_size = 8192")
-    # The next can wait for another process that is creating the same file; the connection's time-out covers that.
+    # This may have to wait for another process that is creating the same file; the connection's time-out covers that.
     db.execute("PRAGMA journal_mode = WAL")
-    # A commit survives the death of the process; only a power cut can undo the last ones, and never damages the file.
+    # Commits survive the death of the process. A power cut can undo the last ones, but never damages the file.
     db.execute("PRAGMA synchronous = NORMAL")
-    # Each checkpoint waits for the disk, and so does the event loop.
+    # Fewer checkpoints: each waits for the disk, and the event loop with it.
     db.execute("PRAGMA wal_autocheckpoint = 8192")
     version = _version(db)
     if version not in {0, FORMAT}:
@@ -108,7 +109,9 @@ def open_tables(db: sqlite3.Connection, path: Path) -> None:
         finally:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-    db.execute("SELECT max(number) FROM completions").fetchall()  # a cut file lacks its last pages
+    db.execute(
+        "SELECT max(number) FROM completions"
+    ).fetchall()  # fails if the file was cut, as its last pages are missing
 
 
 def _make_tables(db: sqlite3.Connection) -> None:
@@ -125,10 +128,11 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _check_length(db: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that was cut; one with a log beside it may still lack what is in there.
+    """Raise `sqlite3.DatabaseError` for a file that was cut.
 
-    Other processes may write meanwhile: what is counted is in the log before it is in the file, and there before it
-    leaves the log. So they are looked at in this order.
+    A file with a write-ahead log is not checked, as its last pages may still be in the log. Other processes may write
+    meanwhile: a page is in the log before it counts, and in the file before it leaves the log. So the log is looked at
+    both before and after the page count is read, and the file last.
     """
     log = path.with_name(f"{path.name}-wal")
     if not path.stat().st_size or (log.exists() and log.stat().st_size):
@@ -142,7 +146,7 @@ def _check_length(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _split_statements(script: str) -> list[str]:
-    """Return the statements of a script, which would end a transaction if it were run as one."""
+    """Return the statements of a script one by one, as `executescript` would end the transaction."""
     statements, lines = [], list[str]()
     for line in script.splitlines(keepends=True):
         lines.append(line)

@@ -1,6 +1,6 @@
-"""The calls of a provider's batch interface (`/files`, `/batches`, as OpenAI describes them).
+"""The calls of a provider's batch interface (`/files`, `/batches`, as in OpenAI's API).
 
-A call that fails for a passing reason is made again. What can't be mended so is a `ModelError` that says what to do.
+A call that fails temporarily is made again. Other failures raise a `ModelError` that says what to do.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from autoif.reading.json_text import try_json
 Result = TypeVar("Result")
 
 _MOST_READ_BYTES = 2_000_000_000
-"""Of a file that is read: answers are longer than what they are to."""
+"""Limit for a downloaded file: answers are longer than their requests."""
 _LONGEST_WAIT_S = 60.0
 _LISTED = 100
 _KEPT_S = 30 * 86_400
-"""For which providers keep the files of a batch."""
+"""How long providers keep the files of a batch."""
 _READ_AT_ONCE = 50
 
 
@@ -37,7 +37,7 @@ class BatchProvider:
         self._has_answered = False
 
     async def upload(self, lines: Sequence[bytes]) -> str:
-        """Upload a file of requests; return its name there."""
+        """Upload a file of requests; return its ID."""
         boundary = f"autoif-{hashlib.sha256(b''.join(lines)).hexdigest()[:32]}"
         part = f'--{boundary}\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
         data = b"".join(
@@ -52,7 +52,7 @@ class BatchProvider:
         return str(uploaded["id"])
 
     async def make(self, order: dict[str, Any]) -> str:
-        """Have a batch made, and paid for, once: where an answer to that got lost, it may be there. Return its name."""
+        """Create a batch, and return its ID. A retry first looks for it, as it may exist and be paid for already."""
 
         async def make(failures: int) -> dict[str, Any]:
             if failures:
@@ -65,8 +65,8 @@ class BatchProvider:
         return str((await self._retry(make))["id"])
 
     async def look(self, batch_id: str) -> dict[str, Any]:
-        """Return how a batch stands, its `status` as OpenAI writes it.
-        Raises ModelError: it doesn't say."""
+        """Return the state of a batch, with OpenAI's word for its `status`.
+        Raises ModelError: it has no status."""
         batch = await self._ask("GET", f"/batches/{batch_id}")
         if not isinstance(batch.get("status"), str):
             said = self._transport.shown(json.dumps(batch)[:200])
@@ -82,12 +82,12 @@ class BatchProvider:
             for batch in listed:
                 yield batch
             after = f"&after={listed[-1]['id']}" if listed and listing.get("has_more") else page
-            if after == page:  # that was the last, or the provider knows no pages
+            if after == page:  # that was the last page, or the provider ignores `after`
                 return
             page = after
 
     async def read_lines(self, file_id: str | None, *, may_be_gone: bool = False) -> AsyncIterator[dict[str, Any]]:
-        """Yield the objects in a file, some at a time: meanwhile those go on who have waited for the ones before."""
+        """Yield the objects in a file; those waiting for the first ones go on while later lines are parsed."""
         if not file_id:
             return
         try:
@@ -115,7 +115,7 @@ class BatchProvider:
         return await self._retry(lambda failures: call(method, path, data, kind, most_bytes=_MOST_READ_BYTES))
 
     async def _retry(self, call: Callable[[int], Awaitable[Result]]) -> Result:
-        """Make a call, again where it failed for a passing reason; it is told how often it has."""
+        """Make a call, and again if it fails temporarily; it is given the number of failures so far."""
         endpoint, began, failures = self._endpoint, time.monotonic(), 0
         while True:
             try:
@@ -139,7 +139,7 @@ _ENDS = {"success": "completed", "succeeded": "completed", "finished": "complete
 
 
 def _read_status(status: str) -> str:
-    """Return how a batch stands in OpenAI's words: who waits for another word for the end waits for ever."""
+    """Return OpenAI's word for a status; with another provider's word the end of a batch would not be noticed."""
     word = status.strip().lower().removeprefix("job_state_").removeprefix("batch_state_")
     return _ENDS.get(word, word)
 
@@ -150,10 +150,10 @@ def _may_have_files(batch: dict[str, Any]) -> bool:
 
 
 def _parse_lines(lines: Iterable[bytes]) -> list[dict[str, Any]]:
-    """Return the objects in lines of a file; what is cut was not answered, and is asked again."""
+    """Return the objects in these lines. Incomplete lines are skipped: their requests count as unanswered."""
     return [row for row in map(_parse, lines) if isinstance(row, dict)]
 
 
 def _parse(content: bytes) -> object:
-    """Return the JSON value that a server sent; None for what is no JSON."""
+    """Return the JSON value that a server sent; None if it is no JSON."""
     return try_json(content.decode("utf-8", "replace"))

@@ -1,12 +1,12 @@
 """A provider's batch interface: many requests in one file, answered within a day, for less money.
 
-Requests are gathered until none has come for `batch_wait_s`, or a file is full; then the file is uploaded, a batch made
-of it, and asked now and then how it stands (`batch_provider`). Its answers are read as any others. What failed on the
-way, or was not answered in time, is asked again in the next batch.
+Requests are collected until none has come for `batch_wait_s`, or a file is full. Then the file is uploaded, a batch is
+created from it, and its status is polled (`batch_provider`). Answers are read like any others. Requests that failed on
+the way, or were not answered in time, go into the next batch.
 
-A request is named by a hash of all it says, and of its seed, sent or not. So a process that begins anew finds its
-requests in the batches at the provider, and uploads none twice. It reads all but those that are another run's by their
-metadata, and those of which the run's completions say that all answers are stored.
+A request is named by a hash of its contents and its seed, whether the seed is sent or not. So a restarted process finds
+its requests in the batches at the provider, and uploads none twice. It reads all batches except those of other runs, by
+their metadata, and those whose answers are all stored, by the run's completions file.
 """
 
 import asyncio
@@ -31,19 +31,19 @@ _MOST_REQUESTS = 50_000
 _MOST_BYTES = 200_000_000
 _ENDED = {"completed", "expired", "cancelled", "failed"}
 _MARK, _RUN = "autoif", "autoif_run"
-"""What the metadata of a batch have: the identity of its model, and the mark of its run."""
+"""Members of a batch's metadata: the identity of its model, and the mark of its run."""
 _LONGEST_VALUE = 512
-"""Characters that a provider takes there."""
+"""The most characters that a provider accepts in a metadata value."""
 _REFUSALS = {400, 413, 422}
 _FINAL = {401, 402, 403, 404, 405}
-"""Whoever is asked again answers the same, until somebody changes a setting or pays."""
+"""Asking again is of no use until somebody changes a setting or pays."""
 
 
 class Ledger(Protocol):
-    """Where it is noted which batches need not be read again."""
+    """Remembers which batches need not be read again."""
 
     def collected(self) -> set[str]:
-        """Return the batches of which all answers are stored, as far as that is noted."""
+        """Return the batches given to `note_collected`."""
         ...
 
     def note_collected(self, batch: str) -> None:
@@ -53,10 +53,10 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunBatches:
-    """What is known of the batches of a run."""
+    """How to recognise the batches of a run."""
 
     marks: tuple[str, ...] = ()
-    """Under which they were made, today's last; with none they may be anybody's."""
+    """The marks under which the run made batches, the current one last; without marks every batch may be the run's."""
     ledger: Ledger | None = None
 
 
@@ -69,9 +69,9 @@ class _Wanted:
     answer: asyncio.Future[dict[str, Any]]
     failures: int = 0
     said: str = ""
-    """What the provider last said of why."""
+    """The provider's last words on why it failed."""
     batch: str = ""
-    """In which it was answered, or refused."""
+    """The batch in which it was answered or refused."""
 
     def line(self, name: str) -> bytes:
         url = f"/v1{self.path}"
@@ -80,7 +80,7 @@ class _Wanted:
 
 @dataclass(slots=True)
 class _File:
-    """Requests of one path that go out together."""
+    """Requests to one API path that are uploaded together."""
 
     path: str
     names: list[str] = field(default_factory=list)
@@ -100,18 +100,18 @@ class Batches:
         model = said if len(said) <= _LONGEST_VALUE else hashlib.sha256(said.encode()).hexdigest()
         self._metadata = {_MARK: model, **({_RUN: run.marks[-1]} if run.marks else {})}
         self._wanted: dict[str, _Wanted] = {}
-        """By name: all that have no answer yet."""
+        """All requests without an answer yet, by name."""
         self._new: list[str] = []
-        """Those that are in no batch yet."""
+        """Names of the requests that are in no batch yet."""
         self._earlier: dict[str, str] = {}
-        """The batches of earlier starts, by the names of requests that are in them."""
+        """The batches that earlier processes made, by the names of the requests in them."""
         self._unstored = Counter[str]()
-        """Answers in batches of this start that are not stored yet, and one more for a batch that isn't read yet."""
-        self._came = asyncio.Event()
+        """How many answers of each batch of this process aren't stored yet, plus one until the batch is fully read."""
+        self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed: ModelError | None = None
         self.under_way = 0
-        """Batches that are at the provider."""
+        """Batches that the provider is working on."""
 
     @property
     def waiting(self) -> int:
@@ -126,13 +126,13 @@ class Batches:
         use: Callable[[dict[str, Any]], Awaitable[Result]],
         seed: int = 0,
     ) -> Result:
-        """Return what `use` makes, and stores, of the server's object for a request of this body and seed.
+        """Answer a request through a batch: return what `use`, which stores it, makes of the server's JSON object.
 
         Raises:
             Rejected: the server refuses this request.
-            Unanswered: it failed as often as may be tried.
-            Passing: `use` says that the answer is none.
-            ModelError: its batch failed.
+            Unanswered: the request used up its retries.
+            Passing: raised by `use` for an unfinished answer.
+            ModelError: the batch failed.
         """
         before()
         if self._closed:
@@ -142,13 +142,13 @@ class Batches:
         if name not in self._wanted:
             self._wanted[name] = _Wanted(path, body, asyncio.get_running_loop().create_future())
             self._new.append(name)
-            self._came.set()
+            self._arrived.set()
             if not self._tasks:
-                self._start(self._gather())
+                self._start(self._collect())
         wanted = self._wanted[name]
         try:
             found = await use(await asyncio.shield(wanted.answer))
-        except (Rejected, Passing):  # there is nothing to be stored
+        except (Rejected, Passing):  # there is nothing to store
             self._count_stored(wanted)
             raise
         self._count_stored(wanted)
@@ -167,7 +167,7 @@ class Batches:
                     self._run.ledger.note_collected(batch)
 
     def close(self, error: ModelError) -> None:
-        """End all waiting; the batches stay at the provider, and are found again by the next start."""
+        """End all waiting. The batches stay at the provider, where the next process finds them."""
         self._closed = self._closed or error
         for task in self._tasks:
             task.cancel()
@@ -187,18 +187,18 @@ class Batches:
             await work
         except ModelError as error:
             self.close(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait would wait for ever
+        except Exception as error:  # noqa: BLE001 - else those who wait would wait for ever
             url = self._transport.url
             self.close(ModelError(f"{url} answers otherwise than batches do ({error!r}): set models.ROLE.batch=false"))
 
-    async def _gather(self) -> None:
+    async def _collect(self) -> None:
         looked = False
         while True:
-            await self._came.wait()
-            while self._came.is_set() and len(self._new) < _MOST_REQUESTS:
-                self._came.clear()
+            await self._arrived.wait()
+            while self._arrived.is_set() and len(self._new) < _MOST_REQUESTS:
+                self._arrived.clear()
                 await asyncio.sleep(self._endpoint.batch_wait_s)
-            self._came.clear()
+            self._arrived.clear()
             if not looked:
                 await self._find_earlier()
                 looked = True
@@ -207,7 +207,7 @@ class Batches:
                 self._start(self._send(file))
 
     def _fill_files(self) -> list[_File]:
-        """Return the new requests in files that the provider takes: of one path, not too many, not too large."""
+        """Divide the new requests into files within the provider's limits, each for one API path."""
         files: dict[str, _File] = {}
         full = []
         for name in self._new:
@@ -226,7 +226,7 @@ class Batches:
         return [*full, *(each for each in files.values() if each.names)]
 
     async def _find_earlier(self) -> None:
-        """Note which requests are in batches of earlier starts; of several that have one the newest counts."""
+        """Look up which requests are in batches of earlier processes; the newest batch with a request counts."""
         collected = self._run.ledger.collected() if self._run.ledger else set[str]()
         async for batch in self._provider.find():
             if self._may_be_mine(batch) and batch["id"] not in collected:
@@ -234,13 +234,13 @@ class Batches:
                     self._earlier.setdefault(line["custom_id"], batch["id"])
 
     def _may_be_mine(self, batch: dict[str, Any]) -> bool:
-        """Tell whether a batch may hold requests of this run; one that was cancelled has answers, too."""
+        """Return whether a batch may have answers for this run; even a cancelled one may."""
         noted = batch.get("metadata") or {}
         of_run = not self._run.marks or noted.get(_RUN) in {None, *self._run.marks}
         return noted.get(_MARK) == self._metadata[_MARK] and of_run and batch.get("status") != "failed"
 
     def _adopt(self) -> None:
-        """Wait for batches of earlier starts that hold new requests, instead of sending these again."""
+        """Take new requests that are in earlier batches from there, instead of sending them again."""
         held = defaultdict[str, list[str]](list)
         new, self._new = self._new, []
         for name in new:
@@ -263,9 +263,10 @@ class Batches:
         self._count_down(batch_id)
 
     async def _follow(self, batch_id: str, names: list[str], *, adopted: bool = False) -> None:
-        """Ask how a batch stands until it has ended; hand out its answers, and gather anew what has none.
+        """Poll a batch until it ends; hand out its answers, and collect unanswered requests for the next one.
 
-        What an adopted one refused is asked again (perhaps by `--retry-refused`), and its files may be deleted by now.
+        An `adopted` batch was made by an earlier process: its refusals are asked again (perhaps by `--retry-refused`),
+        and its files may have been deleted.
         """
         self.under_way += 1
         try:
@@ -283,13 +284,13 @@ class Batches:
             async for line in self._provider.read_lines(batch.get(kind), may_be_gone=adopted):
                 answered += self._hand_out(line, batch_id, refusals=not adopted)
         for name in [name for name in names if name in self._wanted]:
-            if adopted:  # which is no try of this start
-                self._gather_again(name)
+            if adopted:  # not a failed attempt of this process
+                self._collect_again(name)
             else:
                 self._try_again(name, batch["status"], others_answered=answered > 0)
 
     def _hand_out(self, line: dict[str, Any], batch_id: str, *, refusals: bool) -> bool:
-        """Give a request the answer in a line of a file, or its refusal; tell whether it was an answer."""
+        """Give a request the answer or refusal in a line of a result file; return whether it was an answer."""
         name, given = str(line.get("custom_id")), line.get("response")
         response = given if isinstance(given, dict) else {}
         wanted = self._wanted.get(name)
@@ -316,7 +317,7 @@ class Batches:
         return False
 
     def _end(self, name: str, batch_id: str) -> "asyncio.Future[dict[str, Any]]":
-        """Let a request wait no more; return the future that those who wait for it look at."""
+        """Take a request off the waiting ones; return its future, for the answer or refusal."""
         wanted = self._wanted.pop(name)
         if batch_id in self._unstored:
             wanted.batch = batch_id
@@ -324,7 +325,7 @@ class Batches:
         return wanted.answer
 
     def _try_again(self, name: str, status: str, *, others_answered: bool) -> None:
-        """Gather a request anew that its batch, which ended with that status, has not answered; or give it up."""
+        """Collect a request again that its ended batch has not answered, or give it up after too many failures."""
         wanted = self._wanted[name]
         wanted.failures += 1
         if wanted.failures > self._endpoint.retries:
@@ -332,13 +333,13 @@ class Batches:
             if status == "completed":
                 failure = Unanswered(Passing(said), alone=others_answered, failures=wanted.failures)
                 wanted.answer.set_exception(failure)
-                wanted.answer.exception()  # seen, even if everybody who waited has gone
+                wanted.answer.exception()  # marks it as retrieved, in case all who waited were cancelled
                 del self._wanted[name]
                 return
             url = self._transport.url
             raise ModelError(f"{url} failed {wanted.failures} times in a row, last with: {said}; run it again later")
-        self._gather_again(name)
+        self._collect_again(name)
 
-    def _gather_again(self, name: str) -> None:
+    def _collect_again(self, name: str) -> None:
         self._new.append(name)
-        self._came.set()
+        self._arrived.set()

@@ -1,8 +1,9 @@
-"""Has a slow server read once what prompts begin with: of two that come together it reads both from the first word.
+"""Makes a slow server read the common beginning of several prompts only once.
 
-llama.cpp keeps what each of its slots has read. On two cores a prompt for verification functions is read in half a
-minute, the next one, of which all but the rule is known by then, in a second. So a request with a long beginning that
-is new goes alone, and those with the same wait until it is answered.
+llama.cpp keeps what each of its slots has read. On two cores it reads a prompt for verification functions in half a
+minute; the next one, which differs only in its rule, takes a second. But two such prompts sent at the same time are
+both read from the start. So the first request with a new long beginning goes alone, and others with the same beginning
+wait until it is answered.
 """
 
 import asyncio
@@ -12,26 +13,26 @@ from contextlib import asynccontextmanager
 from autoif.models.requests import Request
 
 _LONG = 1000
-"""Characters that take longer to read than an answer to write: some 250 tokens."""
+"""Characters of a long beginning: some 250 tokens, which take longer to read than an answer takes to write."""
 
 
 class Beginnings:
-    """What one server has read, and whose turn it is to read more."""
+    """The beginnings that one server has read, and those that it is reading."""
 
     def __init__(self) -> None:
-        self._known = set[int]()
-        self._turns = dict[int, asyncio.Lock]()
+        self._read = set[int]()
+        self._locks = dict[int, asyncio.Lock]()
 
     @asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[None]:
-        """Wait until a request may be made; make it within the block."""
+        """Wait until the request may be sent; send it within the block."""
         beginning = "\n".join(content for _, content in request.messages[:-1])
         key = hash(beginning)
-        if len(beginning) > _LONG and key not in self._known:
-            async with self._turns.setdefault(key, asyncio.Lock()):
-                if key not in self._known:
+        if len(beginning) > _LONG and key not in self._read:
+            async with self._locks.setdefault(key, asyncio.Lock()):
+                if key not in self._read:
                     yield
-                    self._known.add(key)
-                    del self._turns[key]
+                    self._read.add(key)
+                    del self._locks[key]
                     return
         yield

@@ -1,7 +1,7 @@
-"""The body of an answer as JSON, in the forms in which servers and gateways send it.
+"""Reads the body of an answer as JSON, in the forms in which servers and gateways send it.
 
-A byte order mark and blank lines before it (keep-alive) are nothing. A stream of events that nobody asked for is put
-together again. What is no JSON is an error, for the caller to judge.
+A byte order mark and blank lines before it (keep-alive) are ignored. A stream that nobody asked for is joined. A
+body that is no JSON raises `ValueError`, for the caller to judge.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from autoif.models.ends import find_end
 from autoif.reading.json_text import parse_json
 
 if TYPE_CHECKING:
-    import aiohttp  # heavy, and commands that ask no server read its answers, too
+    import aiohttp  # slow to import, and commands that ask no server use this module, too
 
 MAX_BODY_BYTES = 64_000_000
-"""Of an answer, unpacked: a thousand long responses. More fills the memory."""
+"""Limit for an answer, unpacked: a thousand long responses. More would fill the memory."""
 LARGE_BYTES = 1 << 20
-"""From which a body is parsed in a thread: of less it takes a few milliseconds."""
+"""Bodies from this size on are parsed in a thread; smaller ones take a few milliseconds."""
 _LARGE_PACKED_BYTES = 1 << 14
-"""From which it is unpacked in one: it may become a thousand times as much."""
+"""Compressed bodies from this size on are unpacked in a thread: they may grow a thousandfold."""
 ENCODINGS = "gzip, deflate"
 """What `read_content` unpacks; for `Accept-Encoding`."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-"""How what they pack begins."""
+"""How gzip and Zstandard data begin."""
 _MOST_WRAPPERS = 3
 _MOST_MEMBERS = 50
 _TOO_LARGE = "sends an answer of more than {:,} bytes: ask for fewer or shorter responses at once"
@@ -39,14 +39,15 @@ _PACKED = "answers in a compression that can't be read ({}): switch it off at th
 
 
 class UnreadableBody(ValueError):
-    """A body that is too large, or packed in a way that can't be read; says which, and what to do about it."""
+    """A body is too large, or compressed in a way that can't be read; the message says which, and what to do."""
 
 
 async def read_content(response: "aiohttp.ClientResponse", most_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Return the body, unpacked here and not by the session: its `auto_decompress` has no bound.
+    """Return the body, unpacked here and not by the session, whose `auto_decompress` has no size limit.
     Raises UnreadableBody: it is larger than `most_bytes`, before or after unpacking, or can't be unpacked."""
-    said = response.headers.get("Content-Encoding", "").strip().lower()
-    encoding = "" if said == "identity" else said
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding == "identity":
+        encoding = ""
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk
@@ -60,10 +61,10 @@ async def read_content(response: "aiohttp.ClientResponse", most_bytes: int = MAX
 
 
 def unpack(content: bytes, encoding: str, most_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Return what was packed as gzip, Zstandard or deflate, with or without the wrapper that deflate should have.
+    """Unpack gzip, Zstandard or deflate, the last with or without its zlib wrapper.
 
-    What it is tells its beginning; gateways that unpack or pack anew often leave the header as it was.
-    Raises UnreadableBody: it is packed otherwise, damaged, or larger than `most_bytes`."""
+    The first bytes decide which it is, as gateways that unpack or repack a body often leave its header as it was.
+    Raises UnreadableBody: it is compressed otherwise, damaged, or larger than `most_bytes`."""
     received = content
     for _ in range(_MOST_WRAPPERS):
         if content.startswith(_ZSTD):
@@ -81,7 +82,7 @@ def unpack(content: bytes, encoding: str, most_bytes: int = MAX_BODY_BYTES) -> b
 
 
 def _is_text(content: bytes) -> bool:
-    """Tell a text from what is packed, which is hardly ever in UTF-8."""
+    """Return whether this is text: compressed data is hardly ever valid UTF-8."""
     try:
         return b"\0" not in content and content.decode("utf-8") is not None
     except UnicodeDecodeError:
@@ -89,7 +90,7 @@ def _is_text(content: bytes) -> bool:
 
 
 def _inflate(content: bytes, wbits: int, encoding: str, most_bytes: int) -> bytes:
-    """Unpack every member; of a body that was cut off what came: that it is no whole JSON is seen by who reads it."""
+    """Unpack all members. A body that was cut off is unpacked as far as it came; the JSON parser will notice."""
     unpacked = b""
     for _ in range(_MOST_MEMBERS):
         unpacker = zlib.decompressobj(wbits)
@@ -118,17 +119,17 @@ def _unpack_zstd(content: bytes, most_bytes: int) -> bytes:
 
 
 _COMMENTS = re.compile(r"(?:\s*+:[^\n]*+(?:\n|\Z))++\s*+")
-"""Lines of a stream that say nothing but that somebody is there; some gateways send them before plain JSON, too."""
+"""Comment lines of an event stream (keep-alive); some gateways send them before plain JSON, too."""
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 
 def read_body(content: bytes, charset: str | None = None, *, patient: bool = False) -> Any:
-    """Return the JSON value of a body; with `patient` slowly, so that other threads go on meanwhile.
+    """Return the JSON value of a body. With `patient` it is parsed more slowly, so that other threads go on meanwhile.
 
-    Control characters that a home-made server leaves in its texts are put up with.
+    Control characters in strings, as home-made servers leave there, are accepted.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the body is no JSON.
     """
     text = _decode(content, charset).strip("\ufeff \t\r\n")
     if comments := _COMMENTS.match(text):
@@ -145,12 +146,12 @@ def read_body(content: bytes, charset: str | None = None, *, patient: bool = Fal
 
 
 _WRAPPED_IN = ("body", "data", "result", "output", "response")
-_MOST_DEEP = 3
+_MAX_DEPTH = 3
 
 
 def unwrap(answer: Any, depth: int = 0) -> Any:
-    """Return the object with choices that a gateway puts into another one, or into a text; else what there is."""
-    if depth == _MOST_DEEP:
+    """Return the object with choices that a gateway has put into another object or a string; else `answer` itself."""
+    if depth == _MAX_DEPTH:
         return answer
     if isinstance(answer, str) and answer.lstrip().startswith("{"):
         try:
@@ -168,8 +169,8 @@ def unwrap(answer: Any, depth: int = 0) -> Any:
 
 
 def _find_within(text: str) -> Any:
-    """Return the object with choices that a text holds beside what a gateway prints there; a stream that is a line an
-    object put together. None if there is neither."""
+    """Return the object with choices in a text in which a gateway has printed other things, too; or the joined objects
+    of a stream with one per line. None if there is neither."""
     at = 0 if text.startswith("{") else text.find("\n{") + 1
     if not text.startswith("{", at):
         return None
@@ -185,7 +186,7 @@ def _find_within(text: str) -> Any:
 
 
 def _parse_first(text: str) -> tuple[Any, str]:
-    """Return the JSON value with which a text begins, and what is behind it."""
+    """Return the JSON value at the beginning of a text, and the rest of the text."""
     try:
         return parse_json(text, strict=False), ""
     except json.JSONDecodeError as error:
@@ -195,7 +196,7 @@ def _parse_first(text: str) -> tuple[Any, str]:
 
 
 def _decode(content: bytes, charset: str | None) -> str:
-    """Return the text of JSON, which is in UTF-8 whatever a server's header says, unless it can't be."""
+    """Decode JSON as UTF-8, and only if it isn't valid UTF-8 as the server's header says."""
     if 0 in content[:4]:
         charset = json.detect_encoding(content)
     else:
@@ -208,7 +209,7 @@ def _decode(content: bytes, charset: str | None) -> str:
 
 
 def _read_events(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a stream of server-sent events, up to [DONE], which is {"done": True}."""
+    """Yield the objects of a stream of server-sent events, and {"done": True} for its final [DONE]."""
     for kind, event in _list_events(text):
         if len(event) == 1 and event[0].strip("[]").upper() == "DONE":
             yield {"done": True}
@@ -217,16 +218,16 @@ def _read_events(text: str) -> Iterator[dict[str, Any]]:
             found = [parse_json(line) for line in event]
         except ValueError:
             found = [parse_json("\n".join(event))]  # one object in several lines
-        told = [each for each in found if isinstance(each, dict)]
-        yield from ({"error": each} if kind == "error" and "error" not in each else each for each in told)
+        objects = [each for each in found if isinstance(each, dict)]
+        yield from ({"error": each} if kind == "error" and "error" not in each else each for each in objects)
 
 
 def _list_events(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name, "" if it has none, and the lines of data of each event."""
+    """Yield each event's name ("" if it has none) and lines of data."""
     kind, data = "", list[str]()
-    for line in _LINE_ENDS.split(text):  # no other line ends: JSON may hold U+2028 as it is
+    for line in _LINE_ENDS.split(text):  # not `splitlines`: JSON may contain U+2028
         name, _, value = line.partition(":")
-        value = value.strip().removeprefix("data:").lstrip()  # a gateway may write it a second time
+        value = value.strip().removeprefix("data:").lstrip()  # a gateway may repeat the prefix
         if data and (not line.strip() or value == "[DONE]"):
             yield kind, data
             kind, data = "", []
@@ -240,19 +241,19 @@ def _list_events(text: str) -> Iterator[tuple[str, list[str]]]:
 
 @dataclass(slots=True)
 class _Choice:
-    """One choice of a stream, piece by piece."""
+    """Joins the pieces of one choice of a stream."""
 
     finish_reason: Any = None
     texts: list[str] = field(default_factory=list)
     message: dict[str, Any] | None = None
     written: dict[str, list[str]] = field(default_factory=dict)
-    """The texts of the message, by member."""
+    """Pieces of the message's strings, by member."""
     listed: dict[str, list[Any]] = field(default_factory=dict)
-    """The parts of the message, by member."""
+    """Items of the message's lists, by member."""
     logprobs: Any = None
-    """Of the first token, which is all that is read of them."""
+    """Those of the first token; no others are read."""
     may_repeat: bool = False
-    """Whether the last piece is a message with its end, as of an answer in one piece."""
+    """Whether the last piece is a whole message with a finish reason, as in an answer that isn't streamed."""
 
     def add(self, piece: dict[str, Any]) -> None:
         if (end := find_end(piece)) is not None:
@@ -283,18 +284,18 @@ class _Choice:
             joined["text"] = _join_pieces(self.texts)
         if self.message is not None:
             least = 1 if self.may_repeat else _LONG_ENOUGH
-            said: dict[str, Any] = {name: _join_pieces(pieces, least) for name, pieces in self.written.items()}
-            parts = {name: [*some, *filter(None, [said.get(name)])] for name, some in self.listed.items()}
-            joined["message"] = self.message | said | parts
+            strings: dict[str, Any] = {name: _join_pieces(pieces, least) for name, pieces in self.written.items()}
+            lists = {name: [*items, *filter(None, [strings.get(name)])] for name, items in self.listed.items()}
+            joined["message"] = self.message | strings | lists
         return joined
 
 
 _LONG_ENOUGH = 20
-"""Characters of which no two pieces of an honest stream are alike by chance."""
+"""Characters from which on a piece that equals all the pieces before it is taken for a repetition."""
 
 
 def _join_pieces(pieces: list[str], least: int = _LONG_ENOUGH) -> str:
-    """Return the text of a stream, of which some servers repeat with each piece, or at the end, what came before."""
+    """Join the pieces of a text. Some servers repeat all earlier text in each piece, or in the last one."""
     if len(pieces) > 1 and len(pieces[-1]) >= least:
         if all(later.startswith(earlier) for earlier, later in itertools.pairwise(pieces)):
             return pieces[-1]
@@ -304,16 +305,17 @@ def _join_pieces(pieces: list[str], least: int = _LONG_ENOUGH) -> str:
 
 
 def _join_events(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """Join the objects of a stream to an answer in one piece. Raises ValueError: the stream breaks off."""
     joined: dict[str, Any] = {}
     choices: dict[int, _Choice] = {}
     for event in events:
         joined |= {name: value for name, value in event.items() if name != "choices" and value is not None}
         listed = event.get("choices")
         pieces = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-        told = [piece.get("index", place) for place, piece in enumerate(pieces)]
-        apart = len({index for index in told if isinstance(index, int)}) == len(told)
+        indices = [piece.get("index", place) for place, piece in enumerate(pieces)]
+        distinct = len({index for index in indices if isinstance(index, int)}) == len(indices)
         for place, piece in enumerate(pieces):
-            choices.setdefault(told[place] if apart else place, _Choice()).add(piece)
+            choices.setdefault(indices[place] if distinct else place, _Choice()).add(piece)
     if choices and not joined.get("done") and any(choice.finish_reason is None for choice in choices.values()):
         raise ValueError("the stream breaks off")
     if choices or "error" not in joined:

@@ -1,4 +1,4 @@
-"""The models that llama.cpp can run here: those of `catalog.toml`, fetched by name, and any GGUF file, by its path."""
+"""Models for the embedded server: those of `catalog.toml`, fetched by name, and any GGUF file, given by its path."""
 
 import hashlib
 import re
@@ -51,7 +51,7 @@ class Model(Record):
 
     @property
     def revision(self) -> str:
-        """Names this very file, as a part of the identity of its answers."""
+        """Identifies this file, as a part of the identity of its answers."""
         return self.sha256[:12]
 
 
@@ -64,7 +64,7 @@ def load_catalog() -> dict[str, Model]:
 
 
 def find_model(name: str) -> Model:
-    """Return the model of this name; raise `ModelError` naming those there are."""
+    """Return the model of this name; raise a `ModelError` that lists the models if there is none."""
     catalog = load_catalog()
     if name not in catalog:
         raise ModelError(
@@ -75,23 +75,23 @@ def find_model(name: str) -> Model:
 
 
 class GgufFile(Record):
-    """A model file that is there."""
+    """A GGUF file on this machine."""
 
     name: str
     path: Path
-    """The first, where the model is divided into several; llama.cpp finds the others beside it."""
+    """The first part if the model is split into several; llama.cpp finds the others next to it."""
     revision: str
-    """The beginning of the SHA-256 of its content: as a part of the identity of its answers."""
+    """The beginning of the SHA-256 of its content; a part of the identity of its answers."""
 
 
 def runs_in_llama_cpp(model: str) -> bool:
-    """Tell whether a model is a GGUF file, or a name of the catalog and no folder here."""
+    """Return whether a model is a GGUF file, or a name of the catalog that is no path here."""
     return model.endswith(_SUFFIX) or (model in load_catalog() and not Path(model).exists())
 
 
 def find_weights(model: str) -> GgufFile | Model:
-    """Return the GGUF file at a path that ends in .gguf, or the model of the catalog that has this name.
-    Raises ModelError: there is none, or the file can't be read, has another form, or lacks one of its parts."""
+    """Return the GGUF file at a path that ends in .gguf, or the catalog's model of this name.
+    Raises ModelError: there is none, or the file can't be read, is no GGUF file, or lacks one of its parts."""
     return _read_file(Path(model)) if model.endswith(_SUFFIX) else find_model(model)
 
 

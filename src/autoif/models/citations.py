@@ -1,13 +1,13 @@
-"""Removes the citation marks of web-search models, which lead nowhere outside that answer.
+"""Removes the citation marks of web-search models, which mean nothing outside the server's answer.
 
-| in the text                                | told by                                                          |
+| in the text                                | recognised by                                                    |
 |--------------------------------------------|------------------------------------------------------------------|
 | ([title](address)), any other range        | `annotations` of the message: `url_citation` with its two ends   |
 | 【4:0†source】                              | `annotations` with that very text                                |
 | [1][2], [[1]](address)                     | `citations`, `search_results`, … beside the choices              |
 | [cite_start], [cite: 1], [citation:3]      | nothing: Gemini, DeepSeek; also 【4:0†source】, [^1^], <co: 0>     |
 
-A range that is no reference is the sentence that a source vouches for, and stays.
+A range may also be the sentence that a source supports, rather than the reference; such a range stays.
 """
 
 import re
@@ -30,7 +30,7 @@ _BEGINS = ("[", "【", "<co", "</co", "citeturn")
 
 
 def drop_annotated(text: str, annotations: object) -> str:
-    """Return the text without what its annotations say is a citation."""
+    """Return the text without the citations that its annotations mark."""
     cited = (
         [each for each in annotations[:_MOST_CITED] if isinstance(each, dict)] if isinstance(annotations, list) else []
     )
@@ -62,5 +62,5 @@ def drop_numbered(text: str, answer: Mapping[str, Any]) -> str:
 
 
 def drop_marks(text: str) -> str:
-    """Return the text without the marks by which models that search write a reference, and nobody else."""
+    """Return the text without the reference marks that only models with web search write."""
     return _MARKS.sub("", text) if any(mark in text for mark in _BEGINS) else text

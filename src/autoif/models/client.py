@@ -1,7 +1,7 @@
-"""The client of every OpenAI-compatible endpoint: what was answered once is never asked again.
+"""The client for OpenAI-compatible endpoints; it never asks again for an answer that is stored.
 
-Only the samples that the cache lacks are asked for, and stored as soon as they are there. Equal requests made at the
-same time are sent once.
+Only the samples that the cache lacks are requested, and they are stored as soon as they arrive. Equal requests made at
+the same time are sent once.
 """
 
 import asyncio
@@ -19,38 +19,39 @@ from autoif.models.server import Server
 from autoif.telemetry import Telemetry
 
 _FEWEST_ASKED = 8
-"""Requests of a stage after which nearly all being refused ends the run."""
+"""The run ends if nearly all requests of a stage are refused, once it has made this many."""
 
 
 class Answers(Ledger, Protocol):
-    """Where answers are kept: the completions file, or a worker's end of it (autoif.engines.ray.answers)."""
+    """Where answers are kept: the completions file, or a Ray worker's access to it (autoif.engines.ray.answers)."""
 
     def get(self, key: str, samples: int) -> Samples:
-        """Return the completions that are known here, with an index below `samples`."""
+        """Return the completions that are stored here, with an index below `samples`."""
         ...
 
     async def recall(self, key: str, samples: int) -> bool:
-        """Let `get` know those that are kept elsewhere, too; tell whether there may be any."""
+        """Fetch completions that are kept elsewhere, so that `get` finds them; return False if there are none."""
         ...
 
     async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Store the completions of one answer, safe from a kill; return what is stored: the first of each."""
+        """Store the completions of one answer so that they survive a kill; return the stored ones, which are others if
+        another process was first."""
         ...
 
     def note(self, sentence: str) -> None:
-        """Store what should be said at the end of the run."""
+        """Store a sentence to show at the end of the run."""
         ...
 
     def total(self) -> Usage:
-        """Return what the whole run has spent."""
+        """Return the usage of the whole run."""
         ...
 
 
 class ChatClient:
     """Answers requests to the models of all roles. Implements `requests.Chat`; use it inside `async with`.
 
-    A server that honours `n` is asked for all missing samples at once, another one for each by itself, with the
-    request's seed plus the (first) sample's index.
+    A server that honours `n` gets one request for all missing samples, others get one for each sample. The seed sent is
+    the request's seed plus the index of the (first) sample.
     """
 
     def __init__(
@@ -63,9 +64,9 @@ class ChatClient:
         telemetry: Telemetry | None = None,
         marks: Sequence[str] = (),
     ) -> None:
-        """With `replay_only`, answers come from the cache alone, and a request that it lacks is a `ModelError`.
+        """With `replay_only`, answers come from the cache alone, and a missing one raises `ModelError`.
 
-        `marks` are those of the run's batches (autoif.models.batches).
+        `marks` identify the run's batches (autoif.models.batches).
         """
         self._telemetry = telemetry or Telemetry()
         self._telemetry.count_retries(lambda: self.retries)
@@ -80,10 +81,10 @@ class ChatClient:
         self._flights: dict[str, asyncio.Task[Samples]] = {}
         self._asked: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
-        """Requests of each stage that were answered, and those that were refused."""
+        """Requests of each stage that were answered, refusals included, and those that were refused."""
         self._closing = False
-        self._unstored: StoreError | None = None
-        """Why an answer couldn't be stored: from then on nothing is asked, as it would have to be asked again."""
+        self._store_error: StoreError | None = None
+        """Why an answer couldn't be stored. Nothing is sent after that, as further answers would be lost, too."""
 
     @property
     def in_flight(self) -> int:
@@ -96,7 +97,7 @@ class ChatClient:
         return sum(each.retries for each in self._fleets)
 
     def describe_bound(self) -> str:
-        """Say what holds requests back at the moment; "" where nothing does."""
+        """Return what limits the rate of requests at the moment; "" if nothing does."""
         return next(filter(None, (each.describe_bound() for each in self._fleets)), "")
 
     async def __aenter__(self) -> Self:
@@ -108,7 +109,7 @@ class ChatClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Send nothing more; wait for what is on the wire and store it, unless the user wants out."""
+        """Send nothing more; wait for answers under way and store them, unless the user interrupts."""
         self._closing = True
         flights = list(self._flights.values())
         for fleet in self._fleets:
@@ -121,13 +122,15 @@ class ChatClient:
             await fleet.close()
 
     async def add_address(self, role: Role, url: str) -> None:
-        """Ask one more server of a role's model."""
+        """Add a server that serves a role's model."""
         await self._servers[role].fleet.add(url)
 
     async def sample(self, request: Request) -> list[Completion]:
         """Return `request.samples` completions, in order of their sample index.
 
-        Raise `ModelError` when an endpoint can't be used, `BudgetExhausted` when the budget is spent.
+        Raises:
+            ModelError: an endpoint can't be used.
+            BudgetExhausted: the budget is spent.
         """
         key = request_key(request, self._identities[request.role])
         held = self._cache.get(key, request.samples)
@@ -139,32 +142,32 @@ class ChatClient:
                     f"the recording lacks an answer of stage {request.stage}: it was made with other settings or by "
                     "another version; to ask a model, run without --recorded, or with --answers for --recording"
                 )
-            fetched = await asyncio.shield(self._flight(key, request, held))
+            fetched = await asyncio.shield(self._start_flight(key, request, held))
             held |= {index: each for index, each in fetched.items() if index < request.samples}
             if len(held) == request.samples:
                 self._servers[request.role].look_at_samples(key, request, [*held.values()])
         return [held[index] for index in range(request.samples)]
 
-    def _flight(self, key: str, request: Request, held: Samples) -> asyncio.Task[Samples]:
-        """Return the task that fetches this request's missing samples, or one under way for an equal request.
+    def _start_flight(self, key: str, request: Request, held: Samples) -> asyncio.Task[Samples]:
+        """Start fetching this request's missing samples, unless an equal request is under way; return the task.
 
-        It outlives a cancelled caller: an answer that is being paid for is stored.
+        The task continues if its caller is cancelled, as its answer is being paid for and should be stored.
         """
         flight = self._flights.get(key)
         if flight is None:
             missing = [index for index in range(request.samples) if index not in held]
             flight = asyncio.create_task(self._fetch(key, request, missing))
             self._flights[key] = flight
-            flight.add_done_callback(lambda done: self._land(key, done))
+            flight.add_done_callback(lambda done: self._end_flight(key, done))
         return flight
 
-    def _land(self, key: str, flight: asyncio.Task[Samples]) -> None:
+    def _end_flight(self, key: str, flight: asyncio.Task[Samples]) -> None:
         del self._flights[key]
         if not flight.cancelled():
-            flight.exception()  # seen, even if every caller has gone
+            flight.exception()  # marks it as retrieved, in case every caller was cancelled
 
     async def _fetch(self, key: str, request: Request, missing: list[int]) -> Samples:
-        """Ask for the missing samples: together while the server grants that, else one by one; return what is there."""
+        """Ask for the missing samples and return what arrived: in one request if the server allows, else one by one."""
         server, fetched = self._servers[request.role], Samples()
         while len(missing) > 1 and (most := server.dialect.samples_per_request) > 1:
             stored = await self._ask(key, request, missing[:most])
@@ -182,7 +185,7 @@ class ChatClient:
         return fetched
 
     async def _ask(self, key: str, request: Request, indices: list[int]) -> Samples:
-        """Make one request for these samples, store what comes, and return it: the first of them at least."""
+        """Make one request for these samples, store the answer and return it; it has at least the first sample."""
         server = self._servers[request.role]
         stored: Samples = {}
 
@@ -195,7 +198,7 @@ class ChatClient:
             try:
                 stored = await self._cache.store(key, named, request=request, usd=usd)
             except StoreError as error:
-                self._unstored = error
+                self._store_error = error
                 raise
 
         with self._telemetry.request(request, server.endpoint.model) as note:
@@ -203,15 +206,15 @@ class ChatClient:
                 request,
                 seed=(request.seed + indices[0]) % (1 << 31),
                 samples=len(indices),
-                before=self._check_that_more_may_be_sent,
+                before=self._check_may_send,
                 keep=keep,
             )
             note(completions)
-        self._check_that_most_are_taken(request.stage, completions)
+        self._check_refusals(request.stage, completions)
         return stored
 
-    def _check_that_most_are_taken(self, stage: str, completions: Sequence[Completion]) -> None:
-        """Raise `ModelError` when a server refuses nearly everything that a stage asks."""
+    def _check_refusals(self, stage: str, completions: Sequence[Completion]) -> None:
+        """Count a request; raise `ModelError` if the server refuses nearly all requests of the stage."""
         self._asked[stage] += 1
         refused = [each.detail for each in completions if each.finish_reason == "refused"]
         if not refused:
@@ -224,11 +227,11 @@ class ChatClient:
                 "when that is mended, run the same command with --retry-refused"
             )
 
-    def _check_that_more_may_be_sent(self) -> None:
+    def _check_may_send(self) -> None:
         if self._closing:
             raise ModelError("the run is stopping: nothing more is sent")
-        if self._unstored:
-            raise self._unstored
+        if self._store_error:
+            raise self._store_error
         budget = self._budget
         if budget.tokens is None and budget.usd is None:
             return

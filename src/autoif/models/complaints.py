@@ -1,6 +1,6 @@
-"""What a server's complaint is about, by its words in any language: money, load, the key, this one prompt.
+"""Finds what a server's complaint is about from its words, in several languages: money, load, the key, the prompt.
 
-The status alone doesn't tell: gateways pass on as 400, 403, 500 or even 200 what their provider says as 429 or 402.
+The status alone doesn't tell: a provider's 429 or 402 may arrive through a gateway as 400, 403, 500 or even 200.
 """
 
 import re
@@ -13,26 +13,26 @@ class ComplaintKind(StrEnum):
     """What a complaint is about."""
 
     MONEY = "money"
-    """The account has no credit: nothing works until somebody pays."""
+    """The account has no credit; nothing works until somebody pays."""
     BUSY = "busy"
     """Too many requests; later ones will be taken."""
     EXHAUSTED = "exhausted"
     """The quota of the day is spent."""
     BROKEN = "broken"
-    """What happened to the request on its way; another try may succeed."""
+    """Something broke on the way of the request; another try may succeed."""
     LOADING = "loading"
     """The server is still reading its model."""
     CONTENT = "content"
-    """What this one prompt is about."""
+    """The content of this prompt is refused."""
     KEY = "key"
-    """The key, whatever the prompt."""
+    """The API key is refused."""
     LENGTH = "length"
-    """How long this one prompt is."""
+    """This prompt is too long."""
     OTHER = "other"
 
 
 _URL = re.compile(r"https?://\S+")
-"""Where a complaint sends people, as to …/settings/billing, says nothing of what it is about."""
+"""Addresses are ignored: a link to …/settings/billing says nothing about the cause."""
 _MONEY = re.compile(
     r"insufficient[_ ](?:user[_ ])?(?:quota|balance|funds|credits?)|credit balance|out of (?:credits?|funds|money)"
     r"|billing"
@@ -56,7 +56,7 @@ _EXHAUSTED = re.compile(
 _SPENT = re.compile(
     r"usage limits?\b.{0,40}\b(?:regain|reset)|reached your .{0,30}usage limit|\d[- ]hour usage limit", re.IGNORECASE
 )
-"""The same, by which it is known with any status."""
+"""The same, in words that are clear with any status below 500."""
 _LOADING = re.compile(
     r"\b(?:down)?loading\b|warming up|starting up|scaling up|initiali[sz]ing|is not ready|cold start", re.IGNORECASE
 )
@@ -81,7 +81,7 @@ _THROTTLED = re.compile(
     r"|リクエストが多すぎ|요청이 너무 많",
     re.IGNORECASE,
 )
-"""Whatever the status: gateways pass on what their provider says of its load as 400, 403 or 500."""
+"""Counts with any status: gateways pass on a provider's complaint about its load as 400, 403 or 500."""
 _DOWN = re.compile(
     r"model.{0,40}(?:crashed|unloaded|reloaded|is not loaded|is cold|operation cancell?ed)|temporarily unavailable"
     r"|(?:try|retry)(?: your request| again)? later",
@@ -131,14 +131,14 @@ _STATUSES = {
 
 
 def find_kind(words: str, status: int, *, says_when: bool = False) -> ComplaintKind:
-    """Return what a complaint with this status is about; `says_when` if it asks to wait for so long."""
+    """Return what a complaint with this status is about; `says_when` tells that the server says how long to wait."""
     words = _URL.sub(" ", words)
     if is_too_long(words):
         return ComplaintKind.LENGTH
     if status == 402:
         return ComplaintKind.MONEY
     if status == 429:
-        # "You exceeded your current quota" is a minute's limit where it says when to come back.
+        # "You exceeded your current quota" is a limit per minute if the server says when to come back.
         if not says_when and _MONEY.search(words):
             return ComplaintKind.MONEY
         exhausted = _EXHAUSTED.search(words) or (not says_when and _HOURLY.search(words))
@@ -161,7 +161,7 @@ def find_kind(words: str, status: int, *, says_when: bool = False) -> ComplaintK
 
 
 def guess_status(words: str) -> int:
-    """Return the status that an error should have come with which came with 200; 0 where it says too little."""
+    """Return the status that suits an error that came with 200; 0 if its words say too little."""
     kind = find_kind(words, 400)
     if kind == ComplaintKind.OTHER:
         if _EXHAUSTED.search(words):
@@ -171,17 +171,17 @@ def guess_status(words: str) -> int:
 
 
 def is_missing_page(words: str) -> bool:
-    """Tell whether a complaint says no more than that there is no such page."""
+    """Return whether a complaint only says that there is no such page."""
     return _NO_SUCH_PAGE.search(words) is not None
 
 
 def is_missing_model(words: str) -> bool:
-    """Tell whether there is no such model, or no longer; some servers say so with status 400."""
+    """Return whether a complaint says that a model doesn't exist (any more); some servers say so with status 400."""
     return _NO_SUCH_MODEL.search(words) is not None
 
 
 def is_about_request(words: str) -> bool:
-    """Tell whether a status of 500 hides that it is the request that is refused, as of a chat template that raises."""
+    """Return whether a complaint with status 500 is really about the request, as when a chat template raises."""
     return _HIDDEN.search(words) is not None
 
 
@@ -189,5 +189,5 @@ _OPTIONAL = re.compile(r"\b(?:(?:top_)?logprobs|response_format|json_schema|top_
 
 
 def is_about_field(words: str) -> bool:
-    """Tell whether a status of 403 forbids a field of the request that can be left out, as of log-probabilities."""
+    """Return whether a complaint with status 403 is about an optional field of the request, as log-probabilities."""
     return _OPTIONAL.search(words) is not None

@@ -1,6 +1,6 @@
-"""Who goes next, and where: requests that wait for a place, dealt to the least loaded address that has one.
+"""Decides which waiting request is sent next, and where: to the least loaded address that has room.
 
-Of those that wait, the lowest rank goes first, and of equals the one that came first.
+Requests with the lowest rank go first; those of equal rank go in order of arrival.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from autoif.models.pace import Pace, Place
 
 
 class Dealer:
-    """Deals the places of some addresses, in one event loop."""
+    """Gives requests their places at several addresses, in one event loop."""
 
     def __init__(self, paces: Sequence[Pace]) -> None:
         self._paces = paces
@@ -31,8 +31,8 @@ class Dealer:
         return sum(not turn.done() for *_, turn in self._waiting)
 
     async def enter(self, rank: int = 0, avoid: Collection[int] = ()) -> Place:
-        """Wait for a place, elsewhere than at the addresses `avoid` if another one has room; give it back by `leave`.
-        Raises Exception: what `close` was called with."""
+        """Wait for a place and return it; give it back with `leave`. Those in `avoid` are taken only if no other has
+        room. Raises Exception: what `close` was called with."""
         if self._closed is not None:
             raise self._closed
         if not self._waiting and (place := self.find(avoid)):
@@ -48,9 +48,10 @@ class Dealer:
             raise
 
     def find(self, avoid: Collection[int] = (), *, strictly: bool = False) -> Place | None:
-        """Return the best place that is free now: at an address to be tried again, else at the least loaded one.
+        """Take a free place and return it; None if no address has room.
 
-        None if there is none. `strictly`: not at the addresses `avoid`, even if nothing else is free.
+        An address that is gone and due for another try comes first, then the least loaded one. With `strictly`, the
+        addresses in `avoid` are not taken even if no other one has room.
         """
         now = time.monotonic()
         free = [
@@ -68,13 +69,13 @@ class Dealer:
         self.admit()
 
     async def pause(self, wait_s: float) -> None:
-        """Sleep, at most until the dealer closes."""
+        """Sleep until the time is up or the dealer closes."""
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._closing.wait()
 
     def close(self, error: Exception) -> None:
-        """Give no more places: whoever waits for one, now or later, gets this error."""
+        """Give no more places: waiting and later calls of `enter` raise this error."""
         self._closed = error
         self._closing.set()
         if self._timer is not None:
@@ -85,7 +86,7 @@ class Dealer:
                 turn.set_exception(error)
 
     def admit(self) -> None:
-        """Give the places that are free to those that wait."""
+        """Give free places to waiting requests."""
         while self._waiting:
             _, _, avoid, turn = self._waiting[0]
             if not turn.done():

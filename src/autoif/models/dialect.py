@@ -1,14 +1,14 @@
-"""What is sent to a server, and what it turned out not to take.
+"""Builds the body of a request, and adapts it to what a server turns out to refuse.
 
-A `Dialect` is what one endpoint has been found to understand. `narrow` narrows it by the field that a complaint names,
-in whatever language: where a field has few values (temperature 0, top_p 1) for the refused one alone, so that no
-request changes that the server would have taken.
+A `Dialect` describes what one endpoint accepts, as far as is known. `narrow` narrows it by the field that a complaint
+names, in any language. For fields with few values (temperature, top_p) only the refused value is given up, so that
+requests the server would accept stay as they are.
 
     | refused                           | the request goes out                                             |
     |-----------------------------------|------------------------------------------------------------------|
     | temperature = 0                   | with 0.01; without, if that is refused too                       |
     | another temperature, a top_p      | without it: the server's default                                 |
-    | seed, stop, logprobs              | without it, as every other one with a value of its own           |
+    | seed, stop, logprobs              | without it, whatever its value                                   |
     | neutral top_k, min_p, penalties   | without those that OpenAI's API lacks, then without any          |
     | n                                 | for half as many choices, until the server takes it              |
     | max_tokens, by name               | as max_completion_tokens                                         |
@@ -30,11 +30,11 @@ TokenLimit = Literal["max_tokens", "max_completion_tokens"]
 _JSON_MODES: tuple[JsonMode, ...] = ("json_schema", "json_object", "none")
 _TOKEN_LIMITS: tuple[TokenLimit, ...] = ("max_tokens", "max_completion_tokens")
 _BY_VALUE = ("top_p", "temperature")
-"""Fields of few values, refused value by value; of two that can't go together the first is given up."""
+"""Fields with few values, refused value by value. If two can't be sent together, the first is given up."""
 NEUTRAL: dict[str, float] = {
     "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
 }  # fmt: skip
-"""What leaves a model's distribution as it is; vLLM, SGLang and llama.cpp read -1 as no top-k."""
+"""Values that leave a model's distribution unchanged; vLLM, SGLang and llama.cpp read -1 as no top-k."""
 _STANDARD = ("presence_penalty", "frequency_penalty")
 Neutral = Literal["all", "standard", "none"]
 _NEUTRALS: tuple[Neutral, ...] = ("all", "standard", "none")
@@ -47,9 +47,9 @@ _SPELLINGS = {
     ),
 }  # fmt: skip
 FIELDS = frozenset({*_BY_VALUE, *_WHOLE, *NEUTRAL, "n", "response_format", *_TOKEN_LIMITS})
-"""What is sent and may be refused, by name."""
+"""Names of the fields that may be refused."""
 SMALLEST_TEMPERATURE = 0.01
-"""Instead of a 0 that a server refuses: near enough to greedy."""
+"""Sent in place of 0 where a server refuses that: close enough to greedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +59,20 @@ class Dialect:
     json_mode: JsonMode = "json_schema"
     token_limit: TokenLimit = "max_tokens"
     most_tokens: int = 1 << 40
-    """The largest limit of tokens that the server takes."""
+    """The largest token limit that the server accepts."""
     refused: frozenset[tuple[str, float | None]] = frozenset()
-    """Fields of the body with the value that the server rejects; None stands for every value."""
+    """Fields of the body with the value that the server refuses; None means every value."""
     samples_per_request: int = 1 << 16
-    """Most choices the server returns for one request, by `n`."""
+    """The most choices that the server returns for one request (`n`)."""
     streams: bool = False
-    """Whether answers are asked for in pieces, for servers that give none otherwise."""
+    """Whether answers are requested as a stream, for servers that answer in no other way."""
     system_turns: bool = True
-    """Whether a conversation may begin with a system turn; else the user's first turn begins with what it says."""
+    """Whether a conversation may begin with a system turn; if not, its text is put before the user's first turn."""
     neutral: Neutral = "all"
-    """Which of the neutral values of sampling are sent where the plain distribution is asked for."""
+    """Which neutral sampling values are sent when a request asks for the plain distribution."""
 
     def describe(self) -> list[str]:
-        """Return a sentence for each thing that is sent otherwise than it was asked for."""
+        """Return a sentence for each difference from what is sent by default."""
         lines = []
         for name, value in sorted(self.refused - {("temperature", SMALLEST_TEMPERATURE)}, key=str):
             shown = name if value is None else f"{name} = {value:g}"
@@ -139,7 +139,7 @@ Turns = Sequence[tuple[str, str]]
 
 
 def _fold_system_turn(turns: Turns) -> Turns:
-    """Return a conversation whose first user turn begins with what the system turn says."""
+    """Move the text of the system turn to the beginning of the first user turn."""
     if len(turns) < 2 or (turns[0][0], turns[1][0]) != ("system", "user"):
         return turns
     return [("user", f"{turns[0][1]}\n\n{turns[1][1]}"), *turns[2:]]
@@ -162,27 +162,28 @@ _TOO_LONG = re.compile(
 
 
 def is_too_long(complaint: str) -> bool:
-    """Tell whether the server's complaint is about the length of this one prompt."""
+    """Return whether a complaint is about the length of this prompt."""
     return _TOO_LONG.search(complaint) is not None
 
 
 _LEAST_ROOM = 16
 _MARGIN = 8
-"""Tokens that servers count and their complaints don't: a template's last ones."""
+"""Tokens at the end of a chat template, which servers count but leave out of their complaints."""
 _NAMES_SUM = re.compile(r"\brequested\b|token limit", re.IGNORECASE)
 
 
 def find_room(complaint: str, max_tokens: int) -> int | None:
-    """Return the tokens that an answer may have, where a complaint about the context counted `max_tokens` in: it names
-    the context beside the prompt or the sum. None if the prompt is too long, or leaves no room."""
-    told = {int(number) for number in re.findall(r"\d{1,9}", complaint[:4000].replace(",", ""))}
-    found = [(total - max_tokens, total) for total in told if total - max_tokens in told]
-    if not found and max_tokens in told:
-        context = max(told - {max_tokens}, default=0)
-        found = [(prompt, context + 1) for prompt in told if _LEAST_ROOM <= prompt < context < prompt + max_tokens]
+    """Return the number of tokens for which there is room in the context beside the prompt, by the numbers in a
+    complaint that counts `max_tokens` in: the context, and the prompt's tokens or the sum. None if the prompt alone is
+    too long or leaves no room, or the numbers don't tell."""
+    numbers = {int(number) for number in re.findall(r"\d{1,9}", complaint[:4000].replace(",", ""))}
+    found = [(total - max_tokens, total) for total in numbers if total - max_tokens in numbers]
+    if not found and max_tokens in numbers:
+        context = max(numbers - {max_tokens}, default=0)
+        found = [(prompt, context + 1) for prompt in numbers if _LEAST_ROOM <= prompt < context < prompt + max_tokens]
     if not found and _NAMES_SUM.search(complaint):
-        found = [(total - max_tokens, total) for total in told if total > max_tokens]
-    for contexts in (told - {max_tokens}, {max_tokens}):
+        found = [(total - max_tokens, total) for total in numbers if total > max_tokens]
+    for contexts in (numbers - {max_tokens}, {max_tokens}):
         rooms = [context - prompt - _MARGIN for prompt, end in found for context in contexts if prompt < context < end]
         if fitting := [room for room in rooms if _LEAST_ROOM <= room < max_tokens]:
             return min(fitting)
@@ -195,19 +196,20 @@ class Narrowed:
 
     dialect: Dialect
     lasting: bool = True
-    """False if it is for this one request, and teaches nothing about others."""
+    """False if the dialect is for this request only."""
 
 
 def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: bool = True) -> Narrowed | None:
-    """Return the dialect without the first thing in `body` that the server's complaint names; None if it names none.
+    """Return the dialect without the first thing in `body` that the complaint names; None if it names none of them.
 
-    With `guess`, one that names nothing is taken to be about the neutral values of sampling, which few servers know.
+    With `guess`, a complaint that names nothing is taken to be about the neutral sampling values, which few servers
+    know.
     """
     asked = body.get(dialect.token_limit)
     limit = asked if isinstance(asked, int) else 0
     if is_too_long(complaint):
-        return _fit(dialect, limit, find_room(complaint, limit))
-    words = _ALLOWED.sub(_drop_list, _QUOTED.sub(" ", complaint))
+        return _fit_context(dialect, limit, find_room(complaint, limit))
+    words = _ACCEPTED_FIELDS.sub(_drop_list, _QUOTED.sub(" ", complaint))
     sent = [name for name, value in NEUTRAL.items() if body.get(name) == value and dialect.neutral != "none"]
     if any(_names(name.replace("_", "[ _-]?"), words) for name in sent):
         return Narrowed(_less_neutral(dialect))
@@ -216,7 +218,7 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
         return Narrowed(weaker, lasting=not _ONE_ANSWER.search(words))
     if "n" in body and _CHOICES.search(words):
         return Narrowed(fewer_samples(dialect, body))
-    # What wants a stream for more tokens than it names limits none.
+    # A complaint that asks to stream answers of more than some number of tokens is about the stream, not the limit.
     if not _STREAM.search(words) and (limited := _limit_tokens(dialect, body, words, limit)):
         return Narrowed(limited)
     for name in _BY_VALUE:
@@ -232,10 +234,11 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
     return Narrowed(_less_neutral(dialect)) if sent and guess else None
 
 
-def _fit(dialect: Dialect, limit: int, room: int | None) -> Narrowed | None:
-    """Return the dialect with as many tokens for this answer as there is room for.
+def _fit_context(dialect: Dialect, limit: int, room: int | None) -> Narrowed | None:
+    """Return the dialect with as many tokens for this answer as there is room for; None if there is no room.
 
-    Where they were lowered before, what the complaint counts isn't all: then they are at least halved.
+    If the limit was lowered before and is still refused, the complaint's numbers are incomplete: it is at least
+    halved then.
     """
     if room and limit == dialect.most_tokens:
         room = min(room, limit // 2)
@@ -243,7 +246,7 @@ def _fit(dialect: Dialect, limit: int, room: int | None) -> Narrowed | None:
 
 
 def _limit_tokens(dialect: Dialect, body: Mapping[str, Any], words: str, limit: int) -> Dialect | None:
-    """Return the dialect with another limit of tokens, or another name of it; None if that isn't refused."""
+    """Return the dialect with a lower token limit, or another name for it; None if neither is the cause."""
     other = replace(dialect, token_limit="max_completion_tokens")
     if "max_tokens" in body and "max_completion_tokens" in words and "max_tokens" in words:
         return other
@@ -255,7 +258,7 @@ def _limit_tokens(dialect: Dialect, body: Mapping[str, Any], words: str, limit: 
 
 
 def _change_form(dialect: Dialect, body: Mapping[str, Any], words: str) -> Dialect | None:
-    """Return the dialect with the form of a conversation or answer that a complaint names; None if it names none."""
+    """Return the dialect with a stream or without system turns, whichever a complaint asks for; None if neither."""
     if "stream" not in body and _STREAM.search(words):
         return replace(dialect, streams=True)
     if dialect.system_turns and _has_system_turn(body) and _SYSTEM.search(words):
@@ -268,14 +271,14 @@ def _less_neutral(dialect: Dialect) -> Dialect:
 
 
 _QUOTED = re.compile(r"[\"“][^\"“”]{40,}[\"”]|(?<!\w)'[^'\"]{40,}'(?!\w)")
-"""Long quotations: a prompt that mentions a seed or a temperature is none of ours."""
-_ALLOWED = re.compile(
+"""Long quotations, which may repeat the prompt: a seed or a temperature mentioned there is no field of ours."""
+_ACCEPTED_FIELDS = re.compile(
     r"(?:expected|must be|should be) one of[^·]*"
     r"|(?<!not )\b(?:supported|allowed|accepted|valid|permitted|available|known) "
     r"(?:parameters|params|fields|keys|arguments|properties|options)[^·:]{0,30}:[^·]*",
     re.IGNORECASE,
 )
-"""A list of all that a server takes, which strict ones add to the field that they refuse."""
+"""A list of all accepted fields, which strict servers add to the one that they refuse."""
 _RANGE = re.compile(r"[\[(](\d{1,9}),(\d{1,9})[\])]")
 _NO_MAX_TOKENS = re.compile(
     r"(?:unrecogni|unknown|unsupported|unexpected|not support)[^.·]{0,60}\bmax_tokens"
@@ -299,7 +302,7 @@ _SYSTEM = re.compile(
 
 
 def _drop_list(match: re.Match[str]) -> str:
-    """Return "" for a list of fields; what has few of them is no such list."""
+    """Return a blank for a list of accepted fields, and the text itself if it names too few of them to be one."""
     return " " if len(set(_FIELDS.findall(match[0]))) > 2 else match[0]
 
 
@@ -310,7 +313,7 @@ _JSON = re.compile(
     re.IGNORECASE,
 )
 _ONE_ANSWER = re.compile(r"json_validate|failed to generate|failed_generation", re.IGNORECASE)
-"""One answer failed; the mode works."""
+"""One answer failed to be valid JSON; the mode itself works."""
 _CHOICES = re.compile(
     r"""["'`\[]n["'`\]]|(?<![a-z0-9_])n (?:must|should|>|is|value|= ?\d)|value (?:of|for) n\b"""
     r"""|parameters? n\b|参数 ?n(?![a-z])|(?<![a-z_])choices?\b|candidate|num_return_sequences|multiple completions"""
@@ -320,17 +323,17 @@ _CHOICES = re.compile(
 
 
 def _names(pattern: str, words: str) -> bool:
-    """Tell whether a complaint names a field. Letters of other scripts beside it are no part of the name."""
+    """Return whether a complaint names a field. Letters of other scripts next to it don't belong to the name."""
     return re.search(rf"(?<![A-Za-z0-9_])(?:{pattern})(?![A-Za-z0-9_])", words, re.IGNORECASE | re.ASCII) is not None
 
 
 def fewer_samples(dialect: Dialect, body: Mapping[str, Any]) -> Dialect:
-    """Return the dialect with half of the body's `n`: a server's most may be any number, and is 1 for many."""
+    """Return the dialect with half of the body's `n`: a server's limit may be any number, and is often 1."""
     return replace(dialect, samples_per_request=body["n"] // 2)
 
 
 def narrowest(one: Dialect, other: Dialect) -> Dialect:
-    """Return what both dialects allow; two requests may learn at once."""
+    """Return what both dialects allow; two requests may narrow the dialect at the same time."""
     return Dialect(
         json_mode=max(one.json_mode, other.json_mode, key=_JSON_MODES.index),
         token_limit=max(one.token_limit, other.token_limit, key=_TOKEN_LIMITS.index),

@@ -1,7 +1,7 @@
-"""Brings embedded models to the user's cache folder, and lets no file pass whose hash is not the catalog's.
+"""Downloads embedded models to the user's cache folder, and accepts only files with the catalog's hash.
 
-The folder is `$AUTOIF_CACHE`, else `$XDG_CACHE_HOME/autoif`, else `~/.cache/autoif`. A download is written beside the
-model under another name, resumed where it broke off, verified, and renamed: a file under the model's name is complete.
+The folder is `$AUTOIF_CACHE`, else `$XDG_CACHE_HOME/autoif`, else `~/.cache/autoif`. A download is written next to the
+model under another name, resumed where it broke off, verified, and renamed: a file with the model's name is complete.
 """
 
 import errno
@@ -37,7 +37,7 @@ class LocalModel(Record):
     bytes: int
     licence: str
     path: Path | None
-    """None where no file of the right size is there; its hash is checked before it is loaded."""
+    """None if there is no file of the right size. The hash is checked before the model is loaded."""
 
 
 def list_models() -> list[LocalModel]:
@@ -55,7 +55,7 @@ def list_models() -> list[LocalModel]:
 
 
 def models_folder() -> Path:
-    """Return the folder that models are kept in; it need not exist."""
+    """Return the folder for models; it need not exist."""
     if chosen := os.environ.get("AUTOIF_CACHE"):
         return Path(chosen) / "models"
     home = os.environ.get("XDG_CACHE_HOME")
@@ -69,16 +69,16 @@ def ensure_model(name: str) -> Path:
 
 
 def ensure_file(model: Model, *, console: Console) -> Path:
-    """Do the work of `ensure_model` for a model that needs no catalog."""
+    """The same as `ensure_model` for a model that need not be in the catalog."""
     path = models_folder() / model.file
     if _was_verified(model, path):
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(path.with_name(path.name + ".lock"), model, console):
+        with _lock_download(path.with_name(path.name + ".lock"), model, console):
             if not path.exists():
                 _fetch(model, path, console)
-            elif not _was_verified(model, path):  # another process may have brought it meanwhile
+            elif not _was_verified(model, path):  # another process may have fetched it meanwhile
                 _verify(model, path)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -100,7 +100,7 @@ def _fetch(model: Model, path: Path, console: Console) -> None:
         if shutil.disk_usage(path.parent).free < model.bytes - have + _SPARE_BYTES:
             raise _no_space(model, path.parent)
         try:
-            with _showing(console, f"{model.name} from {title}", model.bytes) as show:
+            with _show_progress(console, f"{model.name} from {title}", model.bytes) as show:
                 fetch(part, show)
         except Unavailable as error:
             failures.append(f"{title}: {error}")
@@ -125,7 +125,7 @@ def _fetch(model: Model, path: Path, console: Console) -> None:
 
 
 def _verify(model: Model, path: Path) -> None:
-    """Hash a file whose size, time or marker is not as it was left; raise `ModelError` if it isn't the model."""
+    """Hash a file that changed, or was never verified; raise `ModelError` if it isn't the model."""
     if path.stat().st_size != model.bytes or digest_file(path) != model.sha256:
         raise ModelError(
             f"{path} is not {model.name} (wrong hash) and is not loaded: "
@@ -155,7 +155,7 @@ def _fingerprint(model: Model, path: Path) -> dict[str, str | int]:
 
 
 @contextmanager
-def _only_one(lock: Path, model: Model, console: Console) -> Iterator[None]:
+def _lock_download(lock: Path, model: Model, console: Console) -> Iterator[None]:
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -173,8 +173,8 @@ def _no_space(model: Model, folder: Path) -> ModelError:
 
 
 @contextmanager
-def _showing(console: Console, title: str, total_bytes: int) -> Iterator[ShowBytes]:
-    """Yield what shows progress: a bar on a terminal, a plain line for every tenth elsewhere."""
+def _show_progress(console: Console, title: str, total_bytes: int) -> Iterator[ShowBytes]:
+    """Yield a function that shows progress: as a bar on a terminal, elsewhere as a line for every tenth."""
     if console.is_terminal:
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         with Progress(TextColumn("{task.description}"), *columns, console=console) as bar:

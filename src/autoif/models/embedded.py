@@ -1,8 +1,8 @@
 """The embedded model: llama.cpp or OpenVINO on this machine, behind the same HTTP interface as every other model.
 
-It is one of the catalog, or any GGUF file. Prompts are read once for all samples of a request, their known beginnings
-not at all. In llama.cpp 4 to 24 slots are equally fast, and cost memory (with Qwen2.5-Coder-1.5B 2.3 GB with 8, 2.8 GB
-with 16); a cache that all slots share would cost a fifth of the speed.
+It is a model of the catalog, or any GGUF file. A prompt is read once for all samples of a request, without the
+beginning that is known from an earlier one. In llama.cpp 4 to 24 slots are equally fast, but cost memory
+(Qwen2.5-Coder-1.5B takes 2.3 GB with 8, 2.8 GB with 16); a cache shared by all slots would cost a fifth of the speed.
 """
 
 import json
@@ -26,26 +26,26 @@ from autoif.processors import count_cores
 from autoif.together import ending_by_ctrl_c
 
 _PROMPT_CACHE_MB = 256
-"""For the beginnings of prompts whose slot has gone to another prompt."""
+"""For beginnings of prompts whose slot was given to another prompt."""
 _TIMEOUT_S = 3600.0
-"""A request may wait until all slots have got through those before it."""
+"""A request may have to wait until the slots have finished all earlier ones."""
 _END_S = 2.0
-"""How long a process that accepts no connection may take to be gone: a large one gives its memory back first."""
+"""How long a process that accepts no connection any more may take to end: a large one frees its memory first."""
 _LIBRARY = re.compile(r"(lib[\w+-]+)\.so\.(\d+)(?=: cannot open shared object file)")
-"""One that the dynamic linker misses: slim images of containers have no libgomp.so.1, which llama.cpp takes."""
+"""A library that the dynamic linker misses: slim container images lack libgomp.so.1, which llama.cpp needs."""
 _RUNNING: dict[str, "EmbeddedServer"] = {}
-"""Those that this process has started and not stopped, by their address."""
+"""The servers that this process is running, by address."""
 
 
 def explain_end(base_url: str) -> str | None:
-    """Return why nobody listens any more at the address of an embedded model: then nobody ever will. None for any other
-    address, and for a model that runs."""
+    """Return why the embedded model at an address has ended and won't answer again. None if it runs, and for any other
+    address."""
     server = _RUNNING.get(base_url)
     return server.explain_end() if server else None
 
 
 class EmbeddedServer:
-    """A server of the model on a free port of the loopback interface, from `__enter__` to `__exit__`."""
+    """Serves the model on a free loopback port from `__enter__` to `__exit__`."""
 
     def __init__(
         self,
@@ -59,9 +59,9 @@ class EmbeddedServer:
     ) -> None:
         """`model` is a name of the catalog, or the path of a file that ends in .gguf.
 
-        `slots` answers are generated at a time, each with prompt and answer within `context_tokens`. `threads` is by
-        default the number of cores. `truncate_sampling` keeps llama.cpp's top-k and min-p, by which a small model errs
-        less; without, answers are drawn from the model's whole distribution.
+        `slots` answers are generated at the same time, each with prompt and answer within `context_tokens`. `threads`
+        defaults to the number of cores. `truncate_sampling` keeps llama.cpp's top-k and min-p, with which a small model
+        makes fewer mistakes; without it, answers are drawn from the model's whole distribution.
         """
         self._model = find_weights(model)
         self._slots = slots
@@ -75,13 +75,13 @@ class EmbeddedServer:
         self._url = ""
 
     def __enter__(self) -> Self:
-        """Fetch the model if it isn't there, and start the server; raise `ModelError` if either fails."""
+        """Fetch the model if necessary and start the server; raise `ModelError` if either fails."""
         if not is_installed(self.runtime):
             raise ModelError(f"the embedded model needs {self._about.name}: {self._about.where_missing}")
         model = self._model
         path = model.path if isinstance(model, GgufFile) else ensure_model(model.name)
         if self.runtime == "openvino":
-            _check_that_it_can_be_written(path)
+            _check_writable(path)
         settings: dict[str, str | int] = {
             "path": str(path),
             "name": self._model.name,
@@ -104,7 +104,7 @@ class EmbeddedServer:
         self._stop()
 
     def endpoint(self, base: Endpoint) -> Endpoint:
-        """Return the endpoint that `base` stands for, now that the model runs."""
+        """Return `base` with the address and properties of the running model."""
         if self._process is None:
             raise ModelError(f"the embedded model {self._model.name} is not running: start it before it is asked")
         return base.model_copy(
@@ -126,7 +126,7 @@ class EmbeddedServer:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            start_new_session=True,  # Ctrl-C is for us: answers under way are still wanted
+            start_new_session=True,  # Ctrl-C must not end it: answers under way are still wanted
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -136,7 +136,7 @@ class EmbeddedServer:
         answer = json.loads(process.stdout.readline() or "{}")
         if "url" in answer:
             return str(answer["url"])
-        said = str(answer.get("error", "")).splitlines()  # OpenVINO's begins with the places in its source
+        said = str(answer.get("error", "")).splitlines()  # OpenVINO's message begins with places in its source
         reason = said[-1] if said else self._read_end(process)
         if lacking := _LIBRARY.search(reason or ""):
             raise ModelError(
@@ -149,7 +149,7 @@ class EmbeddedServer:
         )
 
     def explain_end(self) -> str | None:
-        """Return how the process ended, and what to do; None if it runs."""
+        """Return how the process ended and what to do about it; None if it runs."""
         assert self._process is not None
         how = self._read_end(self._process)
         return how and (
@@ -158,7 +158,7 @@ class EmbeddedServer:
         )
 
     def _read_end(self, process: subprocess.Popen[str]) -> str | None:
-        """Return the signal that ended a process, or its last words; None if it runs."""
+        """Return the signal that ended a process, or the last line of its log; None if it runs."""
         try:
             status = process.wait(_END_S)
         except subprocess.TimeoutExpired:
@@ -173,7 +173,7 @@ class EmbeddedServer:
     def _stop(self) -> None:
         _RUNNING.pop(self._url, None)
         if self._process is not None:
-            # Nothing to save, and a gentler way would wait for open requests.
+            # It has nothing to save, and a gentler end would wait for open requests.
             self._process.kill()
             self._process.communicate()
             self._process = None
@@ -182,8 +182,8 @@ class EmbeddedServer:
             self._log = None
 
 
-def _check_that_it_can_be_written(path: Path) -> None:
-    """Raise `ModelError` for a file that OpenVINO can't open: it opens models for writing, and never writes."""
+def _check_writable(path: Path) -> None:
+    """Raise `ModelError` if a file isn't writable: OpenVINO opens models for writing, though it never writes."""
     try:
         path.open("r+b").close()
     except OSError as error:
@@ -197,9 +197,9 @@ def _check_that_it_can_be_written(path: Path) -> None:
 def serve_model(
     model: str, *, slots: int, runtime: Literal["auto"] | Runtime, asked: str, say: Say
 ) -> Iterator[EmbeddedServer]:
-    """Start the embedded model, and say who is `asked` and in what it runs.
+    """Start the embedded model, and tell the user by `say` who (`asked`) uses which model in which runtime.
 
-    With "auto" that is the quickest runtime that this machine has for it, or llama.cpp if that fails.
+    "auto" takes the fastest runtime that this machine has for the model, or llama.cpp if that one fails.
 
     Raises:
         ModelError: there is no such model, it can't be fetched, or it can't be loaded.

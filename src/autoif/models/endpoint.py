@@ -1,4 +1,4 @@
-"""Where a model is asked and what it costs: one `[models.ROLE]` table of the config each, and the budget of a run."""
+"""Settings of a model's endpoint, one `[models.ROLE]` table of the config each, and the budget of a run."""
 
 import json
 import os
@@ -18,12 +18,10 @@ EMBEDDED = ""
 
 _KEY = re.compile(r"(?:sk|gsk|hf|xai|pplx|nvapi|r8|ghp|Bearer)[-_ ][A-Za-z0-9_-]{16,}|sk-|AIza|eyJ")
 """How keys of known services begin."""
-
-
 _KEY_NAME = re.compile(r"(?:^|[-_])(?:key|apikey|token|secret|password|sig|signature|auth)$", re.IGNORECASE)
 
 _OWN_MEMBERS = {"messages", "prompt", "n"}
-"""Of a request: who sends others is answered something else."""
+"""Members of a request that `extra_body` must not replace, as the answers would not fit."""
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -141,7 +139,7 @@ class Endpoint(Settings):
     @field_validator("api_key_env")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        """Refuse a key where the name of its variable is wanted, without repeating it."""
+        """Refuse a key given in place of its variable's name, without repeating it."""
         looks_like_one = _KEY.match(name) or (
             len(name) >= 20 and name not in os.environ and re.search(r"[a-z]", name) and re.search(r"\d", name)
         )
@@ -171,16 +169,15 @@ class Endpoint(Settings):
         ]
 
     def url(self, path: str) -> str:
-        """Return the address of a page of the API, at the first server; a query of the base URL (`?api-version=…`) goes
-        with each."""
+        """Return the address of an API path at the first server; a query in the base URL (`?api-version=…`) is kept."""
         parts = urlsplit(self.addresses[0])
         return parts._replace(path=parts.path + path).geturl()
 
     @property
     def identity(self) -> str:
-        """What a cached answer belongs to: the model, its revision, what shapes its answers, wherever it is served.
+        """Identifies the model that cached answers are of: its name, revision and `extra_body`, but not its address.
 
-        The revision of an embedded model is that of its file, so answers stay valid whether or not the model runs.
+        An embedded model has the revision of its file, so its answers stay valid whether or not the model runs.
         """
         revision = self.revision
         if self.is_embedded and not revision:
@@ -190,7 +187,7 @@ class Endpoint(Settings):
 
     @property
     def has_prices(self) -> bool:
-        """Whether costs can be counted: an embedded model costs nothing."""
+        """Whether costs can be counted; an embedded model costs nothing."""
         prices = (self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens)
         return self.base_url == EMBEDDED or None not in prices
 
@@ -203,7 +200,7 @@ class Endpoint(Settings):
 
 
 def check_url(url: str) -> str:
-    """Return a base URL in the form in which it is used; raise `ValueError` for what is none or holds a key."""
+    """Return a base URL in normal form; raise `ValueError` if it isn't an http(s) address, or contains a key."""
     url = url.strip()
     written = f"base_url {url!r} is no http(s) address; write it like http://127.0.0.1:8000/v1"
     try:
@@ -223,12 +220,12 @@ def check_url(url: str) -> str:
 
 
 def is_own_host(host: str) -> bool:
-    """Tell whether a name or number means the machine that asks, whichever that is."""
+    """Return whether a host name or IP address is a loopback one."""
     return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def check_command(command: str) -> list[str]:
-    """Return the words of a command that starts a server; raise `ValueError` for one that can't."""
+    """Split a command that starts a server; raise `ValueError` if it can't be split or lacks `{port}`."""
     try:
         words = shlex.split(command)
     except ValueError as error:

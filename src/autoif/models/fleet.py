@@ -1,15 +1,15 @@
-"""All addresses of one model: each attempt goes to the least loaded one, and a failed one to another.
+"""All addresses of one model: each attempt goes to the least loaded address, and a retry to another one.
 
     | an address                                   | what happens                                                      |
     |----------------------------------------------|-------------------------------------------------------------------|
     | is busy (429, 503), or slower than `slow_s`  | it gets fewer requests at once, and none for as long as it asks   |
     | doesn't respond, five times in a row         | it is gone: a request tries it now and then, the others go        |
-    |                                              | elsewhere, or wait; said once, and again when it is back          |
-    | fails at a request in every round            | the request is given up: `Unanswered`; `server` asks another one  |
-    | can't be used (no such model, no credit, …)  | it is left out, which is said; if it is the last, the run ends    |
+    |                                              | elsewhere or wait; the user is told, and told when it is back     |
+    | fails at a request in every round            | the request is given up: `Unanswered`; `server` sends a probe     |
+    | can't be used (no such model, no credit, …)  | it is left out, and the user is told; after the last the run ends |
 
-A request that fails goes to another address at once; only after a round of failures it waits, each time twice as long.
-Which address answered is stored nowhere.
+A failed request goes to another address at once. Only after a round of failures does it wait, each time twice as long.
+It is not stored which address answered.
 """
 
 import asyncio
@@ -42,15 +42,16 @@ _NAMED = 3
 
 @dataclass(slots=True)
 class _Tries:
-    """How a request has fared."""
+    """The failed attempts of one request."""
 
     failures: int = 0
     rounds: int = 0
     since: float = 0.0
+    """When the first attempt failed; 0 if none has."""
     last: float = 0.0
-    """When it failed first, and last."""
+    """When the last attempt failed."""
     failed_at: set[int] = field(default_factory=set)
-    """The addresses at which it failed in this round."""
+    """The addresses at which it failed in the current round."""
 
 
 async def _keep_nothing(_: Any) -> None:
@@ -59,22 +60,22 @@ async def _keep_nothing(_: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Read]):
-    """A request, and what is done with its answer."""
+    """A request, and what to do with its answer."""
 
     path: str
     body: dict[str, Any]
     before: Callable[[], None]
     """Called just before each attempt; may raise to prevent it."""
     read: Callable[[dict[str, Any]], Read]
-    """Makes something of a server's JSON object; may raise `Passing`, and the request is made again."""
+    """Converts a server's JSON object; may raise `Passing` to have the request made again."""
     keep: Callable[[Read], Awaitable[None]] = _keep_nothing
-    """Stores that. The request has its place until then, so what a kill takes was in flight."""
+    """Stores what `read` returned. The request keeps its place until then, so a kill loses only requests in flight."""
     seed: int = 0
-    """Tells it from others of the same body, which there are where a server takes no seed."""
+    """Distinguishes requests with the same body, which exist where a server takes no seed."""
 
 
-def _write(body: dict[str, Any]) -> bytes:
-    """Return JSON in ASCII, which no gateway misreads; what is ASCII anyway is written the quick way."""
+def _encode_json(body: dict[str, Any]) -> bytes:
+    """Return JSON in ASCII, which no gateway misreads; the fast writer is enough if the body is ASCII anyway."""
     written = to_json(body)
     return written if written.isascii() else json.dumps(body).encode("ascii")
 
@@ -83,7 +84,7 @@ class Fleet:
     """Sends JSON to the addresses of an endpoint, between `open` and `close`, in one event loop."""
 
     def __init__(self, endpoint: Endpoint, note: Say = lambda sentence: None, run: RunBatches = _UNKNOWN) -> None:
-        """`note` gets what the user should know of the addresses; `run` tells of the run's batches."""
+        """`note` is called with what the user should know about the addresses; `run` describes the run's batches."""
         self.transports = [Transport(each, note) for each in endpoint.spread()]
         self.retries = 0
         """Attempts that failed and were made again."""
@@ -103,7 +104,7 @@ class Fleet:
         return sum(each.answered for each in self._paces)
 
     def describe_bound(self) -> str:
-        """Say what holds requests back at the moment; "" where nothing does."""
+        """Return what limits the rate of requests at the moment; "" if nothing does."""
         if self._batches and self._batches.waiting:
             return f"waiting for {self._batches.waiting:,} answers of {self._batches.under_way} batches"
         up = [each for each in self._paces if each.is_up]
@@ -125,7 +126,7 @@ class Fleet:
             await each.open()
 
     async def add(self, url: str) -> None:
-        """Deal to one more address, which serves the same model."""
+        """Add an address that serves the same model."""
         if url in (each.url for each in self.transports):
             return
         like = self._endpoint.spread()[0].model_copy(update={"base_url": url})
@@ -147,19 +148,19 @@ class Fleet:
             self._batches.close(error)
 
     async def post(self, call: Call[Read], rank: int = 0, *, after: Unanswered | None = None) -> Read:
-        """Return what a server answers to a call; of those that wait, the lowest rank goes first.
+        """Make a call and return what its `read` made of the answer; waiting calls with the lowest rank go first.
 
-        With `after`, a request that was given up, it is a probe whether anything is answered: its failures aren't its
-        own.
+        With `after`, the failure of a request that was given up, this call is a probe whether the servers answer
+        anything at all: its failures are then blamed on the servers.
 
         Raises:
             Rejected: the server refuses this request.
-            Unanswered: this request fails, unless it is a probe.
-            ModelError: another try is of no use, whatever is asked.
+            Unanswered: this request, which is no probe, fails again and again.
+            ModelError: no request would succeed.
         """
         if self._batches:
             return await self._post_in_batches(self._batches, call, after)
-        data, tries = _write(call.body), _Tries(after.failures, since=after.since) if after else _Tries()
+        data, tries = _encode_json(call.body), _Tries(after.failures, since=after.since) if after else _Tries()
         patient = self._endpoint.ask_elsewhere_after_s and len(self.transports) > 1
         while True:
             place = await self._dealer.enter(rank, tries.failed_at)
@@ -172,7 +173,7 @@ class Fleet:
                 await self._dealer.pause(wait_s)
 
     async def _post_in_batches(self, batches: Batches, call: Call[Read], after: Unanswered | None) -> Read:
-        """Return what a call makes of an answer from a batch; ask again for one that it finds unfinished."""
+        """Make a call through a batch, and again if its `read` finds the answer unfinished."""
 
         async def use(answer: dict[str, Any]) -> Read:
             found = call.read(answer)
@@ -195,7 +196,7 @@ class Fleet:
         raise AssertionError("the last attempt raises")
 
     async def _try(self, place: Place, call: Call[Read], data: bytes) -> Read:
-        """Make one attempt at a place, note what it tells of the address, and give the place back."""
+        """Make one attempt at a place, update the state of its address, and give the place back."""
         transport, pace = self.transports[place.address], self._paces[place.address]
         try:
             call.before()
@@ -206,14 +207,14 @@ class Fleet:
                 self._note_failure(place, failure)
                 raise
             except Rejected:
-                self._note_life(place.address)
+                self._note_response(place.address)
                 raise
             except ModelError as error:
                 if len(self.transports) == 1:
                     raise
                 self._leave_out(place.address, error)
                 raise Passing(str(error)) from error
-            self._note_life(place.address)
+            self._note_response(place.address)
             pace.speed_up(place.start, time.monotonic() - began)
             await call.keep(answer)
             return answer
@@ -247,21 +248,21 @@ class Fleet:
             rests = failure.wait_s or (0.0 if alone or failure.gone else self._wait_s(max(1, pace.busy)))
             pace.slow_down(place.start, rests)
         if not failure.gone:
-            self._note_life(place.address)
-        elif pace.answered or not alone:  # one that has never answered alone is judged by each request
+            self._note_response(place.address)
+        elif pace.answered or not alone:  # a sole address that has never answered is judged request by request
             was_up = pace.is_up
             pace.fail(surely=isinstance(failure, NoConnection))
             if was_up and not pace.is_up:
-                self._note(f"{self.transports[place.address].url} doesn't answer ({self._cut(failure)})")
+                self._note(f"{self.transports[place.address].url} doesn't answer ({self._shorten(failure)})")
 
-    def _note_life(self, address: int) -> None:
+    def _note_response(self, address: int) -> None:
         pace = self._paces[address]
         if pace.gone_since:
             self._note(f"{self.transports[address].url} didn't answer for a while, and is back")
         pace.respond()
 
     def _leave_out(self, address: int, error: ModelError) -> None:
-        """Send nothing more to an address; where it is the last, end all waiting with the reasons."""
+        """Send nothing more to an address; if it is the last one, end all waiting and raise the reasons."""
         pace = self._paces[address]
         if not pace.left_out:
             pace.left_out = str(error)
@@ -274,7 +275,7 @@ class Fleet:
             raise gone from error
 
     def _count_failure(self, tries: _Tries, failure: Passing, place: Place, *, probe: bool) -> float:
-        """Return how long the request waits before it is made again; raise if it isn't."""
+        """Count a failure; return how long to wait before the next attempt, or raise if there should be none."""
         now = time.monotonic()
         failed_before, tries.last = tries.last or now, now
         tries.failures, tries.since = tries.failures + 1, tries.since or now
@@ -294,21 +295,22 @@ class Fleet:
             alone = isinstance(failure, Unfinished) or max(each.sent_at for each in self._paces) > failed_before
             raise Unanswered(failure, alone=alone, failures=tries.failures, since=tries.since) from failure
         if hopeless:
-            raise self._give_up(tries.failures, self._cut(failure)) from failure
+            raise self._give_up(tries.failures, self._shorten(failure)) from failure
         return max(failure.wait_s, self._wait_s(tries.rounds))
 
     def _give_up(self, failures: int, last: str) -> ModelError:
-        """Return the error of a request that failed so often in a row."""
+        """Return the error that ends the run after this many failures in a row."""
         return ModelError(
             f"{self._name_all()} failed {failures} times in a row, last with: {last}; run the same command again when "
             "it works"
         )
 
     def _is_hopeless(self, failure: Passing, tries: _Tries, standstill_s: float, *, probe: bool) -> bool:
-        """Tell whether another attempt is too many; of busy or gone servers, only if none has answered for long."""
-        if tries.rounds <= self._endpoint.retries and (self.answered or not probe):  # else all were made before it
+        """Return whether to stop trying; with busy or gone servers, only if none has answered for long."""
+        # A probe where nothing was ever answered follows a request that used up all retries.
+        if tries.rounds <= self._endpoint.retries and (self.answered or not probe):
             return False
-        if self._endpoint.serve and not any(each.is_up for each in self._paces):  # others are being started
+        if self._endpoint.serve and not any(each.is_up for each in self._paces):  # servers are being started
             return standstill_s > self._endpoint.serve_start_s
         passing = failure.busy or (self.answered and (probe or not any(each.is_up for each in self._paces)))
         patient = passing and self._endpoint.retries > 0
@@ -322,5 +324,5 @@ class Fleet:
         urls = [each.url for each in self.transports if not each.pace.left_out]
         return list_some(urls, _NAMED)
 
-    def _cut(self, failure: Passing) -> str:
+    def _shorten(self, failure: Passing) -> str:
         return self.transports[0].shown(str(failure))

@@ -1,7 +1,7 @@
-"""Model answers as lines that are appended, for disks on which no database may be opened: those of a network.
+"""Journals: model answers appended to a file line by line, for network disks, on which no database may be opened.
 
-`answers-0001.jsonl`, … in a run folder: rows of `CompletionRow`, one a line. Each process writes a file of its own, so
-nothing is locked; the database in which answers are looked up is made from them, on a disk of this machine.
+The files `answers-0001.jsonl`, … in a run folder hold one `CompletionRow` per line. Each process writes a file of its
+own, so nothing is locked. The database in which answers are looked up is built from them, on a local disk.
 """
 
 import os
@@ -25,19 +25,19 @@ from autoif.runs.store import COMPLETIONS, SLICES, reading_errors
 from autoif.runs.whole_files import replacing, storage_errors, write_json
 
 MERGED, MERGING = "merged.json", "merging.json"
-"""What of the slices' answers is in the run's file, and what will be when that is in its place."""
+"""Lists of the slices' answers that are in the run's file, and that will be in it once the new file is in place."""
 _SEALED = ".completions.sealed-"
-"""How the name of the run's file begins when it is whole, and on its way to its place; its end is the turn."""
+"""Name prefix of a complete new file of the run that is not in its place yet; the turn number follows."""
 _BATCHES = "batches.json"
-"""The batches of a provider of which a slice has stored all answers."""
+"""Lists the provider's batches whose answers a slice has all stored."""
 _SYNC_S = 5.0
 _TAIL_BYTES = 1 << 16
 
 
 class Journal:
-    """A file to which answers are appended; what `append` was given survives the death of the process.
+    """A file to which answers are appended; they survive the death of the process once `append` returns.
 
-    A thread hands it to the disk every few seconds, so that the machine's death takes no more than these.
+    A thread syncs the file to disk every few seconds, so a crash of the machine loses only the last few seconds.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,10 +45,10 @@ class Journal:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)
-            _cut_torn_line(self._file)
+            _cut_torn_end(self._file)
         self._stop = threading.Event()
-        self._syncing = threading.Thread(target=self._sync, name="autoif-journal", daemon=True)
-        self._syncing.start()
+        self._syncer = threading.Thread(target=self._sync, name="autoif-journal", daemon=True)
+        self._syncer.start()
 
     def append(self, rows: Sequence[CompletionRow]) -> None:
         with storage_errors(self._path):
@@ -56,7 +56,7 @@ class Journal:
 
     def close(self) -> None:
         self._stop.set()
-        self._syncing.join()
+        self._syncer.join()
         with storage_errors(self._path):
             os.fsync(self._file)
             os.close(self._file)
@@ -65,28 +65,30 @@ class Journal:
         synced = 0
         while not self._stop.wait(_SYNC_S):
             if (size := os.fstat(self._file).st_size) != synced:
-                with suppress(OSError):  # `append` or `close` tells of it
+                with suppress(OSError):  # `append` or `close` will report it
                     os.fdatasync(self._file)
                     synced = size
 
 
 class ShardJournals:
-    """The same with a file for each shard, in a folder, to which the answers that were asked for it are appended."""
+    """A folder with a journal for each shard, to which the answers that the shard asked for are appended."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._found = set[Path]()
-        """Files of which this process knows how they end."""
+        self._mended = set[Path]()
+        """Files whose torn last line, if any, this process has already cut."""
 
     def append(self, rows: Sequence[CompletionRow]) -> None:
-        """Add rows to the file of the shard for which the calling task works."""
+        """Append rows to the file of the shard for which the calling task works."""
         path = self._folder / f"{ASKED_FOR.get()}.jsonl"
         with storage_errors(path):
-            file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)  # it may have been sealed meanwhile
+            file = os.open(
+                path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644
+            )  # opened each time: it may have been sealed meanwhile
             try:
-                if path not in self._found:
-                    _cut_torn_line(file)
-                    self._found.add(path)
+                if path not in self._mended:
+                    _cut_torn_end(file)
+                    self._mended.add(path)
                 _append(file, rows)
             finally:
                 os.close(file)
@@ -96,7 +98,7 @@ class ShardJournals:
 
 
 def open_journal(place: Path) -> Journal | ShardJournals:
-    """Return what appends to a file, or to the files of a folder."""
+    """Return the journal at `place`, or the journals of all shards if it is a folder."""
     return ShardJournals(place) if place.is_dir() else Journal(place)
 
 
@@ -106,19 +108,19 @@ def _append(file: int, rows: Sequence[CompletionRow]) -> None:
     try:
         while content:
             content = content[os.write(file, content) :]
-    except OSError:  # a full disk takes a part of it
+    except OSError:  # a full disk may have taken a part
         os.ftruncate(file, end)
         raise
 
 
 def cut_torn_line(path: Path) -> None:
-    """Take off a last line that a kill has cut from a file whose process is dead."""
+    """Remove an incomplete last line, left by a killed process, from a journal that nobody writes any more."""
     with storage_errors(path), path.open("rb+") as file:
-        _cut_torn_line(file.fileno())
+        _cut_torn_end(file.fileno())
 
 
-def _cut_torn_line(file: int) -> None:
-    """Take off a last line that a kill has cut: its process is dead, and another one goes on with the file."""
+def _cut_torn_end(file: int) -> None:
+    """Remove an incomplete last line, left by a killed process, before this process continues the file."""
     size = os.lseek(file, 0, os.SEEK_END)
     end, tail = size, b""
     while end and b"\n" not in tail:
@@ -130,12 +132,12 @@ def _cut_torn_line(file: int) -> None:
 
 
 def list_journals(folder: Path, kind: str = "answers") -> list[Path]:
-    """Return the files of answers in a folder, in order."""
+    """Return the journals in a folder, in order."""
     return sorted(folder.glob(f"{kind}-[0-9][0-9][0-9][0-9].jsonl"))
 
 
 def read_journal(path: Path) -> Iterator[CompletionRow]:
-    """Yield the rows of a file; a last line that a kill has cut is none. Raises StoreError: another line is damaged."""
+    """Yield the rows of a file, without an incomplete last line. Raises StoreError: another line is damaged."""
     with reading_errors(path), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -149,7 +151,7 @@ def read_journal(path: Path) -> Iterator[CompletionRow]:
 
 
 def is_refusal(line: bytes) -> bool:
-    """Tell whether a line is of an answer that a server refused; a damaged one is not."""
+    """Return whether a line holds a server's refusal; False for a damaged line."""
     try:
         return read_row(line).finish_reason == "refused"
     except ValueError:
@@ -157,9 +159,10 @@ def is_refusal(line: bytes) -> bool:
 
 
 def import_journals(paths: Iterable[Path], cache: CompletionCache) -> None:
-    """Put all answers of these files into a cache, beside those that are there.
+    """Add all answers of these files to a cache.
 
-    An answer takes the place of a refusal, in whatever order they are found: it was asked for after that.
+    Where a request has both a refusal and an answer, the answer replaces the refusal, in whatever order they are found:
+    it is the newer one.
     """
     paths = [*paths]
     cache.insert_all(_read_all(paths))
@@ -172,7 +175,7 @@ def _read_all(paths: Iterable[Path]) -> Iterator[CompletionRow]:
 
 
 def export_answers(cache: CompletionCache, out: Path, *, but: str) -> None:
-    """Write all answers but those of one stage to a file of lines, if there are any."""
+    """Write all answers to a journal, except those of the stage `but`."""
     with closing(Journal(out)) as journal:
         for row in cache.rows():
             if row.stage != but:
@@ -181,10 +184,11 @@ def export_answers(cache: CompletionCache, out: Path, *, but: str) -> None:
 
 @contextmanager
 def open_answers(folder: RunFolder, turn: int, run: Path) -> Iterator[tuple[Path, Path | None]]:
-    """Yield the database of a run folder's answers, and the journal to which new ones are to be appended, if any.
+    """Yield the database of a run folder's answers, and the journal to which new answers must be appended, if any.
 
-    With a `turn` the folder may be on a network's disk, or a slice of `run`: the database is then on this machine, made
-    of the folder's file and journals. A whole run gets these in its file at the end; a slice leaves them.
+    With `turn` 0 that is the folder's own file, and there is no journal. Otherwise the folder may be on a network disk,
+    or be a slice of `run`: the database is then a temporary one on a local disk, built from the folder's file and
+    journals. At the end, a whole run's answers are written into its file; a slice leaves its journals.
     """
     if not turn:
         yield folder.completions, None
@@ -211,7 +215,7 @@ def open_answers(folder: RunFolder, turn: int, run: Path) -> Iterator[tuple[Path
         finally:
             if not whole:
                 _write_batches(path, journals / _BATCHES)
-            elif not is_overtaken(journals, turn):  # else another process has the journal
+            elif not is_overtaken(journals, turn):  # else another process has taken over the journal
                 _seal(path, folder.completions, turn)
                 _put_sealed(folder.completions, journals)
                 if merging.exists():
@@ -221,7 +225,7 @@ def open_answers(folder: RunFolder, turn: int, run: Path) -> Iterator[tuple[Path
 def _read_batches(path: Path) -> list[str]:
     try:
         return [str(each) for each in parse_json(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):  # without it batches are read again
+    except (OSError, ValueError, TypeError):  # without the list, batches are just read again
         return []
 
 
@@ -232,7 +236,7 @@ def _write_batches(database: Path, place: Path) -> None:
 
 
 def _seal(database: Path, place: Path, turn: int) -> None:
-    """Copy a database beside its place, whole or not at all; a writer that is about to end may still have it open."""
+    """Copy a database next to its place, whole or not at all; a writer that is about to end may still have it open."""
     with CompletionCache(database) as cache:
         cache.empty_log()
     with storage_errors(place), replacing(place.with_name(f"{_SEALED}{turn:04d}")) as temporary:
@@ -240,10 +244,10 @@ def _seal(database: Path, place: Path, turn: int) -> None:
 
 
 def _put_sealed(place: Path, journals: Path) -> None:
-    """Put a sealed database in its place.
+    """Move a sealed database to its place.
 
-    Before it go the journals that are in it, from which refusals that it has forgotten would come back; and the log of
-    the one before, which SQLite would read into this one.
+    First delete the journals that it includes, which would bring back refusals deleted from it, and the log of the
+    previous database, which SQLite would apply to this one.
     """
     with storage_errors(place):
         for sealed in sorted(place.parent.glob(f"{_SEALED}*")):

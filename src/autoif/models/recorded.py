@@ -1,6 +1,6 @@
-"""Answers that somebody recorded, of whatever API: the choices in them, in the form of a server's answer (wire.py).
+"""Reads recorded answers of any API as choices in the form of an OpenAI-compatible server's answer (wire.py).
 
-| recorded                                                | of                                       |
+| recorded                                                | whose format                             |
 |---------------------------------------------------------|------------------------------------------|
 | a text; a list of texts, null for an empty one          | anybody; as many samples                 |
 | {"choices": […]}; {"status_code": 200, "body": {…}}     | OpenAI; its batches                      |
@@ -25,14 +25,14 @@ Choice = dict[str, Any]
 
 _LISTS = ("choices", "candidates", "outputs", "generated_text", "body")
 _TEXTS = ("text", "generated_text", "response", "completion", "output_text")
-_MOST_DEEP = 4
+_MAX_DEPTH = 4
 
 
 def find_choices(answer: object, depth: int = 0) -> list[Choice]:
-    """Return the choices of a recorded answer; none if it is of no form that is known."""
+    """Return the choices in a recorded answer; an empty list if its format is unknown."""
     if isinstance(answer, str):
         return [{"message": {"content": answer}}]
-    if depth == _MOST_DEEP:
+    if depth == _MAX_DEPTH:
         return []
     if isinstance(answer, list):
         return _find_in_list(answer, depth + 1)
@@ -41,13 +41,15 @@ def find_choices(answer: object, depth: int = 0) -> list[Choice]:
 
 def _find_in_list(answers: list[Any], depth: int) -> list[Choice]:
     objects = [each for each in answers if isinstance(each, dict)]
-    said = [each for each in objects if each.get("role") in ("assistant", "model") and "finish_reason" not in each]
-    if said:
-        return [{"message": said[-1]}]
+    turns = [each for each in objects if each.get("role") in ("assistant", "model") and "finish_reason" not in each]
+    if turns:
+        return [{"message": turns[-1]}]
     if objects and all("type" in each and "content" not in each for each in objects):
         return [{"message": {"content": answers}}]  # the parts of one message
     found = [[{"message": {}}] if each is None else find_choices(each, depth) for each in answers]
-    return [*chain.from_iterable(found)] if all(found) else []  # one of no known form isn't left out in silence
+    return (
+        [*chain.from_iterable(found)] if all(found) else []
+    )  # one unknown format makes all unknown: none is dropped silently
 
 
 def _find_in_object(answer: Mapping[str, Any], depth: int) -> list[Choice]:
@@ -55,7 +57,7 @@ def _find_in_object(answer: Mapping[str, Any], depth: int) -> list[Choice]:
     if isinstance(output, list) and any(isinstance(each, dict) and "type" in each for each in output):
         return [_read_output(answer, output)]
     if isinstance(output, dict) and (found := find_choices(output, depth)):  # Bedrock's, DashScope's
-        return [{**_take(answer, ENDS), **choice} for choice in found]
+        return [{**_pick(answer, ENDS), **choice} for choice in found]
     for name in _LISTS:
         inner = answer.get(name)
         if isinstance(inner, list | dict) and (found := find_choices(inner, depth)):
@@ -64,26 +66,26 @@ def _find_in_object(answer: Mapping[str, Any], depth: int) -> list[Choice]:
             return [{"message": {}}]
     if isinstance(answer.get("message"), str | dict):
         return [dict(answer)]
-    ends = _take(answer, ENDS)
+    ends = _pick(answer, ENDS)
     if isinstance(answer.get("content"), str | list | dict) or "role" in answer:
         return [{"message": dict(answer), **ends}]
     text = next((answer[name] for name in _TEXTS if isinstance(answer.get(name), str)), None)
     if text is not None:
-        return [{"message": {"content": text, **_take(answer, REASONING_FIELDS)}, **ends}]
+        return [{"message": {"content": text, **_pick(answer, REASONING_FIELDS)}, **ends}]
     if error := answer.get("error"):
-        said = error.get("message") if isinstance(error, dict) else error
-        return [{"message": {"refusal": str(said or "error")}}]
+        reason = error.get("message") if isinstance(error, dict) else error
+        return [{"message": {"refusal": str(reason or "error")}}]
     return [{"message": {}, **ends}] if "message" in answer or "text" in answer else []
 
 
-def _take(answer: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _pick(answer: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: answer[name] for name in names if name in answer}
 
 
 def _read_output(answer: Mapping[str, Any], output: list[Any]) -> Choice:
     parts: list[Any] = []
     final = [item for item in output if isinstance(item, dict) and item.get("phase") == "final_answer"]
-    for item in final or output:  # what comes before that is said to whoever waits
+    for item in final or output:  # messages of earlier phases only report progress
         inner = item.get("content") if isinstance(item, dict) and item.get("type") == "message" else None
         parts += inner if isinstance(inner, list) else [item]
     details = answer.get("incomplete_details")

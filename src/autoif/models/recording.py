@@ -1,7 +1,8 @@
-"""A run's model answers as one small file that can be kept in version control and replayed without a model.
+"""Recordings: a run's model answers in one small file, to keep in version control and replay without a model.
 
-`.jsonl.xz`: a line with the format, then one per completion, ordered by key and sample index, so that the same
-completions make the same bytes. Prompts are not in it: a request finds its answers by its hash (`request_key`).
+A recording is a `.jsonl.xz` file: a header line with the format, then a line per completion, ordered by key and sample
+index, so that the same completions always give the same bytes. Prompts are not in it: a request finds its answers by
+its hash (`request_key`).
 """
 
 import heapq
@@ -25,7 +26,7 @@ from autoif.runs.whole_files import replacing, storage_errors
 
 _HEADER = {"format": "autoif-recording", "version": 2}
 _MAX_LINE_BYTES = 16_000_000
-"""Of one completion with its thought."""
+"""Limit for one completion with its reasoning."""
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -35,12 +36,12 @@ class Recorded:
 
     completions: int
     conflicts: int
-    """Completions that the given runs have differently: those of the first run are in the recording."""
+    """Completions that differ between the given runs; the recording has those of the first run."""
 
 
 def export_recording(cache_paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Recorded:
     """Write all completions of these runs' caches to one file, whole or not at all.
-    Raises StoreError: there is no such cache, `out` is there already, or it can't be written."""
+    Raises StoreError: a cache is missing, `out` exists already, or it can't be written."""
     for path in cache_paths:
         if not path.is_file():
             raise StoreError(f"{path} is not there: name a run folder that has a {COMPLETIONS}")
@@ -53,7 +54,7 @@ def export_recording(cache_paths: Sequence[Path], out: Path, *, overwrite: bool 
 
 
 def _write(rows: Iterable[CompletionRow], file: IO[str]) -> Recorded:
-    """Write rows in order of their places; of several for one place the first."""
+    """Write sorted rows, only the first of those with the same key and sample index."""
     file.write(json.dumps(_HEADER) + "\n")
     completions = conflicts = 0
     last: CompletionRow | None = None
@@ -72,14 +73,14 @@ def _place(row: CompletionRow) -> tuple[str, int]:
 
 
 def import_recording(recording: Path, cache_path: Path) -> int:
-    """Put a recording's completions into a cache, beside those that are there, and return how many it holds.
+    """Add a recording's completions to a cache; return how many the recording holds.
 
-    Of a completions file, damaged perhaps, all that can be read.
+    `recording` may also be a completions file, even a damaged one: whatever can be read of it is added.
     """
     if is_database(recording):
         return _salvage(recording, cache_path)
     for _ in _read(recording):
-        pass  # read twice, so that a damaged one leaves the cache as it is
+        pass  # read it once before adding anything, so that a damaged recording leaves the cache unchanged
     with CompletionCache(cache_path) as cache:
         return cache.insert_all(_read(recording))
 
@@ -93,7 +94,7 @@ def _salvage(database: Path, cache_path: Path) -> int:
 
 
 def _read(recording: Path) -> Iterator[CompletionRow]:
-    """Yield the rows, one in memory at a time. What unpacks to far more than text does is refused (text_lines.py)."""
+    """Yield the rows one by one. A file that unpacks to suspiciously much is refused (`text_lines.py`)."""
     try:
         with open_text(recording) as file:
             lines = (line for _, line in cut_lines(file, _MAX_LINE_BYTES))

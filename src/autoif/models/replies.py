@@ -1,4 +1,4 @@
-"""What servers say when they don't answer: what is wrong, how long to wait, which models there are instead."""
+"""Reads servers' error responses: what is wrong, how long to wait, which models there are instead."""
 
 import asyncio
 import re
@@ -24,15 +24,15 @@ from autoif.reading.json_text import parse_json
 
 _LISTED_MODELS = 10
 _LEAST_WORDS = 4
-"""Of a complaint that says what is wrong."""
+"""A complaint with fewer words doesn't say what is wrong."""
 _ECHOES = frozenset({"input", "failed_generation", "prompt", "messages", "user_id", "request_id", "id"})
 """Members of a complaint that repeat the request."""
-_DEEPEST = 9
+_MAX_DEPTH = 9
 _MOST_CHARS = 100_000
-"""Of a complaint that is looked at."""
+"""Only this much of a complaint is read."""
 
 
-_PLACE = re.compile(
+_REGION = re.compile(
     r"(?:country|region|territory|location)[^.]{0,60}(?:not|un)[ -]?(?:supported|available|allowed|permitted|served)"
     r"|(?:unsupported|unavailable|not (?:supported|available|allowed|permitted))[^.]{0,60}(?:country|region|territory)",
     re.IGNORECASE,
@@ -43,21 +43,21 @@ _API_VERSION = re.compile(r"api[- ]version", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """An error's body, read."""
+    """The contents of an error response."""
 
     sentence: str
-    """The server's own words, one line, for people."""
+    """The server's own message in one line, for people."""
     words: str
-    """All it says, in whatever nesting, for telling which field is meant."""
+    """All texts in the body, at any depth, for finding which field is meant."""
     code: int = 0
-    """An HTTP status that it names itself, 0 if none."""
+    """The HTTP status that the body names; 0 if none."""
     wait_s: float = 0.0
-    """How long it asks to wait."""
+    """How long the server asks to wait; 0 if it doesn't."""
     is_json: bool = True
-    """Whether it is of the API; a page in HTML or a bare text is of what stands before it."""
+    """Whether it comes from the API itself; HTML or plain text comes from a proxy or firewall before it."""
 
     def kind(self, status: int) -> ComplaintKind:
-        """Return what an answer with this status complains about."""
+        """Return what the complaint is about, given the response's status."""
         return find_kind(self.words, status, says_when=self.wait_s > 0)
 
 
@@ -65,16 +65,16 @@ _ERRORS = ("error", "errors", "error_msg", "error_code", "errorMessage")
 _WORDS = ("message", "detail", "msg")
 _NO_ERROR: tuple[object, ...] = (None, "", 0, "0", [])
 _NO_ERROR_WORDS = frozenset({"none", "null", "ok", "success", "no error", "false", "no"})
-_FINE = (0, "0", 200, "200")
-_BLOCKS = ("promptFeedback", "prompt_feedback")
+_SUCCESS_CODES = (0, "0", 200, "200")
+_BLOCKED_PROMPT = ("promptFeedback", "prompt_feedback")
 
 
 def says_error(answer: Mapping[str, Any]) -> bool:
-    """Tell whether an answer with status 200 is an error: OpenRouter's and LM Studio's `error`, MiniMax's `base_resp`,
-    Baidu's `error_code`, Cloudflare's `errors`; or words in place of choices, as of DashScope, or
-    Gemini's word on a prompt that it blocks.
+    """Return whether an answer with status 200 is an error.
 
-    What came of choices by then is half an answer.
+    That is OpenRouter's and LM Studio's `error`, MiniMax's `base_resp`, Baidu's `error_code`, Cloudflare's `errors`, a
+    message in place of choices, as DashScope sends, or Gemini's feedback on a prompt that it blocks. With an error, any
+    choices are incomplete.
     """
     base = answer.get("base_resp")
     if isinstance(base, dict) and base.get("status_code") not in _NO_ERROR:
@@ -83,19 +83,21 @@ def says_error(answer: Mapping[str, Any]) -> bool:
         return True
     if answer.get("choices"):
         return False
-    return any(isinstance(answer.get(name), str) and answer[name] for name in _WORDS) or any(map(answer.get, _BLOCKS))
+    return any(isinstance(answer.get(name), str) and answer[name] for name in _WORDS) or any(
+        map(answer.get, _BLOCKED_PROMPT)
+    )
 
 
 def _is_error(value: object) -> bool:
     if isinstance(value, dict):
-        return value.get("code") not in _FINE and any(value.values())
+        return value.get("code") not in _SUCCESS_CODES and any(value.values())
     return value not in _NO_ERROR and not (isinstance(value, str) and value.strip().lower() in _NO_ERROR_WORDS)
 
 
 def read_complaint(content: bytes, headers: Mapping[str, str] | None = None, *, is_busy: bool = True) -> Complaint:
-    """Read the body of an error: OpenAI's form, FastAPI's, Google's list, JSON inside a string, or any other.
+    """Read the body of an error response: OpenAI's form, FastAPI's, Google's list, JSON inside a string, or any other.
 
-    Limits that are reset some time are a reason to wait for a server that `is_busy` only: many tell of them always.
+    The reset times of rate limits count only if the server `is_busy`, as many servers always send them.
     """
     text = content.decode("utf-8", "replace").removeprefix("\ufeff").strip()
     body = _parse(text)
@@ -108,21 +110,21 @@ def read_complaint(content: bytes, headers: Mapping[str, str] | None = None, *, 
             wait_s=find_wait_s(headers or {}, text, None, resets=is_busy),
             is_json=False,
         )
-    words = _one_line(clean_text(" · ".join(_strings(body))))[:4000]
-    sentence = _one_line(clean_text(_sentence(body) or words or text))
+    words = _one_line(clean_text(" · ".join(_list_strings(body))))[:4000]
+    sentence = _one_line(clean_text(_find_sentence(body) or words or text))
     return Complaint(
-        sentence, f"{sentence} · {words}", _code(body), find_wait_s(headers or {}, words, body, resets=is_busy)
+        sentence, f"{sentence} · {words}", _find_code(body), find_wait_s(headers or {}, words, body, resets=is_busy)
     )
 
 
 def find_remedy(base_url: str, status: int, words: str) -> str:
-    """Return what to do about a refusal that is of whoever asks, whatever key, model and request; "" of others."""
+    """Return what to do about a refusal that is not due to key, model or request; "" for other refusals."""
     azure = (".azure.com" in base_url and "/openai/v1" not in base_url) or "/deployments/" in base_url
     if status == 400 and _WANTS_TLS.search(words):
         return "write https:// in base_url"
     if azure and "api-version=" not in base_url and (status == 404 or (status == 400 and _API_VERSION.search(words))):
         return "write base_url as Azure shows it, with ?api-version=… at its end"
-    if status in {400, 403, 451} and _PLACE.search(words):
+    if status in {400, 403, 451} and _REGION.search(words):
         return "ask from where it is supported, or take another endpoint"
     if status == 407:
         return "write the proxy's user and password into the variable that names it, as http://user:password@proxy:3128"
@@ -130,7 +132,7 @@ def find_remedy(base_url: str, status: int, words: str) -> str:
 
 
 def find_new_address(asked: str, location: str) -> str:
-    """Return the base URL to which a redirect of a page of the API leads; "" if it leads elsewhere."""
+    """Return the base URL to which a redirect of an API path leads; "" if it doesn't lead to the same path."""
     moved = urljoin(asked, location)
     page = urlsplit(asked).path.rpartition("/v1")[2]
     try:
@@ -140,7 +142,7 @@ def find_new_address(asked: str, location: str) -> str:
 
 
 async def speaks_tls(url: str, timeout_s: float) -> bool:
-    """Tell whether TLS is spoken at an address of http://, whatever the certificate."""
+    """Return whether the server at an http:// address speaks TLS, whatever its certificate."""
     parts = urlsplit(url)
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -154,7 +156,7 @@ async def speaks_tls(url: str, timeout_s: float) -> bool:
 
 
 def _parse(text: str) -> Any:
-    """Return the JSON in a text, or in a stream of events, if it is an object or a list, else None."""
+    """Return the JSON object or list in a text or a stream of events; None if there is none."""
     try:
         if text.startswith(("data:", "event:")):
             return read_body(text.encode("utf-8", "replace"))
@@ -167,81 +169,81 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _sentence(body: Any, depth: int = 0) -> str:
-    """Return the sentence that is meant for people, with the field or code at fault if it lacks them; "" if none."""
-    if depth == _DEEPEST:
+def _find_sentence(body: Any, depth: int = 0) -> str:
+    """Return the message that is meant for people, with the field or code at fault added; "" if there is none."""
+    if depth == _MAX_DEPTH:
         return ""
     match body:
         case str():
             inner = _parse(body.strip())
-            return (_sentence(inner, depth + 1) or body) if inner is not None else body
+            return (_find_sentence(inner, depth + 1) or body) if inner is not None else body
         case [*items]:
-            return "; ".join(filter(None, (_fault(item, depth + 1) for item in items[:5])))
+            return "; ".join(filter(None, (_describe_fault(item, depth + 1) for item in items[:5])))
         case {"loc": [*_], "msg": str(_)}:
-            return _fault(body, depth)
+            return _describe_fault(body, depth)
         case {"error": error} if error:
-            return _sentence(error, depth + 1)
+            return _find_sentence(error, depth + 1)
         case {"base_resp": {"status_msg": str(message)}} if message:
             return message
         case {"promptFeedback": dict(feedback)} | {"prompt_feedback": dict(feedback)}:
-            return f"the prompt is blocked: {', '.join(_strings(feedback, depth + 1)) or 'no reason told'}"
+            return f"the prompt is blocked: {', '.join(_list_strings(feedback, depth + 1)) or 'no reason told'}"
         case {"errors": [*_] as errors} if errors:
-            return _sentence(errors, depth + 1)
+            return _find_sentence(errors, depth + 1)
         case {"message": message, **rest} if message:
             # The field at fault, or the code, is often missing from the message; so is what a gateway passes on.
-            said = _sentence(message, depth + 1)
+            text = _find_sentence(message, depth + 1)
             named = [
                 str(rest[name])
                 for name in ("param", "code", "type")
                 if isinstance(rest.get(name), str | int) and rest[name]
             ]
             metadata = rest.get("metadata")
-            raw = _sentence(metadata.get("raw", ""), depth + 1) if isinstance(metadata, dict) else ""
-            return said + (f": {raw}" if raw else "") + (f" ({', '.join(named)})" if named else "")
+            raw = _find_sentence(metadata.get("raw", ""), depth + 1) if isinstance(metadata, dict) else ""
+            return text + (f": {raw}" if raw else "") + (f" ({', '.join(named)})" if named else "")
         case {"detail": detail} if detail:
-            return _sentence(detail, depth + 1)
+            return _find_sentence(detail, depth + 1)
         case {"msg": str(message)} | {"error_msg": str(message)} | {"errorMessage": str(message)}:
             return message
     return ""
 
 
-def _fault(item: Any, depth: int) -> str:
+def _describe_fault(item: Any, depth: int) -> str:
     match item:
         case {"loc": [*path], "msg": str(message)}:  # without its `input`, which repeats the request
             return f"{'.'.join(map(str, path))}: {message}"
-    return _sentence(item, depth)
+    return _find_sentence(item, depth)
 
 
-def _strings(body: Any, depth: int = 0) -> Iterator[str]:
-    """Yield every text in a complaint, those inside JSON inside strings, too, without what repeats the request."""
-    if depth == _DEEPEST:
+def _list_strings(body: Any, depth: int = 0) -> Iterator[str]:
+    """Yield every text in a complaint, including JSON inside strings, without what repeats the request."""
+    if depth == _MAX_DEPTH:
         return
     if isinstance(body, str):
         inner = _parse(body.strip())
         if inner is None:
             yield body
         else:
-            yield from _strings(inner, depth + 1)
+            yield from _list_strings(inner, depth + 1)
     elif isinstance(body, list):
         for item in body[:20]:
-            yield from _strings(item, depth + 1)
+            yield from _list_strings(item, depth + 1)
     elif isinstance(body, dict):
         for name, value in body.items():
             if name not in _ECHOES:
                 if name in FIELDS and isinstance(value, str | list):
-                    yield name  # what is wrong with a field, by its name
-                yield from _strings(value, depth + 1)
+                    yield name  # the value tells what is wrong with the field of this name
+                yield from _list_strings(value, depth + 1)
 
 
 _STATUS = re.compile(r"[45][0-9][0-9]")
 
 
-def _code(body: Any) -> int:
+def _find_code(body: Any) -> int:
     match body:
         case [first, *_]:
-            return _code(first)
+            return _find_code(first)
         case {"error": dict(error)}:
-            return _code(error)
+            return _find_code(error)
         case {"code": int(code) | str(code)} if _STATUS.fullmatch(str(code)):
             return int(code)
         case {"status": int(code) | str(code)} if _STATUS.fullmatch(str(code)):
@@ -256,8 +258,7 @@ def is_html(response: aiohttp.ClientResponse, content: bytes) -> bool:
 async def explain_missing(
     session: aiohttp.ClientSession, endpoint: Endpoint, status: int, complaint: str, *, is_json: bool
 ) -> str:
-    """Return what a 404 means: a model that the server doesn't have, an address that isn't the API, or what the API
-    itself says of it."""
+    """Explain a 404: the server lacks the model, the address isn't the API's, or the API can't do what was asked."""
     url = endpoint.addresses[0]
     names = await list_models(session, endpoint)
     hint = "; name one of its models (--model, models.ROLE.model)" if endpoint.model in load_catalog() else ""
@@ -285,7 +286,7 @@ async def list_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> lis
 
 
 def read_model_names(listing: Any) -> list[str] | None:
-    """Return the names in a list of models: OpenAI's, Together's, Ollama's and Gemini's; None if it is none."""
+    """Return the names in a list of models by OpenAI, Together, Ollama or Gemini; None if it is no such list."""
     match listing:
         case {"data": [*models]} | {"models": [*models]} | [*models]:
             named = (each.get("id", each.get("name")) if isinstance(each, dict) else each for each in models)
@@ -294,7 +295,7 @@ def read_model_names(listing: Any) -> list[str] | None:
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment sets for this address, if any; none for this machine itself.
+    """Return the proxy that the environment sets for this address; None if there is none or it is a loopback address.
     Raises ModelError: it is a SOCKS proxy, or no address at all."""
     parts = urlsplit(url)
     host = parts.hostname or ""

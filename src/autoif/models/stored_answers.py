@@ -1,7 +1,7 @@
-"""The completions file as an event loop uses it: a thread writes, so that no request waits for the disk.
+"""The completions file for use in an event loop: a thread writes it, so that no other request waits for the disk.
 
-Answers that come while it writes are stored in one transaction. Whoever hands one over waits until it is stored, so
-what is acknowledged survives a kill.
+Answers that arrive while the thread writes are stored in one transaction after that. `store` returns only when its
+answer is stored, so an acknowledged answer survives a kill.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from autoif.models.requests import ASKED_FOR, Request, Samples
 
 
 class StoredAnswers:
-    """`Answers` of one event loop, by `async with`; raises StoreError where the file can't be written."""
+    """Implements `client.Answers` for one event loop; use it in `async with`. Raises StoreError if a write fails."""
 
     def __init__(
         self,
@@ -25,15 +25,15 @@ class StoredAnswers:
         keep: Callable[[list[CompletionRow]], None] = lambda rows: None,
         fetch: Callable[[str], list[CompletionRow]] | None = None,
     ) -> None:
-        """Open the file; both are as `CompletionCache` takes them, and called in threads. Raises StoreError."""
+        """Open the file. `keep` and `fetch` are as in `CompletionCache`, called in threads. Raises StoreError."""
         self._cache = CompletionCache(path, fetch=fetch)
-        self._written = CompletionCache(path, keep)
-        """The same file for the thread alone: what is read doesn't wait for what is written."""
+        self._writer = CompletionCache(path, keep)
+        """The writing thread's own connection to the same file, so that reads don't wait for writes."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="autoif-answers")
         self._waiting = defaultdict[str, list[CompletionRow]](list)
-        """Rows, by what they were asked for."""
+        """Rows to be written, by the shard that asked for them."""
         self._stored: asyncio.Future[bool] | None = None
-        """For those whose rows wait: whether all of them were new."""
+        """Resolves when the waiting rows are stored, to whether all of them were new."""
         self._writing: asyncio.Task[None] | None = None
 
     def get(self, key: str, samples: int) -> Samples:
@@ -52,15 +52,14 @@ class StoredAnswers:
         return completions if all_new else self._cache.pick(key, completions)
 
     def note(self, sentence: str) -> None:
-        self._thread.submit(self._written.note, sentence)
+        self._thread.submit(self._writer.note, sentence)
 
     def collected(self) -> set[str]:
         return self._cache.collected()
 
     def note_collected(self, batch: str) -> None:
-        self._thread.submit(
-            self._written.note_collected, batch
-        )  # after its answers: the thread does one thing at a time
+        # The thread works in order, so the batch is noted after its answers are stored.
+        self._thread.submit(self._writer.note_collected, batch)
 
     def total(self) -> Usage:
         return self._cache.total()
@@ -74,7 +73,7 @@ class StoredAnswers:
                 await self._writing
         finally:
             self._thread.shutdown()
-            self._written.close()
+            self._writer.close()
             self._cache.close()
 
     async def _write(self) -> None:
@@ -82,19 +81,19 @@ class StoredAnswers:
         while stored := self._stored:
             waiting, self._waiting, self._stored = self._waiting, defaultdict(list), None
             try:
-                all_new = await loop.run_in_executor(self._thread, insert_rows, self._written, waiting)
-            except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it, whatever it is
+                all_new = await loop.run_in_executor(self._thread, insert_rows, self._writer, waiting)
+            except Exception as error:  # noqa: BLE001 - those who wait must get it, whatever it is
                 stored.set_exception(error)
-                stored.exception()  # seen, even if everybody who waited has gone
+                stored.exception()  # marks it as retrieved, in case all who waited were cancelled
             else:
                 stored.set_result(all_new)
         self._writing = None
 
 
 def insert_rows(cache: CompletionCache, rows: Mapping[str, list[CompletionRow]]) -> bool:
-    """Store rows by the shard that they were asked for; tell whether all of them were new."""
+    """Store rows given by the shard that asked for them; return whether all of them were new."""
     inserted = 0
     for asked_for, some in rows.items():
-        ASKED_FOR.set(asked_for)  # a journal has a file for each
+        ASKED_FOR.set(asked_for)  # a journal has a file for each shard
         inserted += cache.insert(some)
     return inserted == sum(map(len, rows.values()))

@@ -1,8 +1,10 @@
-"""One address over HTTP: a single attempt at a request, and errors that say what to do.
+"""One address over HTTP: makes a single attempt at a request, and raises errors that say what to do.
 
-A failure is one of three things. It may pass (time-out, reset, half an answer, 408, 425, 429, 5xx): `Passing`, worth
-another attempt (`fleet`). It is about this request (400, 413, 422, a prompt that is too long or not wanted):
-`Rejected`, for the caller to judge. Or nothing works there until somebody changes a setting or pays: `ModelError`.
+| exception    | the failure                                                                                   |
+|--------------|-----------------------------------------------------------------------------------------------|
+| `Passing`    | may pass by itself (time-out, reset, half an answer, 408, 425, 429, 5xx): `fleet` tries again |
+| `Rejected`   | is about this request (400, 413, 422, a prompt too long or not wanted): the caller decides    |
+| `ModelError` | lasts until somebody changes a setting or pays                                                |
 """
 
 import asyncio
@@ -29,33 +31,34 @@ from autoif.processors import raise_descriptors
 Read = TypeVar("Read")
 
 _BUSY = {429, 498, 503, 529}
-"""498 is Groq's, for want of capacity."""
+"""498 is Groq's, for lack of capacity."""
 _PASSING = {408, 409, 424, 425, 499}
 _FINAL = {403, 404, 405, 410}
-"""Of a server that has answered these stand if they are in its own form; in any other they are of what is before it: a
-firewall that dislikes a prompt, a proxy whose server is just being started."""
+"""Once a server has answered, these are final only if they come in the API's own form (JSON). Otherwise they come from
+what stands before the server: a firewall that dislikes a prompt, or a proxy whose server is just being started."""
 _SHOWN_BYTES = 200
 _LEAST_KEY = 12
-"""Characters of a key that no answer holds by chance: servers without keys are given a word for one."""
+"""Shorter keys are not struck from answers, which may contain them by chance: people give servers without keys any
+word as the key."""
 _MOST_HEADER_BYTES = 1 << 16
-"""Of one line of a header, where aiohttp takes 8,190: policies and cookies of gateways are longer."""
+"""Limit for one header line; aiohttp's is 8,190, and gateways send longer policies and cookies."""
 _DESCRIPTORS = 1 << 16
-"""A request under way takes one, and systems grant 256 or 1,024 to who doesn't ask for more."""
+"""Each request under way takes a file descriptor; systems allow 256 or 1,024 unless asked for more."""
 _PATIENCE = 300
-"""How many times `retry_wait_s` a server may be busy without answering anybody …"""
+"""How long a server may be busy without answering any request, in multiples of `retry_wait_s`."""
 _LOADING_PATIENCE = 1800
-"""… and be loading its model."""
+"""The same for a server that is loading its model."""
 
 
 class Rejected(Exception):
-    """The server refuses this one request; the text is the server's own sentence."""
+    """The server refuses this one request; the message is the server's own."""
 
     def __init__(self, complaint: replies.Complaint, kind: ComplaintKind) -> None:
         super().__init__(complaint.sentence)
         self.words = complaint.words
-        """All that it said, for telling which field is meant."""
+        """All texts of the complaint, for finding the field that is meant."""
         self.is_about_content = kind == ComplaintKind.CONTENT
-        """It is what the prompt says that is refused: no other form of the request will do."""
+        """Whether the content of the prompt is refused, so that no other form of the request will help."""
 
 
 class Passing(Exception):
@@ -68,26 +71,28 @@ class Passing(Exception):
         self.busy = busy
         """The server asks for fewer requests."""
         self.gone = gone
-        """It gave no sign of life, or one of its being broken."""
+        """The server didn't respond, or seems to be broken."""
         self.wait_s = wait_s
+        """How long the server asks to wait; 0 if it doesn't."""
         self.patience = patience
+        """How long to keep trying while the server answers nothing, in multiples of `retry_wait_s`."""
 
     @property
     def may_be_its_own(self) -> bool:
-        """Whether it can be this request that the server fails at, and not the server: it was there and broke."""
+        """Whether the request itself may cause the failure, rather than the state of the server."""
         return self.gone or not self.busy
 
 
 class Unanswered(Exception):
-    """A request that failed as often as may be tried; the text is the last failure's."""
+    """A request has used up its retries; the message is that of the last failure."""
 
     def __init__(self, failure: Passing, *, alone: bool, failures: int = 1, since: float = 0.0) -> None:
         super().__init__(str(failure))
         self.alone = alone
-        """What was sent since it failed the time before was answered: it is this request that servers fail at."""
+        """Whether only this request fails: servers answered requests sent after its previous failure."""
         self.failures = failures
         self.since = since
-        """When it failed first."""
+        """When the first attempt failed."""
 
 
 class NotThere(ModelError):
@@ -95,12 +100,12 @@ class NotThere(ModelError):
 
 
 class NoConnection(Passing):
-    """Nobody listens there."""
+    """Nothing listens at the address."""
 
     def __init__(self, what: str, advice: str) -> None:
         super().__init__(what, gone=True)
         self.advice = advice
-        """What to say where nobody has ever answered."""
+        """The error message to use if the address has never answered."""
 
     @property
     def may_be_its_own(self) -> bool:
@@ -108,14 +113,14 @@ class NoConnection(Passing):
 
 
 class Unfinished(Passing):
-    """A choice that failed on the way: worth another try, and no reason to end the run."""
+    """The server failed to finish a choice: worth another try, and never a reason to end the run."""
 
 
 class Transport:
     """Sends JSON to one address, between `open` and `close`, in one event loop."""
 
     def __init__(self, endpoint: Endpoint, note: Say = lambda sentence: None) -> None:
-        """`endpoint` has one address; `note` gets what the user should know while the transport waits."""
+        """`endpoint` has one address; `note` is called with what the user should know about it."""
         assert isinstance(endpoint.concurrency, int)
         self.pace = Pace(endpoint.concurrency, retry_wait_s=endpoint.retry_wait_s, slow_s=endpoint.slow_s)
         self.url = endpoint.addresses[0]
@@ -124,7 +129,7 @@ class Transport:
         self._note = note
         self._session: aiohttp.ClientSession | None = None
         self._answered: set[str] = set()
-        """Paths of the API that have given an answer."""
+        """API paths that have given an answer."""
         self._key = os.environ.get(endpoint.api_key_env, "").strip()
         if not (self._key.isascii() and self._key.replace(" ", "").isprintable()):
             raise ModelError(f"the key in ${endpoint.api_key_env} holds characters that no key has: set it again")
@@ -160,18 +165,18 @@ class Transport:
     async def attempt(self, path: str, data: bytes, read: Callable[[dict[str, Any]], Read]) -> Read:
         """Send JSON once and return what `read` makes of the server's object, which has choices.
 
-        What is large is parsed and read in a thread, so that other requests go on.
+        Large answers are parsed and read in a thread, so that other requests go on.
 
         Raises:
             Rejected: the server refuses this request.
             Passing: another attempt may succeed.
-            ModelError: none will.
+            ModelError: no attempt will succeed.
         """
         if self._session is None:
             raise ModelError(f"the embedded model {self._endpoint.model} is not running: start it before it is asked")
         try:
             async with self._session.post(self._endpoint.url(path), data=data, allow_redirects=False) as response:
-                content = self._strike(await read_content(response))
+                content = self._strike_key(await read_content(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if getattr(error, "errno", None) in {errno.EMFILE, errno.ENFILE}:
                 raise Passing("this process may open no more files", busy=True) from error
@@ -246,9 +251,9 @@ class Transport:
         except ValueError as error:
             if replies.is_html(response, content):
                 raise self._wrong_server(response, "answers with a web page") from error
-            raise Passing(self._describe_half(content), gone=True) from error
+            raise Passing(self._describe_incomplete(content), gone=True) from error
         if not isinstance(answer, dict):
-            raise self._wrong_server(response, f"answers with JSON that is no object{self._quote(content)}")
+            raise self._wrong_server(response, f"answers with JSON that is no object{self._quote_beginning(content)}")
         if replies.says_error(answer):
             complaint = replies.read_complaint(content, response.headers)
             status = complaint.code or guess_status(complaint.words)
@@ -256,24 +261,23 @@ class Transport:
                 await self._raise_for(response, status, content)
             raise Passing(self.shown(complaint.sentence))
         if "choices" not in answer:
-            raise self._wrong_server(response, f"answers with JSON that has no choices{self._quote(content)}")
+            raise self._wrong_server(response, f"answers with JSON that has no choices{self._quote_beginning(content)}")
         return answer
 
-    def _quote(self, content: bytes) -> str:
-        """Return the beginning of an answer, for whoever wonders what it is."""
-        said = self.shown(clean_text(content[:_SHOWN_BYTES].decode("utf-8", "replace")))
-        return f" ({said})"
+    def _quote_beginning(self, content: bytes) -> str:
+        """Return the beginning of an answer in parentheses, for an error message."""
+        return f" ({self.shown(clean_text(content[:_SHOWN_BYTES].decode('utf-8', 'replace')))})"
 
     def _note_cache(self, response: aiohttp.ClientResponse) -> None:
-        """Say that answers are not new: what asks for several samples gets one of them several times."""
+        """Note if the answer came from a cache: then several samples of a request are all the same."""
         for name, value in response.headers.items():
             if value[:3].upper() == "HIT" and "cache" in name.lower():
                 self._note(
                     f"{self.url} gives answers from a cache ({self.shown(name)}: {value[:3]}): switch it off there"
                 )
 
-    def _describe_half(self, content: bytes) -> str:
-        """Say what came in place of JSON: its beginning, where it began as no JSON."""
+    def _describe_incomplete(self, content: bytes) -> str:
+        """Describe a body that is no whole JSON, with its beginning if that doesn't look like JSON."""
         text = content.strip()[:_SHOWN_BYTES].decode("utf-8", "replace")
         if not text:
             return "an answer without a body"
@@ -281,6 +285,7 @@ class Transport:
         return half if text.startswith(("{", "[", "data:")) else self.shown(f"{half}: {clean_text(text)}")
 
     async def _raise_for(self, response: aiohttp.ClientResponse, status: int, content: bytes) -> None:
+        """Raise what an answer with this status means; a status of 2xx isn't given."""
         endpoint, url = self._endpoint, self.url
         complaint = replies.read_complaint(content, response.headers, is_busy=status in _BUSY)
         kind = complaint.kind(status)
@@ -345,19 +350,19 @@ class Transport:
         return self._wrong_server(response, f"redirects to {target}")
 
     def _wrong_server(self, response: aiohttp.ClientResponse, what: str) -> Exception:
-        """Return what to raise for what no such API says: of one that has answered it may pass, as a page of
-        maintenance does."""
+        """Return the exception for an answer that is not of this API. It may pass if the path has answered before, as a
+        maintenance page does."""
         if response.url.path in self._answered:
             return Passing(what, gone=True)
         return ModelError(f"{self.url} {what}: this is not an OpenAI-compatible endpoint, base_url should end in /v1")
 
-    def _strike(self, content: bytes) -> bytes:
-        """Return an answer without the key, which what a server quotes of it would carry into a run's files."""
+    def _strike_key(self, content: bytes) -> bytes:
+        """Strike the key out of an answer: a server may quote it, and answers are stored in a run's files."""
         return content.replace(self._key.encode(), b"***") if len(self._key) >= _LEAST_KEY else content
 
     def shown(self, text: str) -> str:
-        """Return one line of text from outside, with the key struck out: servers like to quote it."""
+        """Return a server's text as one line for display, with the key struck out, as servers like to quote it."""
         line = " ".join(text.split())
-        for form in (self._key, quote(self._key, safe="")) if self._key else ():  # in an address it is encoded
+        for form in (self._key, quote(self._key, safe="")) if self._key else ():  # it is percent-encoded in an address
             line = line.replace(form, "***")
         return line if len(line) <= 400 else line[:400] + " …"

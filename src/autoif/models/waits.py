@@ -1,15 +1,15 @@
-"""Reads how long a busy server asks to wait, from headers or text, in whatever form.
+"""Reads how long a busy server asks to wait, from its headers or its complaint.
 
-| where                                                           | whose                                      |
+| where                                                           | used by                                    |
 |-----------------------------------------------------------------|--------------------------------------------|
 | `Retry-After`, `retry-after-ms`, `x-ms-retry-after-ms`          | the standard; OpenAI, Azure                |
 | `retryDelay`, `retry_after`, `estimated_time` within the body   | Google, gateways; Hugging Face             |
 | "try again in 6m0s"                                             | Groq, OpenAI and most others               |
-| `x-ratelimit-reset-requests`, `anthropic-ratelimit-…-reset` …   | of several limits those that are used up   |
-| `RateLimit: "default";r=0;t=30`                                 | the standard to come                       |
+| `x-ratelimit-reset-requests`, `anthropic-ratelimit-…-reset` …   | many; only limits that are used up count   |
+| `RateLimit: "default";r=0;t=30`                                 | the draft standard                         |
 
-Each is written as seconds, milliseconds, a duration, a date of either standard, or a moment in seconds or milliseconds
-since 1970.
+A value may be in seconds or milliseconds, a duration ("6m0s"), an HTTP or ISO 8601 date, or a Unix time in seconds,
+milliseconds or smaller units.
 """
 
 import math
@@ -20,17 +20,17 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-_DEEPEST = 9
+_MAX_DEPTH = 9
 _RETRY = re.compile(
     r"(?:[\w-]{0,40}[-_])?retry[-_]?(?:after|delay|in)(?:[-_]?(ms|milliseconds|s|seconds))?|estimated_time"
 )
 _RESET = re.compile(r"[\w-]{0,40}rate[-_]?limit[\w-]{0,40}?(?:reset|timeremaining)[\w-]{0,40}")
 _POLICY = re.compile(r"(?:remaining=|;\s?r=)0\b[^,]{0,40}?(?:,\s?reset=|;\s?t=)(\d{1,9})")
 _LONG_AGO = 1e9
-"""Seconds since 1970; a larger number is a moment, in one of these parts of a second."""
+"""A larger number is a Unix time, in seconds or one of the smaller units in `_UNITS`."""
 _UNITS = (1.0, 1e3, 1e6, 1e9)
 _LONGEST_RESET_S = 300.0
-"""Of a limit that isn't said to be used up, in a bare number, which may be milliseconds."""
+"""Limit for a bare number where the server doesn't say that the limit is used up: it may be milliseconds."""
 _DURATION = re.compile(
     r"(?:(\d{1,6})\s?d(?:ays?)?)?\s?(?:(\d{1,6})\s?h(?:ours?)?)?\s?(?:(\d{1,6})\s?m(?:in(?:utes?)?)?(?!s))?\s?(?:(\d{1,9}(?:\.\d{1,6})?)\s?s(?:ec(?:onds?)?)?)?"
 )
@@ -38,7 +38,7 @@ _ASKED = re.compile(
     r"(?:again|retry|wait|back off|reset)[^.\d]{0,40}(\d[\ddhms. ]{0,20}(?:ms|[dhms]\b|sec|min|hour|day))",
     re.IGNORECASE,
 )
-_ASKED_ELSEWHERE = re.compile(
+_ASKED_FOREIGN = re.compile(
     r"(?:等待|[请於于在]|\b(?:dans|in|en|em|через)\s)\s?(\d{1,6})\s?(秒|分|secon|sek|seg|сек|мин|minut)"
     r"|(\d{1,6})\s?(秒|分|초|분)[钟鐘]?\s?[后後후]",
     re.IGNORECASE,
@@ -50,25 +50,27 @@ _RESETS_AT = re.compile(
 
 
 def find_wait_s(headers: Mapping[str, str], words: str, body: Any, *, resets: bool = True) -> float:
-    """Return how long a server asks to wait, in its headers, in its complaint as JSON or as words; 0 if it doesn't.
+    """Return how long a server asks to wait, by its headers, the words of its complaint or its JSON `body`; 0 if it
+    doesn't ask.
 
-    With `resets` also until when a limit is used up.
+    With `resets`, the time until a used-up limit is reset counts, too.
     """
     now = _read_clock(headers)
-    told, listed = [(name.lower(), value) for name, value in headers.items()], list(_members(body))
-    asked = _find_retry(told, now) or _find_retry(listed, now) or _find_in_words(words, now)
-    return asked or (resets and (_find_reset(listed, now) or _find_reset(told, now))) or 0.0
+    sent, members = [(name.lower(), value) for name, value in headers.items()], list(_members(body))
+    asked = _find_retry(sent, now) or _find_retry(members, now) or _find_in_words(words, now)
+    return asked or (resets and (_find_reset(members, now) or _find_reset(sent, now))) or 0.0
 
 
 def _find_retry(members: list[tuple[str, Any]], now: float) -> float:
     named = [(match, value) for name, value in members if (match := _RETRY.fullmatch(name))]
-    named.sort(key=lambda each: not (each[0][1] or "").startswith("m"))  # milliseconds tell more than seconds
+    named.sort(key=lambda each: not (each[0][1] or "").startswith("m"))  # milliseconds are more precise than seconds
     waits = (_read_wait(value, now, in_ms=(match[1] or "").startswith("m")) for match, value in named)
     return next(filter(None, waits), 0.0)
 
 
 def _find_reset(members: list[tuple[str, Any]], now: float) -> float:
-    """Return when the limits that are used up come back, or the first of those of which nothing is said."""
+    """Return the seconds until all used-up limits are reset; if none is, until the first reset of a limit whose state
+    isn't told."""
     named = dict(members)
     if policy := _POLICY.search(str(named.get("ratelimit", ""))):
         return float(policy[1])
@@ -87,14 +89,14 @@ def _find_reset(members: list[tuple[str, Any]], now: float) -> float:
 def _find_in_words(words: str, now: float) -> float:
     if asked := _ASKED.search(words):
         return _read_duration(asked[1])
-    if asked := _ASKED_ELSEWHERE.search(words):
+    if asked := _ASKED_FOREIGN.search(words):
         number, unit = (asked[1], asked[2]) if asked[1] else (asked[3], asked[4])
         return int(number) * (60.0 if unit.lower() in _MINUTES else 1.0)
     return _read_wait(asked[1], now) if (asked := _RESETS_AT.search(words)) else 0.0
 
 
 def _members(body: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    if depth == _DEEPEST:
+    if depth == _MAX_DEPTH:
         return
     if isinstance(body, dict):
         for name, value in body.items():
@@ -106,7 +108,7 @@ def _members(body: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 
 def _read_clock(headers: Mapping[str, str]) -> float:
-    """Return what the clock says from which a server counts: its own, if it tells, as this machine's may be another."""
+    """Return the time by the server's clock if it sends a `Date`, as clocks may differ; else by this machine's."""
     try:
         return parsedate_to_datetime(headers.get("Date", "")).timestamp()
     except (ValueError, OverflowError, IndexError, TypeError):
@@ -114,7 +116,7 @@ def _read_clock(headers: Mapping[str, str]) -> float:
 
 
 def _read_wait(value: object, now: float, *, in_ms: bool = False) -> float:
-    """Return the seconds from now on that a value stands for; 0 if it stands for none, or is past."""
+    """Return the seconds from now that a value stands for; 0 if it is no time or in the past."""
     if isinstance(value, dict):
         value = value.get("seconds")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -144,7 +146,7 @@ def _number(text: str) -> float:
 
 
 def _read_duration(text: str) -> float:
-    """Return the seconds in "34.07s", "6m0s", "1h2m", "250ms"; 0 if it is none of them."""
+    """Return the seconds in a duration such as "34.07s", "6m0s", "1h2m" or "250ms"; 0 if it is none."""
     text = text.strip().lower()
     if text.endswith("ms"):
         milliseconds = _number(text.removesuffix("ms").strip())

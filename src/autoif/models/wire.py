@@ -1,7 +1,7 @@
 """Reading answers in the OpenAI-compatible wire format: the only place that reads what a model or a server wrote.
 
-Answers are read leniently: whatever a server leaves out is empty or 0, since a poor answer is data. What is asked, and
-what servers refuse of it, is `models/dialect.py`.
+Answers are read leniently: whatever a server leaves out is empty or 0, since a poor answer is data. Requests, and what
+servers refuse of them, are in `models/dialect.py`.
 """
 
 import json
@@ -25,15 +25,15 @@ from autoif.reading.json_text import try_json
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What an answer answers, as far as its reader needs to know."""
+    """The request that an answer belongs to, as far as reading the answer depends on it."""
 
     turns: tuple[str, ...] = ()
-    """What was said before it, the last turn last."""
+    """The turns of the conversation before the answer."""
     is_chat: bool = True
     most_tokens: int = 0
-    """That each answer might have; 0 if that isn't known."""
+    """Token limit of each answer; 0 if unknown."""
     stop: tuple[str, ...] = ()
-    """Texts at which it was to stop."""
+    """The request's stop texts."""
 
     @classmethod
     def of(cls, request: Request, most_tokens: int = 0) -> "Question":
@@ -42,7 +42,7 @@ class Question:
 
     @property
     def prompt(self) -> str | None:
-        """What the answer is to do, None if that isn't known."""
+        """The last turn; None if unknown."""
         return self.turns[-1] if self.turns else None
 
 
@@ -50,24 +50,24 @@ _UNKNOWN = Question()
 
 
 class ServerAnswer(NamedTuple):
-    """What one answer of a server holds."""
+    """The contents of one answer of a server."""
 
     completions: list[Completion]
     """In the order of its choices."""
     failures: tuple[str, ...] = ()
-    """What it says of choices that failed on the way and should be asked for again."""
+    """Error messages of choices that the server failed to finish, which should be requested again."""
     model: str = ""
-    """The model that it says has answered; "" if it doesn't."""
+    """The model that answered, according to the server; "" if it doesn't say."""
     warnings: tuple[str, ...] = ()
-    """What else it says for people to read."""
+    """The server's warnings, for people to read."""
 
 
 def read_server_answer(answer: Mapping[str, Any], question: Question = _UNKNOWN) -> ServerAnswer:
     """Return the completions in a server's answer; none if it has no choices.
 
-    The first has the prompt's tokens, and the others are shared out by length of text, so that sums are what the server
-    counted. What it doesn't count is estimated, the prompt from its length in UTF-8. Answers that used all of the
-    tokens that each might have were cut there, even if the server says that they stopped, as some always do.
+    The first completion gets all prompt tokens, and the completion tokens are divided by length of text, so that the
+    sums are what the server counted. Counts that it lacks are estimated, the prompt's from its length in UTF-8. Answers
+    that used up their token limit count as cut, even if the server says that they stopped, as some always do.
     """
     choices = answer.get("choices")
     choices = list(choices.values()) if isinstance(choices, dict) else choices
@@ -79,7 +79,7 @@ def read_server_answer(answer: Mapping[str, Any], question: Question = _UNKNOWN)
             read = read_choice(choice, question=question)
             if (text := drop_numbered(read.text, answer)) is not read.text:
                 read = replace(read, text=text)
-            found.append(_look_beside(read, choice, answer, question))
+            found.append(_mark_filtered_or_cut(read, choice, answer, question))
     counted = count_tokens(found, answer, len("\n".join(question.turns).encode("utf-8", "replace")))
     counted = _explain_cuts(counted, question.most_tokens)
     model = answer.get("model")
@@ -100,10 +100,10 @@ def _find_failure(choice: Mapping[str, Any], prompt: str | None) -> str:
     )
 
 
-def _look_beside(
+def _mark_filtered_or_cut(
     read: Completion, choice: Mapping[str, Any], answer: Mapping[str, Any], question: Question
 ) -> Completion:
-    """Return a completion as its server says beside it that it ended: filtered, or cut."""
+    """Return a completion, marked as refused or cut if fields outside its text say that it was filtered or cut."""
     if read.finish_reason == "refused":
         return read
     if struck := find_filter(choice, _find_message(choice), answer):
@@ -116,20 +116,22 @@ def _look_beside(
 
 
 _SHORT_TOKENS = 16
-"""Of an answer that may well be as long as it might be, as a label."""
-_SOONER = 0.9
-"""Less than this share of the tokens that answers might have is a limit of the server's own."""
+"""Up to this token limit, an answer of exactly that length need not be cut: it may be a label."""
+_OWN_LIMIT_SHARE = 0.9
+"""Answers cut below this share of the token limit were cut by a limit of the server's own."""
 
 
 def _explain_cuts(completions: list[Completion], most_tokens: int) -> list[Completion]:
-    """Return completions, cut where they used all their tokens; and those that a server cut sooner with its limit."""
+    """Mark completions that used all their tokens as cut; tell the limit where the server cut them sooner."""
     if most_tokens <= _SHORT_TOKENS or not completions or any(each.estimated for each in completions):
         return completions
-    used, might = sum(each.completion_tokens for each in completions), most_tokens * len(completions)
+    used, allowed = sum(each.completion_tokens for each in completions), most_tokens * len(completions)
     whole = all(each.finish_reason in {"stop", "unknown"} and not each.reasoning for each in completions)
-    if used == might and whole:  # of thoughts some servers count all and limit none
+    if used == allowed and whole:  # with reasoning, some servers count it all but don't limit it
         return [replace(each, finish_reason="length", detail="") for each in completions]
-    if 0 < used < might * _SOONER and all(each.finish_reason == "length" and not each.detail for each in completions):
+    if 0 < used < allowed * _OWN_LIMIT_SHARE and all(
+        each.finish_reason == "length" and not each.detail for each in completions
+    ):
         most = max(each.completion_tokens for each in completions)
         told = f"after {most:,} tokens, though {most_tokens:,} were allowed"
         return [replace(each, detail=told) for each in completions]
@@ -156,10 +158,10 @@ def _in_a_line(text: str) -> str:
 def read_text(
     text: str, finish_reason: object = "stop", *, reasoning: str = "", clean: bool = True, question: Question = _UNKNOWN
 ) -> Completion:
-    """Read what a model wrote, from a server or from anybody's file: the answer, the thought, how it ended.
+    """Read a model's text, from a server or a file: separate answer and reasoning, and find out how it ended.
 
-    `finish_reason` is as the server writes it; `reasoning` is what it gave apart from the text. Without `clean` the
-    answer keeps every character, for others' answers that are only judged.
+    `finish_reason` is the server's own word; `reasoning` is what it gave separately from the text. Without `clean` the
+    answer keeps every character, for answers of others that are only judged.
     """
     prompt = question.prompt
     if clean:
@@ -172,7 +174,7 @@ def read_text(
     if ended == "length" and lost_marks(text):
         told = LOST_MARKS
     answer, thoughts = thought.answer, [reasoning.strip(), thought.reasoning]
-    if reasoning and not thought.reasoning:  # the server split the thought off, and left the tags of the answer
+    if reasoning and not thought.reasoning:  # the server separated the reasoning, and left the answer's tags
         answer = unwrap_answer(answer.strip())
     if clean:
         answer, later = split_later(answer, prompt, is_sure=bool(thought.reasoning))
@@ -205,15 +207,15 @@ _CUT_MARK = re.compile(
     re.IGNORECASE,
 )
 _LEAST_THOUGHT = 20
-"""Characters of a thought with which no answer begins by chance."""
+"""A thought of this many characters is not at the beginning of an answer by chance."""
 
 
 def read_choice(choice: Mapping[str, Any], *, clean: bool = True, question: Question = _UNKNOWN) -> Completion:
-    """Read one choice of a server's answer; `clean` as of `read_text`."""
+    """Read one choice of a server's answer; `clean` is as in `read_text`."""
     message = _find_message(choice)
     given = (message.get("content"), message.get("text"), message.get("parts"), choice.get("text"))
     said = next((each for each in given if each not in (None, "", [])), None)
-    text, reasoning = _read_content(None if message.get("role") in _OTHERS else said)
+    text, reasoning = _read_content(None if message.get("role") in _OTHER_ROLES else said)
     end = find_end(choice)
     if name_end(end) in CALLS and text.strip() and is_calling(message):
         return Completion(text="", finish_reason="stop", detail=NO_ANSWER)
@@ -236,35 +238,35 @@ def read_choice(choice: Mapping[str, Any], *, clean: bool = True, question: Ques
 
 
 def _drop_repeated(text: str, thought: str) -> str:
-    """Return the text without the thought that a gateway gives beside it and in it; "" if that is all."""
+    """Remove from the beginning of a text the thought that a gateway also gives separately; "" if nothing is left."""
     rest = text.lstrip().removeprefix(thought) if len(thought) >= _LEAST_THOUGHT else text
     return rest if rest[:1] in ("", "\n") else text
 
 
 def _find_message(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the message of a choice, which some gateways leave as the piece of a stream, or as a bare text."""
+    """Return the message of a choice, which some gateways send as a stream's `delta`, or as a bare text."""
     given = [choice.get("message"), choice.get("delta"), choice.get("content")]
     found = [each if isinstance(each, dict) else {"content": each} for each in given if each]
-    saying = (each for each in found if any(value for name, value in each.items() if name != "role"))
-    return next(saying, found[0] if found else {})
+    not_empty = (each for each in found if any(value for name, value in each.items() if name != "role"))
+    return next(not_empty, found[0] if found else {})
 
 
 def _find_refusal(message: Mapping[str, Any]) -> str:
-    """Return the words by which a model's maker refuses: of the message, or of a part of its content."""
+    """Return the `refusal` of a message, or of a part of its content; "" if there is none."""
     content = message.get("content")
     parts = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
     said = (each.get("refusal") for each in (message, *parts))
     return next((each for each in said if isinstance(each, str) and each.strip() not in _NO_REFUSALS), "")
 
 
-_OTHERS = frozenset({"tool", "function"})
-"""Who writes what no model does, as what a server's own search found."""
+_OTHER_ROLES = frozenset({"tool", "function"})
+"""Roles whose text no model wrote, such as the results of a server's own search."""
 _NO_REFUSALS = frozenset({"", "None", "null"})
 REASONING_FIELDS = (
     "reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "reasoning_text",
     "thinking_content", "thought", "thoughts", "reasoning_summary",
 )  # fmt: skip
-"""Where servers put the thought: the first that holds one is read, as some fill two with the same."""
+"""Where servers put the reasoning. Only the first field that has some is read, as some servers fill two alike."""
 _MAX_DEPTH = 5
 _OTHER_PARTS = re.compile(r"tool|search|call|result|code_execution|image|audio|file|citation|reference|error")
 
@@ -272,7 +274,7 @@ _OTHER_PARTS = re.compile(r"tool|search|call|result|code_execution|image|audio|f
 def _read_content(content: object, depth: int = 0) -> tuple[str, str]:
     """Return (text, thought) of a message's content: a text, a list of parts, or JSON that a gateway has parsed."""
     if isinstance(content, str):
-        parts = _find_parts(content)
+        parts = _parse_parts(content)
         return _read_content(parts, depth) if parts else (content, "")
     texts, thoughts = [], []
     for part in content if isinstance(content, list) else [content]:
@@ -290,8 +292,8 @@ def _read_content(content: object, depth: int = 0) -> tuple[str, str]:
 _PARTS = frozenset({"text", "output_text", "thinking", "redacted_thinking", "reasoning"})
 
 
-def _find_parts(text: str) -> list[Any]:
-    """Return the parts of a content that a gateway has written as JSON into a text; none of any other text."""
+def _parse_parts(text: str) -> list[Any]:
+    """Return the content parts that a gateway has written into a text as JSON; an empty list for any other text."""
     if not text.startswith(('[{"type":', '[{"type" :')):
         return []
     found = try_json(text, [])
@@ -313,13 +315,13 @@ def _read_part(part: Mapping[str, Any], depth: int) -> tuple[str, str]:
         if isinstance(part.get(name), str):
             return part[name], ""
     for name in ("text", "parts", *(["content"] if "role" in part or kind == "message" else [])):
-        if isinstance(part.get(name), dict | list):  # as of OpenAI's assistants, Gemini, and Bedrock
+        if isinstance(part.get(name), dict | list):  # as from OpenAI's assistants, Gemini and Bedrock
             return _read_content(part[name], depth)
     return ("", "") if "type" in part or not part else (json.dumps(part, ensure_ascii=False), "")
 
 
 def _read_reasoning(value: object, depth: int = 0) -> str:
-    """Return the text of a thought in whatever form: a text, parts, or an object that holds either."""
+    """Return the text of a thought, given as a text, a list of parts, or an object with either."""
     if isinstance(value, str):
         return value
     if depth == _MAX_DEPTH:
@@ -334,11 +336,11 @@ def _read_reasoning(value: object, depth: int = 0) -> str:
 
 
 _NO_LOGPROB = 1e9
-"""A whole number of this size is none, and may be too large for a float."""
-_ALL = 1.05
-"""More than this is no share of all there is: some servers give probabilities, or 0 for each."""
+"""An integer of this size is no log-probability, and may be too large for a float."""
+_LARGEST_SUM = 1.05
+"""Values whose probabilities add up to more are no log-probabilities: some servers send probabilities, or zeros."""
 _SPACE_MARK = re.compile("^[▁Ġ]")
-"""What stands for a space in a vocabulary: some servers give its pieces in place of their text."""
+"""Stands for a space in a vocabulary: some servers send the vocabulary's tokens rather than their text."""
 
 
 def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
@@ -358,6 +360,6 @@ def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
         if isinstance(token, str)
         and ((isinstance(value, float) and isfinite(value)) or (isinstance(value, int) and abs(value) < _NO_LOGPROB))
     ]
-    if sum(exp(min(value, 1.0)) for _, value in found) > _ALL:
+    if sum(exp(min(value, 1.0)) for _, value in found) > _LARGEST_SUM:
         return ()
     return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
