@@ -102,13 +102,13 @@ def _find_end_of_turns(text: str, turns: Sequence[str]) -> int:
     """Return where the turns end at the beginning of a text; 0 if it doesn't begin with them."""
     at = 0
     for turn in turns:
-        said = turn.strip()
+        stripped = turn.strip()
         label = _LABEL.match(text, at)
         starts = [label.end() if label else at, at + len(text[at:]) - len(text[at:].lstrip())]
-        start = next((each for each in starts if text.startswith(said, each)), None)
+        start = next((each for each in starts if text.startswith(stripped, each)), None)
         if start is None:
             return 0
-        at = start + len(said)
+        at = start + len(stripped)
     return at if len(turns[-1].strip()) >= _LEAST_PROMPT else 0
 
 
@@ -155,10 +155,10 @@ def _unwrap(text: str) -> str:
     """Return the text that a gateway has put into a JSON object, alone or with the thought; else the same object."""
     found = try_json(text)
     members = found.items() if isinstance(found, dict) else ()
-    said = {name: each for name, each in members if not _THOUGHTS.fullmatch(name)}
-    if len(said) != 1:
+    others = {name: each for name, each in members if not _THOUGHTS.fullmatch(name)}
+    if len(others) != 1:
         return text
-    [(name, value)] = said.items()
+    [(name, value)] = others.items()
     return value if name in _WRAPPERS and isinstance(value, str) else text
 
 
@@ -170,8 +170,8 @@ def find_passed_on(text: str, prompt: str | None = None) -> dict[str, Any] | Non
     """
     if page := _PAGE.match(text):
         return {"error": {"message": page[1]}}
-    if prompt is not None and (said := _find_error_page(text)) and not _OF_PAGES.search(prompt):
-        return {"error": {"message": said}}
+    if prompt is not None and (error := _find_error_page(text)) and not _OF_PAGES.search(prompt):
+        return {"error": {"message": error}}
     begun = text.lstrip()
     if not begun.startswith(('{"', "{\n", "data: {")):
         return None

@@ -69,8 +69,8 @@ class BatchProvider:
         Raises ModelError: it has no status."""
         batch = await self._ask("GET", f"/batches/{batch_id}")
         if not isinstance(batch.get("status"), str):
-            said = self._transport.shown(json.dumps(batch)[:200])
-            raise ModelError(f"{self._transport.url} doesn't say how its batch stands ({said}): run again later")
+            quoted = self._transport.shown(json.dumps(batch)[:200])
+            raise ModelError(f"{self._transport.url} doesn't say how its batch stands ({quoted}): run again later")
         return batch | {"status": _read_status(batch["status"])}
 
     async def find(self) -> AsyncIterator[dict[str, Any]]:

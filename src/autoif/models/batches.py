@@ -68,7 +68,7 @@ class _Wanted:
     body: dict[str, Any]
     answer: asyncio.Future[dict[str, Any]]
     failures: int = 0
-    said: str = ""
+    reason: str = ""
     """The provider's last words on why it failed."""
     batch: str = ""
     """The batch in which it was answered or refused."""
@@ -96,8 +96,9 @@ class Batches:
         self._transport = transport
         self._provider = BatchProvider(endpoint, transport)
         self._run = run
-        said = endpoint.identity
-        model = said if len(said) <= _LONGEST_VALUE else hashlib.sha256(said.encode()).hexdigest()
+        model = endpoint.identity
+        if len(model) > _LONGEST_VALUE:
+            model = hashlib.sha256(model.encode()).hexdigest()
         self._metadata = {_MARK: model, **({_RUN: run.marks[-1]} if run.marks else {})}
         self._wanted: dict[str, _Wanted] = {}
         """All requests without an answer yet, by name."""
@@ -137,8 +138,8 @@ class Batches:
         before()
         if self._closed:
             raise self._closed
-        said = [self._endpoint.identity, path, {**body, "seed": seed}]
-        name = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        contents = [self._endpoint.identity, path, {**body, "seed": seed}]
+        name = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
         if name not in self._wanted:
             self._wanted[name] = _Wanted(path, body, asyncio.get_running_loop().create_future())
             self._new.append(name)
@@ -277,8 +278,10 @@ class Batches:
         finally:
             self.under_way -= 1
         if batch["status"] == "failed":
-            said = read_complaint(json.dumps((batch.get("errors") or {}).get("data") or "it says no reason").encode())
-            raise ModelError(f"{self._transport.url} refuses a batch: {said.sentence}: mend it, then run again")
+            complaint = read_complaint(
+                json.dumps((batch.get("errors") or {}).get("data") or "it says no reason").encode()
+            )
+            raise ModelError(f"{self._transport.url} refuses a batch: {complaint.sentence}: mend it, then run again")
         answered = 0
         for kind in ("output_file_id", "error_file_id"):
             async for line in self._provider.read_lines(batch.get(kind), may_be_gone=adopted):
@@ -313,7 +316,7 @@ class Batches:
             url = self._transport.url
             raise ModelError(f"{url} can't answer a batch (HTTP {status}): {shown}: mend it, then run again")
         else:
-            wanted.said = f"HTTP {status}: {shown}" if status else shown
+            wanted.reason = f"HTTP {status}: {shown}" if status else shown
         return False
 
     def _end(self, name: str, batch_id: str) -> "asyncio.Future[dict[str, Any]]":
@@ -329,15 +332,15 @@ class Batches:
         wanted = self._wanted[name]
         wanted.failures += 1
         if wanted.failures > self._endpoint.retries:
-            said = wanted.said or f"the batch {status} without its answer"
+            reason = wanted.reason or f"the batch {status} without its answer"
             if status == "completed":
-                failure = Unanswered(Passing(said), alone=others_answered, failures=wanted.failures)
+                failure = Unanswered(Passing(reason), alone=others_answered, failures=wanted.failures)
                 wanted.answer.set_exception(failure)
                 wanted.answer.exception()  # marks it as retrieved, in case all who waited were cancelled
                 del self._wanted[name]
                 return
             url = self._transport.url
-            raise ModelError(f"{url} failed {wanted.failures} times in a row, last with: {said}; run it again later")
+            raise ModelError(f"{url} failed {wanted.failures} times in a row, last with: {reason}; run it again later")
         self._collect_again(name)
 
     def _collect_again(self, name: str) -> None:

@@ -196,7 +196,7 @@ def _parse_first(text: str) -> tuple[Any, str]:
 
 
 def _decode(content: bytes, charset: str | None) -> str:
-    """Decode JSON as UTF-8, and only if it isn't valid UTF-8 as the server's header says."""
+    """Decode JSON: as UTF-16 or UTF-32 if its first bytes say so, else as UTF-8, or by the header if that fails."""
     if 0 in content[:4]:
         charset = json.detect_encoding(content)
     else:

@@ -205,9 +205,9 @@ class CompletionCache:
     def insert_all(self, rows: Iterator[CompletionRow]) -> int:
         """Store rows in batches, except those already stored; return how many were given."""
         count = 0
-        while some := list(islice(rows, _ROWS_AT_ONCE)):
-            self.insert(some)
-            count += len(some)
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            self.insert(batch)
+            count += len(batch)
         return count
 
     def rows(self) -> Iterator[CompletionRow]:

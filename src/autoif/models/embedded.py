@@ -136,8 +136,8 @@ class EmbeddedServer:
         answer = json.loads(process.stdout.readline() or "{}")
         if "url" in answer:
             return str(answer["url"])
-        said = str(answer.get("error", "")).splitlines()  # OpenVINO's message begins with places in its source
-        reason = said[-1] if said else self._read_end(process)
+        lines = str(answer.get("error", "")).splitlines()  # OpenVINO's message begins with places in its source
+        reason = lines[-1] if lines else self._read_end(process)
         if lacking := _LIBRARY.search(reason or ""):
             raise ModelError(
                 f"{self._about.name} needs the system's library {lacking[0]}, which is not here: install it "
@@ -167,8 +167,8 @@ class EmbeddedServer:
             return signal.Signals(-status).name
         assert self._log is not None
         self._log.seek(0)
-        said = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        return said[-1] if said else f"it ended with status {status}"
+        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else f"it ended with status {status}"
 
     def _stop(self) -> None:
         _RUNNING.pop(self._url, None)

@@ -93,7 +93,7 @@ class StoredAnswers:
 def insert_rows(cache: CompletionCache, rows: Mapping[str, list[CompletionRow]]) -> bool:
     """Store rows given by the shard that asked for them; return whether all of them were new."""
     inserted = 0
-    for asked_for, some in rows.items():
+    for asked_for, shard_rows in rows.items():
         ASKED_FOR.set(asked_for)  # a journal has a file for each shard
-        inserted += cache.insert(some)
+        inserted += cache.insert(shard_rows)
     return inserted == sum(map(len, rows.values()))

@@ -225,22 +225,22 @@ class Transport:
         return content
 
     def _explain_connection(self, error: Exception) -> str:
-        url, said = self.url, self.shown(str(error))
+        url, reason = self.url, self.shown(str(error))
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             return (
-                f"{url}: its TLS certificate is not trusted ({said}): put its authority's certificate into a file and "
-                "its name into SSL_CERT_FILE, or correct the address"
+                f"{url}: its TLS certificate is not trusted ({reason}): put its authority's certificate into a file "
+                "and its name into SSL_CERT_FILE, or correct the address"
             )
         if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-            return f"{url} speaks no TLS there ({said}): write http:// for a plain server, or correct the port"
+            return f"{url} speaks no TLS there ({reason}): write http:// for a plain server, or correct the port"
         if isinstance(error, aiohttp.ClientProxyConnectionError):
             return (
-                f"{url} is behind a proxy that does not answer ({said}): correct http_proxy, https_proxy or all_proxy "
-                "in the environment, or add the server's host to no_proxy"
+                f"{url} is behind a proxy that does not answer ({reason}): correct http_proxy, https_proxy or "
+                "all_proxy in the environment, or add the server's host to no_proxy"
             )
         if isinstance(error, aiohttp.ClientConnectorDNSError):
-            return f"no server at {url} (there is no host of this name: {said}): start it, or correct base_url"
-        return f"no server at {url} ({said}): start it, or correct base_url"
+            return f"no server at {url} (there is no host of this name: {reason}): start it, or correct base_url"
+        return f"no server at {url} ({reason}): start it, or correct base_url"
 
     async def _parse(self, response: aiohttp.ClientResponse, content: bytes) -> dict[str, Any]:
         try:
@@ -289,54 +289,58 @@ class Transport:
         endpoint, url = self._endpoint, self.url
         complaint = replies.read_complaint(content, response.headers, is_busy=status in _BUSY)
         kind = complaint.kind(status)
-        said = self.shown(complaint.sentence)
+        sentence = self.shown(complaint.sentence)
         if kind == ComplaintKind.MONEY:
-            raise ModelError(f"{url}: {said}: add credit, then run the same command again")
+            raise ModelError(f"{url}: {sentence}: add credit, then run the same command again")
         if kind == ComplaintKind.EXHAUSTED or complaint.wait_s > endpoint.timeout_s:
             wait = f" to wait {complaint.wait_s:,.0f} s" if complaint.wait_s else ""
-            words = f" ({said})" if kind == ComplaintKind.EXHAUSTED else ""
+            words = f" ({sentence})" if kind == ComplaintKind.EXHAUSTED else ""
             raise ModelError(
                 f"{url} asks{wait or ' for no more'} (HTTP {status}){words}: run the same command again after that"
             )
         if remedy := replies.find_remedy(url, status, complaint.words):
-            raise ModelError(f"{url} forbids this (HTTP {status}): {said}: {remedy}")
+            raise ModelError(f"{url} forbids this (HTTP {status}): {sentence}: {remedy}")
         if kind in {ComplaintKind.BUSY, ComplaintKind.BROKEN}:
-            raise Passing(f"HTTP {status}: {said}", busy=kind == ComplaintKind.BUSY, wait_s=complaint.wait_s)
+            raise Passing(f"HTTP {status}: {sentence}", busy=kind == ComplaintKind.BUSY, wait_s=complaint.wait_s)
         if status == 401 or (kind == ComplaintKind.KEY and status != 403):
-            raise self._explain_key(status, said)
+            raise self._explain_key(status, sentence)
         no_model = status == 400 and is_missing_model(complaint.words)
         hidden = (status == 500 and is_about_request(complaint.words)) or (
             status == 403 and complaint.is_json and is_about_field(complaint.words)
         )
         refused = hidden or (status in {400, 413, 422} and not no_model)
         if refused or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
-            raise Rejected(replies.Complaint(said, complaint.words), kind)
+            raise Rejected(replies.Complaint(sentence, complaint.words), kind)
         passing = _BUSY | _PASSING
         final = no_model or (complaint.is_json and status in _FINAL)
         other = status // 100 == 4 and status not in passing and not final
         if other and response.url.path in self._answered:
-            raise Passing(f"HTTP {status}: {said}", wait_s=complaint.wait_s)
+            raise Passing(f"HTTP {status}: {sentence}", wait_s=complaint.wait_s)
         if status == 403:
-            raise ModelError(f"{url} forbids this (HTTP 403): {said}") if self._key else self._explain_key(403, said)
+            raise (
+                ModelError(f"{url} forbids this (HTTP 403): {sentence}")
+                if self._key
+                else self._explain_key(403, sentence)
+            )
         missing = no_model or status in {404, 405, 410} or (status == 501 and response.url.path not in self._answered)
         if missing and self._session is not None:
             is_json = complaint.is_json
-            raise NotThere(await replies.explain_missing(self._session, endpoint, status, said, is_json=is_json))
+            raise NotThere(await replies.explain_missing(self._session, endpoint, status, sentence, is_json=is_json))
         if kind == ComplaintKind.LOADING:
             self._note(f"{url} is loading its model: waiting for it")
-            raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s, patience=_LOADING_PATIENCE)
+            raise Passing(f"HTTP {status}: {sentence}", busy=True, wait_s=complaint.wait_s, patience=_LOADING_PATIENCE)
         if status in passing or status >= 500:
             busy = status in _BUSY
             gone = status >= 500 and not busy
-            raise Passing(f"HTTP {status}: {said}", busy=busy, gone=gone, wait_s=complaint.wait_s)
+            raise Passing(f"HTTP {status}: {sentence}", busy=busy, gone=gone, wait_s=complaint.wait_s)
         if status // 100 == 3:
             raise self._explain_redirect(response)
-        raise ModelError(f"{url} answers HTTP {status}: {said}")
+        raise ModelError(f"{url} answers HTTP {status}: {sentence}")
 
-    def _explain_key(self, status: int, said: str) -> ModelError:
+    def _explain_key(self, status: int, sentence: str) -> ModelError:
         name = self._endpoint.api_key_env
         held = f"the key in ${name} is refused" if self._key else "no key"
-        words = f" ({said})" if said != "no explanation" else ""
+        words = f" ({sentence})" if sentence != "no explanation" else ""
         return ModelError(f"{self.url}: {held} (HTTP {status}){words}: set ${name} to a valid one")
 
     def _explain_redirect(self, response: aiohttp.ClientResponse) -> Exception:

@@ -133,8 +133,8 @@ def _explain_cuts(completions: list[Completion], most_tokens: int) -> list[Compl
         each.finish_reason == "length" and not each.detail for each in completions
     ):
         most = max(each.completion_tokens for each in completions)
-        told = f"after {most:,} tokens, though {most_tokens:,} were allowed"
-        return [replace(each, detail=told) for each in completions]
+        detail = f"after {most:,} tokens, though {most_tokens:,} were allowed"
+        return [replace(each, detail=detail) for each in completions]
     return completions
 
 
@@ -142,8 +142,8 @@ _MOST_WARNINGS = 3
 
 
 def _list_warnings(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    said = [each for name in ("warning", "warnings") for each in _as_list(answer.get(name))]
-    texts = (each.get("message") if isinstance(each, dict) else each for each in said)
+    warnings = [each for name in ("warning", "warnings") for each in _as_list(answer.get(name))]
+    texts = (each.get("message") if isinstance(each, dict) else each for each in warnings)
     return tuple(_in_a_line(each) for each in texts if isinstance(each, str) and each.strip())[:_MOST_WARNINGS]
 
 
@@ -170,9 +170,9 @@ def read_text(
     ended = read_finish_reason(finish_reason)
     if not thought.closed and ended != "refused":
         ended = "length"
-    told = f"finish_reason {json.dumps(finish_reason)[:100]}" if ended in {"unknown", "refused"} else ""
+    detail = f"finish_reason {json.dumps(finish_reason)[:100]}" if ended in {"unknown", "refused"} else ""
     if ended == "length" and lost_marks(text):
-        told = LOST_MARKS
+        detail = LOST_MARKS
     answer, thoughts = thought.answer, [reasoning.strip(), thought.reasoning]
     if reasoning and not thought.reasoning:  # the server separated the reasoning, and left the answer's tags
         answer = unwrap_answer(answer.strip())
@@ -180,11 +180,11 @@ def read_text(
         answer, later = split_later(answer, prompt, is_sure=bool(thought.reasoning))
         thoughts.append(later)
         if is_call(answer, prompt):
-            answer, told = "", NO_ANSWER
+            answer, detail = "", NO_ANSWER
         elif answer.strip() in _NO_TEXTS or is_blank(answer):
             answer = ""
         elif ended in {"stop", "unknown"} and _CUT_MARK.search(answer[-200:]):
-            ended, told = "length", "its text says that it is truncated"
+            ended, detail = "length", "its text says that it is truncated"
         answer = clean_text(drop_additions(answer, prompt) if prompt is not None else answer)
         answer = drop_marks(answer)
     elif thought.reasoning and is_call(answer):
@@ -193,7 +193,7 @@ def read_text(
         text=answer,
         finish_reason=ended,
         reasoning=clean_text("\n\n".join(filter(None, thoughts))),
-        detail=told,
+        detail=detail,
     )
 
 
@@ -214,8 +214,8 @@ def read_choice(choice: Mapping[str, Any], *, clean: bool = True, question: Ques
     """Read one choice of a server's answer; `clean` is as in `read_text`."""
     message = _find_message(choice)
     given = (message.get("content"), message.get("text"), message.get("parts"), choice.get("text"))
-    said = next((each for each in given if each not in (None, "", [])), None)
-    text, reasoning = _read_content(None if message.get("role") in _OTHER_ROLES else said)
+    content = next((each for each in given if each not in (None, "", [])), None)
+    text, reasoning = _read_content(None if message.get("role") in _OTHER_ROLES else content)
     end = find_end(choice)
     if name_end(end) in CALLS and text.strip() and is_calling(message):
         return Completion(text="", finish_reason="stop", detail=NO_ANSWER)
@@ -226,11 +226,11 @@ def read_choice(choice: Mapping[str, Any], *, clean: bool = True, question: Ques
         passed_on = find_passed_on(text)
         if passed_on and "choices" in passed_on:
             return read_choice(passed_on["choices"][0], question=question)
-    told = [_read_reasoning(message.get(name)) for name in REASONING_FIELDS]
+    separate = [_read_reasoning(message.get(name)) for name in REASONING_FIELDS]
     if refusal := _find_refusal(message):
         found = Completion(text="", finish_reason="refused", detail=clean_text(refusal).strip()[:400])
     else:
-        thought = "\n\n".join(filter(None, (next(filter(None, told), ""), reasoning)))
+        thought = "\n\n".join(filter(None, (next(filter(None, separate), ""), reasoning)))
         text = _drop_repeated(text, thought.strip())
         found = read_text(text, end, reasoning=thought, clean=clean, question=question)
     logprobs = _read_logprobs(choice.get("logprobs"))
@@ -255,8 +255,8 @@ def _find_refusal(message: Mapping[str, Any]) -> str:
     """Return the `refusal` of a message, or of a part of its content; "" if there is none."""
     content = message.get("content")
     parts = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
-    said = (each.get("refusal") for each in (message, *parts))
-    return next((each for each in said if isinstance(each, str) and each.strip() not in _NO_REFUSALS), "")
+    refusals = (each.get("refusal") for each in (message, *parts))
+    return next((each for each in refusals if isinstance(each, str) and each.strip() not in _NO_REFUSALS), "")
 
 
 _OTHER_ROLES = frozenset({"tool", "function"})
