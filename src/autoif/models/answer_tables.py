@@ -109,9 +109,8 @@ def open_tables(db: sqlite3.Connection, path: Path) -> None:
         finally:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-    db.execute(
-        "SELECT max(number) FROM completions"
-    ).fetchall()  # fails if the file was cut, as its last pages are missing
+    # Fails if the file was cut, as its last pages are missing then.
+    db.execute("SELECT max(number) FROM completions").fetchall()
 
 
 def _make_tables(db: sqlite3.Connection) -> None:

@@ -188,7 +188,6 @@ class Fleet:
                 if attempt == self._endpoint.retries:
                     raise Unanswered(failure, alone=True) from failure
                 self.retries += 1
-                continue
             except Unanswered as failure:
                 if after is None:
                     raise

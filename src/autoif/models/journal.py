@@ -82,9 +82,8 @@ class ShardJournals:
         """Append rows to the file of the shard for which the calling task works."""
         path = self._folder / f"{ASKED_FOR.get()}.jsonl"
         with storage_errors(path):
-            file = os.open(
-                path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644
-            )  # opened each time: it may have been sealed meanwhile
+            # Opened each time, as the file may have been sealed meanwhile.
+            file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)
             try:
                 if path not in self._mended:
                     _cut_torn_end(file)

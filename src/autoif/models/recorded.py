@@ -47,9 +47,8 @@ def _find_in_list(answers: list[Any], depth: int) -> list[Choice]:
     if objects and all("type" in each and "content" not in each for each in objects):
         return [{"message": {"content": answers}}]  # the parts of one message
     found = [[{"message": {}}] if each is None else find_choices(each, depth) for each in answers]
-    return (
-        [*chain.from_iterable(found)] if all(found) else []
-    )  # one unknown format makes all unknown: none is dropped silently
+    # If one answer has an unknown format, the whole list has: no answer is dropped silently.
+    return [*chain.from_iterable(found)] if all(found) else []
 
 
 def _find_in_object(answer: Mapping[str, Any], depth: int) -> list[Choice]:
