@@ -125,12 +125,12 @@ def list_scores(audit: dict[str, Any]) -> dict[tuple[str, str], float]:
 
 def refuse_gaps(run: Path) -> None:
     """Raise StoreError if a file of a stage has disappeared: what is made without it would look complete."""
-    noted = (name for name in read_digests(run) if name.partition("/")[0] in FOLDERS)
-    gone = next((name for name in noted if not (run / name).exists()), None)
+    recorded = (name for name in read_digests(run) if name.partition("/")[0] in FOLDERS)
+    missing = next((name for name in recorded if not (run / name).exists()), None)
     empty = not any((run / folder).is_dir() for folder in FOLDERS)
-    if gone is None and not (empty and read_manifest(run).get("status") == "complete"):
+    if missing is None and not (empty and read_manifest(run).get("status") == "complete"):
         return
-    what = f"{run / gone} is missing" if gone else f"{run} is marked complete and holds no stage"
+    what = f"{run / missing} is missing" if missing else f"{run} is marked complete and holds no stage"
     raise StoreError(f"{what}: run the same command again, which makes it anew from the stored answers, or restore it")
 
 

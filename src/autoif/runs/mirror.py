@@ -74,7 +74,9 @@ class Mirror:
         self._sealed = set(start.sealed)
         """Names of the notes at the address."""
         self._old = [*start.old]
+        """Files at the address that are deleted once all answers are copied."""
         self._retried = start.retried
+        """Name of the journal of refusals that are retried, until their cost is noted; then ""."""
         self._noted: dict[str, dict[str, FileCount]] = {}
         """Files of shards that are not finished, by shard."""
         self._finished: dict[str, dict[str, FileCount]] = {}
@@ -169,8 +171,8 @@ class Mirror:
         except AutoIFError as error:
             self._trouble = str(error)
         except Exception as error:  # noqa: BLE001 - a thread that died silently would look like one that is done
-            said = in_one_line(error)
-            self._trouble = f"{self._folder} can't be copied to {self._remote} ({type(error).__name__}: {said})"
+            detail = in_one_line(error)
+            self._trouble = f"{self._folder} can't be copied to {self._remote} ({type(error).__name__}: {detail})"
 
     def _copy(self, *, last: bool) -> None:
         """Copy what is new: answers first, and what marks something as finished after the thing itself."""
@@ -178,7 +180,7 @@ class Mirror:
         self._remote.for_each(self._delete, self._old)
         self._old.clear()
         self._put_retried()
-        ready = self._has_put_identity()
+        ready = self._put_identity()
         self._put_small(last=last)
         while ready and not self._abandoned.is_set():
             with self._lock:
@@ -193,7 +195,7 @@ class Mirror:
             self._put_data(data)
         self._put_small(last=last)
 
-    def _has_put_identity(self) -> bool:
+    def _put_identity(self) -> bool:
         """Put run.json, as its identity must be at the address before any results; return whether it is there."""
         manifest = read_manifest(self._folder)
         if manifest and manifest["identity"] != self._identity:

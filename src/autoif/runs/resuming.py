@@ -57,37 +57,37 @@ class Start:
 def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: bool) -> Start:
     """Prepare a work folder for the process that holds claim number `turn`; `anew` and `refused` are as in `mirroring`.
     Raises StoreError: the folder holds something else, or what is at the address can't be read."""
-    before = remote.fetched_bytes
+    fetched_before = remote.fetched_bytes
     with storage_errors(folder):
         last = _read_state(remote, folder)
         if last and turn == 1:
             raise StoreError(f"{remote} is empty, and {folder} has a run that was copied there: name another --work")
-        mine = last is not None and 0 < last == turn - 1
-        if last and not mine:
+        is_current = last is not None and 0 < last == turn - 1
+        if last and not is_current:
             _put_aside(folder)
-        aside = [] if mine or turn == 1 else _find_aside(remote, folder)
+        aside = [] if is_current or turn == 1 else _find_aside(remote, folder)
         folder.mkdir(parents=True, exist_ok=True)
         found = Segments(remote)
-        if mine:
+        if is_current:
             shutil.rmtree(folder / _BEFORE, ignore_errors=True)  # left by a kill after the folder was ready
             _write_state(remote, folder, turn)
         else:
             _write_state(remote, folder, 0)
-            was_mine = (folder / _BEFORE).exists()  # then the folder may have decisions that the address lacks
-            restore_small(remote, folder, (MANIFEST, EVENTS) if was_mine else SMALL)
+            was_current = (folder / _BEFORE).exists()  # then the folder may have decisions that the address lacks
+            restore_small(remote, folder, (MANIFEST, EVENTS) if was_current else SMALL)
             found.restore_files(folder)
         manifest = read_manifest(folder)
         anew = anew or bool(manifest and manifest.get("format") != FORMAT)
         journals = folder / SEGMENTS
-        if not mine or anew:
-            if mine:
+        if not is_current or anew:
+            if is_current:
                 journals.rename(folder / _BEFORE)
                 _write_state(remote, folder, 0)
                 found.read_notes()
             found.restore_answers(folder, whole=anew)
-            retry = max((int(name.removeprefix(RETRIED)) for name in found.retried), default=0)
-            places = [(each / SEGMENTS, (_read_state(remote, each) or 0) >= retry) for each in aside]
-            _add_answers(folder, places, but=found.retried if anew else found.notes)
+            last_retry = max((int(name.removeprefix(RETRIED)) for name in found.retried), default=0)
+            journals_aside = [(each / SEGMENTS, (_read_state(remote, each) or 0) >= last_retry) for each in aside]
+            _add_answers(folder, journals_aside, but=found.retried if anew else found.notes)
         for path in journals.glob("*.jsonl"):
             cut_torn_line(path)
         retried = _reopen_all(remote, found, folder, turn, refused=refused) if anew else ""
@@ -95,15 +95,15 @@ def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: boo
         shutil.rmtree(folder / _BEFORE, ignore_errors=True)
         for each in aside:
             _write_state(remote, each, -1)
-    said = f"works in {folder}"
-    if not mine and turn > 1:
-        said += f", fetched {remote.fetched_bytes - before:,} bytes of what {turn - 1:,} drivers before left"
+    summary = f"works in {folder}"
+    if not is_current and turn > 1:
+        summary += f", fetched {remote.fetched_bytes - fetched_before:,} bytes of what {turn - 1:,} drivers before left"
     if aside:
-        said += f"; what was there is kept as {', '.join(map(str, aside))}, as another machine has gone on since"
+        summary += f"; what was there is kept as {', '.join(map(str, aside))}, as another machine has gone on since"
     data = found.read_note(DATA)
     counts = {count.file: count for line in data.files if (count := parse_count(line))}
     old = tuple(f"{SEGMENTS}/{name}" for name in (*found.open, *(found.sealed if anew else ())))
-    return Start(found.retried if anew else frozenset(found.notes), old, {} if anew else counts, retried, said)
+    return Start(found.retried if anew else frozenset(found.notes), old, {} if anew else counts, retried, summary)
 
 
 def is_work_folder(folder: Path) -> str:
