@@ -257,7 +257,7 @@ def _train_round(request: OnlineRequest, step: _Round, say: Say) -> dict[str, An
         for checkpoint in whole_checkpoints(dpo.output):
             shutil.rmtree(
                 checkpoint
-            )  # the model is saved: optimiser states would take four times its space, each round
+            )  # the model is saved; optimiser states would take four times its space, each round
     return record
 
 

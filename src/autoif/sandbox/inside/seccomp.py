@@ -54,7 +54,7 @@ _FUTEX_COMMANDS: Final = tuple(
 """WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET, WAKE_BITSET. Not the commands of locks that name their owner,
 which may be a thread of another process."""
 _LAST_CLOCK: Final = 15
-"""All other numbers, including negative ones, are processor clocks of other processes, or devices."""
+"""Higher numbers, and negative ones, are processor clocks of other processes, or devices."""
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16

@@ -101,9 +101,9 @@ class Zygote:
         self._locks = (close_all, *self._limits.calls, child_filter.arguments)
         self._parent = select.poll()
         self._parent.register(channel, select.POLLRDHUP)
-        self._size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._limited = 0
-        self._looked = 0.0
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._limits_for = 0
+        self._clock_read = 0.0
         """When it last read the clock. A pause may come at any point between two readings, not only during a wait."""
 
     def serve(self, descriptors: Descriptors) -> None:
@@ -116,7 +116,7 @@ class Zygote:
                 if memory is not None:
                     memory.close()
                 memory = Memory(descriptors, size, self._settings.detail_bytes)
-                self._limited = 0
+                self._limits_for = 0
             # Zero whatever the last child left, within its own results or beyond, before the next child sees it.
             memory.written.madvise(mmap.MADV_REMOVE)
             # The zygote never copies a source: the next child could read the freed copy.
@@ -163,15 +163,15 @@ class Zygote:
         return wire.pack_reply(wire.Reply(call, loaded, time.monotonic() - began, lost))
 
     def _set_limits(self, job: child.Job) -> None:
-        if job.size != self._limited:
-            self._limited = job.size
-            address_space = int(os.pread(self._size, 64, 0).split()[0]) * _PAGE + self._settings.memory_bytes
+        if job.size != self._limits_for:
+            self._limits_for = job.size
+            address_space = int(os.pread(self._statm, 64, 0).split()[0]) * _PAGE + self._settings.memory_bytes
             cpu_s = min(self._settings.timeout_s * job.size, self._settings.total_s)
             self._limits.set(address_space, int(cpu_s) + 2)
 
     def _run_child(self, job: child.Job, first: int, results: ResultBuffer, since: float, deadline: float) -> Ending:
         results.started[0] = since
-        self._looked = time.monotonic()
+        self._clock_read = time.monotonic()
         pid = self._fork()
         if pid == 0:
             self._lock_child()
@@ -202,14 +202,14 @@ class Zygote:
         timeout_s = self._settings.timeout_s
         seen, paused_s = texts.start, 0.0
         while True:
-            left_s = min(since + timeout_s, deadline + paused_s) - self._looked
+            left_s = min(since + timeout_s, deadline + paused_s) - self._clock_read
             if left_s <= 0:
                 os.kill(pid, signal.SIGKILL)
                 return Ending(os.waitpid(pid, 0)[1], True, since, paused_s)
             wait_s = min(left_s, _LONGEST_WAIT_S)
             signal.sigtimedwait(CHILD_ENDED, wait_s)
-            last, self._looked = self._looked, time.monotonic()
-            late_s = self._looked - last - wait_s
+            last, self._clock_read = self._clock_read, time.monotonic()
+            late_s = self._clock_read - last - wait_s
             if late_s > _PAUSED_S:
                 since, paused_s = since + late_s, paused_s + late_s
             ended, status = os.waitpid(pid, os.WNOHANG)
