@@ -151,7 +151,7 @@ def list_refused(
 
 
 def drop_item(key: Key, review: Review) -> Dropped:
-    """Return a rejected function or pair as dropped; the run's files have it under its id."""
+    """Return a rejected function or pair as a `Dropped` without a record: the run's files have it under its id."""
     return Dropped(
         stage=STAGE, reason=Reason.REJECTED_BY_REVIEWER, record_id=key[1], detail=f"{key[0]}: {_say_who(review, key)}"
     )

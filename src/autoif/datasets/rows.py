@@ -131,7 +131,7 @@ class SftRow(DataRow):
     messages: Annotated[tuple[Turn, ...], Field(min_length=1)]
     constraints: tuple[JudgedConstraint, ...] = ()
     pass_rate: Share | None = None
-    """The share of all functions that pass, 0 to 1."""
+    """The share of functions that pass, 0 to 1: of several constraints, that of the one that is followed least."""
     quality: float | None = None
     """The judge's mean score, 0 to 10; None if the response was not scored."""
     query: str = ""

@@ -46,7 +46,7 @@ def split_instructions(
 
 
 def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Path, int]:
-    """Split the instructions of a file as `split_instructions` does; return the two files with their rows.
+    """Split the instructions of a file as `split_instructions` does; return the number of rows of each file written.
 
     Raises:
         ConfigError: as `split_instructions` does; or the folder holds another split, or files with these names.

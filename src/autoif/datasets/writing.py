@@ -311,7 +311,7 @@ async def _find_strictness(
 async def _find_balance(
     shards: Callable[[], Iterator[SampledShard]], config: Config, open_: Open
 ) -> Callable[[VerifiedInstruction], Constraint]:
-    """Return what gives the constraints of reward rows as `rewards.balanced` and `rewards.reliability` ask for them."""
+    """Return a function that makes the constraint of a reward row, as `rewards.balanced` and `.reliability` demand."""
     settings = config.rewards
     if not (settings.balanced or settings.reliability):
         return constraint_of
