@@ -386,7 +386,7 @@ LIMITS = [
         inputs=("yes", "hang", "no"),
     ),
     check("memory_at_once", body("return len('x' * 10 ** 9) > 0"), MEMORY),
-    check("memory_in_steps", body("kept = []\nwhile True: kept.append('x' * 1000 + str(len(kept)))"), MEMORY),
+    check("memory_in_steps", body("kept = []\nwhile True: kept.append('x' * 10 ** 5 + str(len(kept)))"), MEMORY),
     check(
         "memory_that_a_function_would_catch",
         body("try:\n    x = []\n    while True: x.append(str(len(x)) * 10 ** 6)\nexcept ValueError:\n    return True"),
