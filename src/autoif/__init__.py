@@ -29,7 +29,7 @@ _NAMES = {
     "autoif.reward_parts": ("RewardParts",),
     "autoif.sandbox": ("Limits", "Outcome", "Sandbox"),
 }  # fmt: skip
-"""Where each name is. A module is imported when one of its names is asked for: short commands need none of them."""
+"""The module that defines each name. It is imported when the name is first used, so short commands import none."""
 _PLACES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # it would give a type to every misspelled name
+if not TYPE_CHECKING:  # type checkers would accept every misspelled name
 
     def __getattr__(name: str) -> object:
         if name == "__version__":

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 def main() -> None:
     """Run the command line. Ctrl-C ends it without a traceback, even while it is being imported."""
     if sys.stderr is not None:
-        sys.stderr = _Said.instead_of(sys.stderr)
+        sys.stderr = _LenientStderr.replacing(sys.stderr)
     try:
         from autoif.cli.main import main as run
 
@@ -19,17 +19,17 @@ def main() -> None:
         sys.exit(130)
 
 
-class _Said(io.FileIO):
-    """Standard error, which takes what it can: no run ends because its terminal is closed or its log's disk is full."""
+class _LenientStderr(io.FileIO):
+    """Standard error that ignores failed writes: a closed terminal or a full disk of the log ends no run."""
 
-    def write(self, said: Any, /) -> int:
+    def write(self, data: Any, /) -> int:
         with suppress(OSError):
-            super().write(said)
-        return len(said)
+            super().write(data)
+        return len(data)
 
     @classmethod
-    def instead_of(cls, stream: TextIO) -> TextIO:
-        """Return what takes a stream's place; the stream itself where it is no file."""
+    def replacing(cls, stream: TextIO) -> TextIO:
+        """Return a stream to use in place of the given one, or that one if it is no file."""
         try:
             file = cls(os.dup(stream.fileno()), "w")
         except OSError:

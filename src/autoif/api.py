@@ -1,4 +1,4 @@
-"""Runs from Python: `autoif.run` makes data, `autoif.load_run` opens what was made. The command line calls the same.
+"""Runs from Python: `autoif.run` makes data, `autoif.load_run` opens a run. The command line calls the same functions.
 
 run = autoif.run("quickstart", output="runs/first", base_url="http://127.0.0.1:8000/v1", model="my-model")
 run.sft[0]["messages"]
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
-    """What `run` takes beside its named arguments, all by keyword; None stands for the default."""
+    """Further keyword arguments of `run`; None stands for the default."""
 
     seeds: str | Path | None
     """Seed instructions: a file, or an earlier run."""
@@ -53,7 +53,7 @@ class Options(TypedDict, total=False):
     engine: str | None
     """`"local"` or `"ray"`."""
     ray_address: str | None
-    """Of a running Ray cluster; by default one is started on this machine."""
+    """Address of a running Ray cluster; by default one is started on this machine."""
     workers: int | None
     """Shards in flight at once."""
     recorded: bool | None
@@ -61,26 +61,26 @@ class Options(TypedDict, total=False):
     recordings: str | Path | Sequence[str | Path] | None
     """Replay a recording of your own, or several; no model is asked."""
     answers: str | Path | Sequence[str | Path] | None
-    """Take answers from these recordings where they have them; ask the model for the rest."""
+    """Take answers from these recordings, and ask the model for those that they lack."""
     resume_with_changes: bool | None
-    """Go on in a folder that was made with other settings."""
+    """Resume in a folder that was made with other settings."""
     retry_refused: bool | None
     """Ask again for what servers refused."""
     shards: str | None
-    """Run the third of a hundred slices ("3/100"); the last one that is complete makes the data (docs/scale.md)."""
+    """Run one slice, as in "3/100" the third of a hundred; the last slice to finish makes the data (docs/scale.md)."""
     work: str | Path | None
-    """The folder to work in where the output is an address; `runs/NAME` by default."""
+    """The folder to work in if the output is an address; `runs/NAME` by default."""
     progress: bool | None
     """Show progress on standard error, or in the notebook. Default: True."""
 
 
 class PlanOptions(Options, total=False):
-    """What `plan` takes beside."""
+    """Further keyword arguments of `plan`."""
 
     yields: str | Path | None
     """The folder of a pilot or of an earlier run, or the name of a published source (docs/planning.md)."""
     tokens_per_second: Annotated[float, Field(gt=0)] | None
-    """Completion tokens, over all that is in flight."""
+    """Completion tokens a second, over all requests in flight."""
 
 
 _SETTINGS = {
@@ -90,7 +90,7 @@ _SETTINGS = {
     "ray_address": "execution.ray_address",
     "workers": "execution.workers",
 }
-"""Options that are short for a setting."""
+"""Options that stand for a setting."""
 _TYPES = get_type_hints(PlanOptions, include_extras=True)
 
 
@@ -110,7 +110,7 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, JsonValue]:
-        """What run.json says: settings, versions, usage, times, notes. Raises StoreError: it is gone or damaged."""
+        """The content of run.json: settings, versions, usage, times, notes. Raises StoreError: missing or damaged."""
         return store.read_run(self.path)
 
     @property
@@ -121,11 +121,11 @@ class Run:
     def audit(
         self, gold: str | Path | None = None, data: str | Path | None = None, second: str | Path | None = None
     ) -> "Audit":
-        """Measure how right the functions are, as `autoif audit` does (docs/audit.md); write audit.json, return it.
+        """Measure how right the functions are, as `autoif audit` does (docs/audit.md); write audit.json and return it.
 
         Args:
             gold: a file of rows {"instruction", "response", "followed"} to measure against, or "ifeval" or "ifbench".
-            data: the folder of recorded responses for these two; by default what `AUTOIF_DATA` names.
+            data: the folder of recorded responses for "ifeval" and "ifbench"; by default the one in `AUTOIF_DATA`.
             second: the folder of a run whose functions another model wrote for the same instructions.
 
         Raises:
@@ -140,14 +140,14 @@ class Run:
         )
 
     def report(self, output: str | Path | None = None) -> Path:
-        """Make a page of the run, as `autoif report` does (docs/report.md); return its file.
+        """Make an HTML page of the run, as `autoif report` does (docs/report.md); return its path.
 
         Args:
-            output: the file; by default report.html in the run folder.
+            output: path of the page; by default report.html in the run folder.
 
         Raises:
             StoreError: a file of the run is damaged, or the page can't be written.
-            ConfigError: a file is there that is no page of autoif, or that belongs to a run.
+            ConfigError: a file exists there that is no page of autoif, or that belongs to a run.
         """
         from autoif.page.report import write_report
 
@@ -172,7 +172,7 @@ class Run:
         try:
             made = ", ".join(f"{len(rows):,} {name}" for name, rows in self._made.items())
             return f"<autoif run {self.path}: {self.manifest.get('status')}, {made}>"
-        except StoreError as error:  # a log or a debugger shows it, too
+        except StoreError as error:  # logs and debuggers call this too, so it must not raise
             return f"<autoif run: {error}>"
 
 
@@ -185,9 +185,9 @@ def run(
     set: str | Mapping[str, object] | Sequence[str] | None = None,
     **options: Unpack[Options],
 ) -> Run:
-    """Make data, or go on where an interrupted run in the same folder stopped; return the run.
+    """Make data, or resume an interrupted run in the same folder; return the run.
 
-    Works in a program, in a notebook and inside a running event loop, which it holds up until it is done.
+    Works in a program, in a notebook and inside a running event loop, which it blocks until the run is done.
 
     Args:
         config: a preset (`quickstart`, `recommended`, `paper`, `released`), a TOML file, or a resolved `Config`.
@@ -199,18 +199,19 @@ def run(
 
     Raises:
         ConfigError: a setting or an input file is wrong.
-        ModelError, SandboxError, StoreError: what can't be used; nothing is lost, run it again when it can.
+        ModelError, SandboxError, StoreError: a model, the sandbox or the folder can't be used. Nothing is lost: fix the
+            cause and run again.
         NoData: the run is complete, and has made nothing.
-        TypeError: no option has this name.
+        TypeError: an option doesn't exist.
     """
     options = cast(Options, _take_options(options, Options.__optional_keys__))
-    resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
+    resolved, run_options = _resolve_arguments(config, output, {"base_url": base_url, "model": model}, set, options)
     console, shown = Console(stderr=True), options.get("progress") is not False
-    run_to_end(make_run(resolved, arranged, Progress(console, quiet=not shown)))
-    made = Run(arranged.output)
-    if arranged.slice and store.read_manifest(made.path).get("status") != "complete":
+    run_to_end(make_run(resolved, run_options, Progress(console, quiet=not shown)))
+    made = Run(run_options.output)
+    if run_options.slice and store.read_manifest(made.path).get("status") != "complete":
         return made
-    check_ending(arranged.output)
+    check_ending(run_options.output)
     if shown and console.is_jupyter:
         _show_in_notebook(made)
     return made
@@ -225,11 +226,11 @@ def plan(
     set: str | Mapping[str, object] | Sequence[str] | None = None,
     **options: Unpack[PlanOptions],
 ) -> RunPlan:
-    """Return what `run` with the same arguments would ask of models and make; no model is asked, nothing is written.
+    """Return what `run` with the same arguments would ask and make. No model is asked, nothing is written.
 
     Args:
         config: as for `run`, likewise `output`, `base_url`, `model` and `set`.
-        output: where a part of the run is done, what is done shows the rest.
+        output: if this folder holds a part of the run, the rest is estimated from it.
         base_url: endpoint of all roles.
         model: name of the model of all roles.
         set: settings by name.
@@ -238,17 +239,17 @@ def plan(
     Raises:
         ConfigError, StoreError: a setting, an input file or the source of the yields can't be used.
         SandboxError: functions of a pilot can't be contained on this machine.
-        TypeError: no option has this name.
+        TypeError: an option doesn't exist.
     """
     options = cast(PlanOptions, _take_options(options, PlanOptions.__optional_keys__))
-    resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
+    resolved, run_options = _resolve_arguments(config, output, {"base_url": base_url, "model": model}, set, options)
     source = options.get("yields")
     named = None if source is None else str(source)
-    return run_to_end(plan_data(resolved, arranged, named, options.get("tokens_per_second")))
+    return run_to_end(plan_data(resolved, run_options, named, options.get("tokens_per_second")))
 
 
 def _take_options(options: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """Return the options that are given: None stands for the default. Python itself checks nothing of a TypedDict."""
+    """Return the options that aren't None. Check names and types here, as Python doesn't check a TypedDict."""
     if name := next((name for name in options if name not in known), ""):
         near = get_close_matches(name, ["output", "base_url", "model", "set", *known], 1)
         raise TypeError(f"no option is called {name!r}" + (f": is it {near[0]!r}?" if near else ""))
@@ -261,7 +262,7 @@ def _list_files(given: str | Path | Sequence[str | Path] | None) -> list[Path]:
     return [expand_home(each) for each in ([given] if isinstance(given, str | Path) else given)]
 
 
-def _arrange(
+def _resolve_arguments(
     config: str | Path | Config,
     output: str | Path | None,
     endpoint: Mapping[str, str | None],
@@ -271,10 +272,10 @@ def _arrange(
     """Return the resolved settings and the options of a run."""
     config = config if isinstance(config, Config) else check_type("config", config, str | Path)
     output = check_type("output", output, str | Path | None)
-    short = {f"models.all.{name}": value for name, value in endpoint.items()} | {
+    by_setting = {f"models.all.{name}": value for name, value in endpoint.items()} | {
         key: options.get(name) for name, key in _SETTINGS.items()
     }
-    given = {key: value for key, value in short.items() if value is not None}
+    given = {key: value for key, value in by_setting.items() if value is not None}
     resolved = _resolve(config, [*write_settings(given), *write_settings(set)])
     name = config.preset if isinstance(config, Config) else Path(config).stem
     replayed = _list_files(options.get("recordings"))
@@ -284,7 +285,7 @@ def _arrange(
     instructions = options.get("instructions")
     if instructions is not None and options.get("seeds"):
         raise ConfigError("a run that begins with --instructions uses no --seeds: leave one of them out")
-    arranged = RunOptions(
+    run_options = RunOptions(
         output=folder,
         until=options.get("until") or "queries",
         instructions=expand_home(instructions) if instructions is not None else None,
@@ -295,14 +296,14 @@ def _arrange(
         remote=remote,
         slice=Slice.parse(str(options["shards"])) if "shards" in options else None,
     )
-    return resolved, arranged
+    return resolved, run_options
 
 
 def load_run(path: str | Path) -> Run:
     """Return the run in a folder.
 
     Raises:
-        StoreError: it is none, or of another version.
+        StoreError: it is no run folder, or one of another version.
     """
     refuse_address(path)
     store.read_run(expand_home(path))
@@ -313,12 +314,12 @@ def fetch_run(address: str, output: str | Path | None = None) -> Run:
     """Copy a run whose output is at an address (s3://…) to a folder of this machine, and return it.
 
     Args:
-        address: as `--output` of the run had it.
+        address: the run's `--output`.
         output: a new folder; by default `runs/NAME`.
 
     Raises:
         ConfigError: the address can't be used.
-        StoreError: there is no run, the folder is there already, or a file is missing or damaged.
+        StoreError: there is no run, the folder exists already, or a file is missing or damaged.
     """
     remote = Remote(address)
     folder = expand_home(output) if output is not None else Path("runs") / remote.name
@@ -327,7 +328,7 @@ def fetch_run(address: str, output: str | Path | None = None) -> Run:
 
 
 def place_run(output: str | Path | None, work: str | Path | None, name: str) -> tuple[Path, Remote | None]:
-    """Return the folder of a run on this machine and, if its output is at an address, that."""
+    """Return a run's folder on this machine and, if its output is an address, its `Remote`."""
     if output == "":
         raise ConfigError('output is "": name a folder ("." is the working directory), or leave it out')
     if isinstance(output, str) and is_address(output):
@@ -344,7 +345,7 @@ def place_run(output: str | Path | None, work: str | Path | None, name: str) -> 
 
 
 def _show_in_notebook(made: Run) -> None:
-    """Show a run below its progress, with a link to its page, which is made for it."""
+    """Make the run's page, and show the run with a link to it below the progress."""
     from IPython.display import display  # a notebook has it
 
     made.report()

@@ -18,9 +18,9 @@ class Cluster:
     """Functions that behave alike."""
 
     members: tuple[int, ...]
-    """Their places among the functions, ascending."""
+    """Their indices among the functions, ascending."""
     verdicts: tuple[Verdict, ...]
-    """On each text, that of all its members."""
+    """The members' common verdict on each text."""
 
     @property
     def is_constant(self) -> bool:
@@ -31,8 +31,8 @@ class Cluster:
 def cluster_functions(verdicts: Sequence[Sequence[Verdict]]) -> list[Cluster]:
     """Return the clusters of functions by their verdicts, shape (functions, texts).
 
-    The largest first; of two equally large ones that of the earlier function. Raises ValueError: rows of several
-    lengths.
+    The largest comes first; of two equally large ones, that of the earlier function. Raises ValueError: rows differ in
+    length.
     """
     if len({len(row) for row in verdicts}) > 1:
         raise ValueError("functions are compared on the same texts: each needs a verdict on all of them")
@@ -44,6 +44,6 @@ def cluster_functions(verdicts: Sequence[Sequence[Verdict]]) -> list[Cluster]:
 
 
 def find_splits(clusters: Sequence[Cluster]) -> list[int]:
-    """Return the places of the texts on which the clusters' verdicts differ, ascending."""
+    """Return the indices of the texts on which the clusters' verdicts differ, ascending."""
     columns = zip(*(each.verdicts for each in clusters), strict=True)
     return [place for place, column in enumerate(columns) if len(set(column)) > 1]

@@ -1,11 +1,12 @@
-"""Texts of benchmarks: instructions in the official words of IFEval and IFBench, and whole prompts, of FollowBench too.
+"""Recognises benchmark texts: official instructions of IFEval and IFBench, and whole prompts, also of FollowBench.
 
     find_wording("Answer with at least 40 words.")
     # Wording("ifeval", "length_constraints:number_words", {"relation": "at least", "num_words": 40})
     is_prompt("Write a 300+ word summary of …")
 
-A benchmark's prompt is no query of a run (`queries/pool.py`); the package has only digests of them. Its instructions
-may be verified, sampled and audited, but no row trains them (`datasets/writing.py`): the model couldn't be measured.
+A run uses no benchmark prompt as a query (`queries/pool.py`); the package holds only digests of the prompts. Benchmark
+instructions may be verified, sampled and audited, but no row trains on them (`datasets/writing.py`): otherwise the
+benchmark couldn't measure the model.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from autoif.reading.lines import clean_line
 Suite = Literal["ifeval", "ifbench"]
 TITLES: dict[Suite, str] = {"ifeval": "IFEval", "ifbench": "IFBench"}
 MAX_CHARS = 1_000
-"""A longer text is none of them, and the patterns would take their time."""
+"""No benchmark text is longer, and the patterns would take long on one that is."""
 _RELATION = r"at least|less than"
 _LISTS = {"keywords", "forbidden_words"}
 _NUMBERS = {
@@ -37,7 +38,7 @@ _NUMBERS = {
 _ORDINAL = "ordinal"
 _STRAIGHT = str.maketrans("‘’‚‛“”„‟", "'" * 4 + '"' * 4, "\u200b\u200c\u200d\u2060\ufeff")
 _ENDING = r"[\s.!;…]{0,8}"
-"""Of words that end with no argument: an argument keeps the mark that ends it."""
+"""How a wording may end, unless it ends with an argument, which keeps its own final mark."""
 _SLOT = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 
 
@@ -49,13 +50,13 @@ class Wording:
     type: str
     """As in "keywords:existence"."""
     arguments: Mapping[str, JsonValue]
-    """Those that its words tell, by their official names."""
+    """The arguments that its words give, by their official names."""
 
 
 def find_wording(instruction: str) -> Wording | None:
     """Return which instruction of a benchmark this is; None if it is not in official words.
 
-    White space, letter case, numbering, marks around the whole, commas, curly quotes and what ends it don't count.
+    White space, letter case, numbering, marks around the whole, commas, curly quotes and final punctuation don't count.
     """
     text = " ".join(_straighten(instruction).split())
     if len(text) > MAX_CHARS:
@@ -71,20 +72,20 @@ def find_wording(instruction: str) -> Wording | None:
 
 
 def is_benchmark_text(instruction: str) -> bool:
-    """Tell whether an instruction is one of a benchmark, in official words or as a whole prompt: no row trains it."""
+    """Tell whether an instruction is a benchmark's, in official words or as a whole prompt. No row trains on it."""
     return find_wording(instruction) is not None or is_prompt(instruction)
 
 
 def is_prompt(text: str) -> bool:
     """Tell whether a text is a whole prompt of IFEval, IFBench or FollowBench.
 
-    Only letters and digits count, in any case, without numbering.
+    Only letters and digits are compared, regardless of case and numbering.
     """
     return not _load_digests().isdisjoint((digest_prompt(text), digest_prompt(clean_line(text))))
 
 
 def digest_prompt(text: str) -> str:
-    """Return the 12 hexadecimal digits that a prompt is known by."""
+    """Return the 12 hexadecimal digits that identify a prompt."""
     plain = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
     return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
@@ -131,7 +132,7 @@ def _escape(words: str) -> str:
 
 
 def _straighten(text: str) -> str:
-    """Return a text with straight quotes for curly ones, and without characters that nobody sees."""
+    """Return a text with straight quotes for curly ones, and without invisible characters."""
     return text.translate(_STRAIGHT)
 
 

@@ -1,5 +1,6 @@
-"""A run's configuration: preset, then TOML file, then `--set key=value`, the later one winning; and what of it is the
-run's identity. The settings themselves are in `settings.py`.
+"""A run's configuration: preset, then TOML file, then `--set key=value`, where the later one wins; and its identity.
+
+The identity is the settings that shape the results. The settings themselves are in `settings.py`.
 """
 
 import json
@@ -55,7 +56,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _check_verification_prompt(self) -> "Config":
-        """A setting that the prompt doesn't mention to the writer would have no effect."""
+        """Refuse settings that would have no effect, because the prompt doesn't tell the writer of them."""
         prompt, settings = self.prompts.verification, self.verification
         for setting, on, names in (
             ("vocabulary", settings.vocabulary, {"vocabulary", "vocabulary_briefly"}),
@@ -70,7 +71,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _check_choice(self) -> "Config":
-        """Only one thing may choose functions. Where contrast does, its cases advise."""
+        """Refuse two ways to choose functions. If contrast chooses, the cases only advise."""
         chosen_by = self.cross_validation.choose_by
         if self.contrast.enabled and chosen_by != "cases":
             raise ValueError(
@@ -90,7 +91,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _check_prices(self) -> "Config":
-        """Without prices a budget in money would never stop the run."""
+        """Refuse a budget in money without prices, as it would never stop the run."""
         lacking = [role for role, endpoint in self.models.by_role().items() if not endpoint.has_prices]
         if self.budget.usd is not None and lacking:
             missing = " and ".join(
@@ -101,12 +102,14 @@ class Config(Settings):
 
 
 _LAYOUT = {"execution", "budget", "models.slots", "models.runtime", "sandbox.workers"}
+"""Settings and tables of settings that don't shape the results."""
 _TRANSPORT = {
     "base_url", "api_key_env", "concurrency", "slow_s", "ask_elsewhere_after_s", "timeout_s", "connect_timeout_s",
     "batch", "batch_wait_s", "batch_poll_s", "retries", "retry_wait_s",
     "serve", "serve_count", "serve_gpus", "serve_start_s",
     "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens",
 }  # fmt: skip
+"""Settings of an endpoint that say how it is reached and paid, and don't shape the results."""
 
 
 _FOREIGN_KEY = re.compile(
@@ -116,7 +119,7 @@ _FOREIGN_KEY = re.compile(
     r"|AZURE_STORAGE)(?:_|PASS|URL|URI|\Z)|(?:PATH|HOME|USER|LOGNAME|HOSTNAME|PWD)\Z",
     re.IGNORECASE,
 )
-"""Variables that hold what a model's server has no use for, but a thief has."""
+"""Variables that hold secrets of other services, which a model's server must not get."""
 
 
 def presets() -> list[str]:
@@ -126,8 +129,11 @@ def presets() -> list[str]:
 
 
 def load_config(preset_or_file: str, settings: str | Mapping[str, object] | Sequence[str] = ()) -> Config:
-    """Resolve a preset name or a TOML file (which may name its own `preset`) and settings, as `write_settings` takes.
-    Raises ConfigError: unknown preset, unreadable file, unknown key, or a value of the wrong kind; each is named."""
+    """Resolve a preset name or a TOML file (which may name its own `preset`), and settings in any form that
+    `write_settings` takes.
+
+    Raises ConfigError: unknown preset, unreadable file, unknown key, or a value of the wrong kind; each is named.
+    """
     if preset_or_file in presets():
         layers = [_read_preset(preset_or_file)]
     else:
@@ -148,7 +154,7 @@ def load_config(preset_or_file: str, settings: str | Mapping[str, object] | Sequ
 
 
 def make_config(settings: Mapping[str, Any]) -> Config:
-    """Return the config of nested tables of settings. Raises ConfigError: a value that it can't have; each is named."""
+    """Return the config of nested tables of settings. Raises ConfigError: a value is invalid; each is named."""
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
@@ -157,7 +163,9 @@ def make_config(settings: Mapping[str, Any]) -> Config:
 
 def write_settings(settings: str | Mapping[str, object] | Sequence[str] | None) -> list[str]:
     """Return settings in any form as `key=value`.
-    Raises ConfigError: they have another form, or a value is none that TOML could hold."""
+
+    Raises ConfigError: they are neither a mapping nor lines, or a value can't be written as JSON.
+    """
     if isinstance(settings, Mapping):
         return [f"{key}={_to_json(key, value)}" for key, value in settings.items()]
     lines = [settings] if isinstance(settings, str) else settings or ()
@@ -176,7 +184,7 @@ def _to_json(key: str, value: object) -> str:
 def _refuse_foreign_keys(table: Mapping[str, Any]) -> None:
     """Refuse a file of settings that would send the secret of another service to a model's server.
 
-    Such a file may be a stranger's; who means it says so on the command line.
+    The file may come from a stranger. Whoever wants this names the variable on the command line.
     """
     for key, value in flatten(table):
         if key.startswith("models.") and key.endswith(".api_key_env") and _FOREIGN_KEY.match(str(value)):
@@ -189,7 +197,7 @@ def _refuse_foreign_keys(table: Mapping[str, Any]) -> None:
 def identity(config: Config) -> dict[str, JsonValue]:
     """Return the settings that shape the results, flat ("a.b" -> value): those that a run folder may not change.
 
-    Of a prompt the digest of its text counts, not the name of its file.
+    For a prompt, the digest of its text counts, not the name of its file.
     """
     flat = dict(flatten(config.model_dump(mode="json", exclude={"prompts"})))
     shaping = {key: value for key, value in flat.items() if not _is_layout(key)}
@@ -198,7 +206,7 @@ def identity(config: Config) -> dict[str, JsonValue]:
 
 
 def _is_asked(name: str, config: Config) -> bool:
-    """Tell whether a prompt shapes the results: some do only while what asks by them is switched on."""
+    """Tell whether a prompt shapes the results: some are used only by stages that may be switched off."""
     settings = config.verification
     match name:
         case "revision":
@@ -220,7 +228,7 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, J
 
 
 def _is_layout(key: str) -> bool:
-    if key == "execution.shard_size":  # it decides which records are in which file of the run folder
+    if key == "execution.shard_size":  # decides which file of the run folder a record is in
         return False
     match key.split("."):
         case ["models", _, name] if name in _TRANSPORT:
@@ -257,7 +265,7 @@ def parse_setting(setting: str) -> dict[str, Any]:
         raise ConfigError(f'unknown setting "{key[:60]}…" (docs/configuration.md lists all of them)')
     for part in path:
         leaf = leaf.setdefault(part, {})
-    # As TOML or JSON would read it, None as these pages write it, else as bare text.
+    # Read as JSON; `None`, as the documentation writes it, is null; anything else is bare text.
     text = value.strip()
     leaf[last] = try_json("null" if text == "None" else text, text)
     return table
@@ -276,7 +284,7 @@ def _spread_model(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_layer(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    """Lay a nested table over another, in place: its leaves win."""
+    """Merge a nested table into another in place; the leaves of `layer` win."""
     for key, value in layer.items():
         if isinstance(value, Mapping) and isinstance(target.get(key), dict):
             merge_layer(target[key], value)
@@ -289,11 +297,11 @@ _WANTED = {
     "dict_type": 'Input should be a table, as in {"a": 1}',
     "model_type": "Input should be a table: name a setting in it, as in scoring.samples=2",
 }
-"""What pydantic says in words of Python, in those of a file of settings."""
+"""pydantic's messages about Python types, in the words of a settings file."""
 
 
 def _list_problems(error: ValidationError) -> str:
-    """Return what is wrong; what is wrong with all roles' models is said once, of `models.all`."""
+    """Return the problems in one line; one that all roles' models share is named once, for `models.all`."""
     problems: dict[str, list[str]] = {}
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
@@ -306,12 +314,13 @@ def _list_problems(error: ValidationError) -> str:
         else:
             said = _WANTED.get(item["type"], item["msg"]).removeprefix("Value error, ")
             problems.setdefault(said, []).append(key)
-    named = {said: [key for key in keys if key] for said, keys in problems.items()}  # what is wrong with all has no key
+    # A problem of the whole config has no key.
+    named = {said: [key for key in keys if key] for said, keys in problems.items()}
     return "; ".join(f'setting "{_join_roles(keys)}": {said}' if keys else said for said, keys in named.items())
 
 
 def _join_roles(keys: Sequence[str]) -> str:
-    """Return the keys in one word where they are one setting of each role, and listed otherwise."""
+    """Return `models.all.NAME` if the keys are one setting of every role, else list the keys."""
     name = keys[0].rpartition(".")[2]
-    everyone = [f"models.{role}.{name}" for role in sections.ROLES]
-    return f"models.all.{name}" if list(keys) == everyone else '", "'.join(keys)
+    all_roles = [f"models.{role}.{name}" for role in sections.ROLES]
+    return f"models.all.{name}" if list(keys) == all_roles else '", "'.join(keys)

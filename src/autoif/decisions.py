@@ -1,16 +1,16 @@
-"""What reviewers decide about a run's instructions, functions, responses and pairs: `decisions.jsonl` beside the run.
+"""Reviewers' decisions about a run's instructions, functions, responses and pairs: `decisions.jsonl` in its folder.
 
     {"target": "function", "id": "ce36da4f20fa2e29", "decision": "reject", "author": "ada", "time": …, "comment": …}
 
-Lines are only added; what counts follows from all of them, in the order of their times:
+Lines are only added. All of them together, in the order of their times, determine what counts:
 
-    accept, reject     an author's latest counts
+    accept, reject     the latest of an author counts
     comment            decides nothing
-    revoke             takes back all that its author said of the item
-    several authors    one who rejects outweighs any who accept
+    revoke             takes back everything that its author said of the item
+    several authors    one rejection outweighs any number of acceptances
 
-So files of several people can be joined in any order (`merge_decisions`). Items are named by their content ids, a pair
-by `find_pair_id`. `autoif.datasets.reviewing` honours what is decided.
+So files of several people can be merged in any order (`merge_decisions`). Items are named by their content ids, a pair
+by `find_pair_id`. `autoif.datasets.reviewing` applies the decisions.
 """
 
 import fcntl
@@ -52,7 +52,7 @@ def _check_comment(text: str) -> str:
 
 
 class Decision(Record):
-    """One line of decisions.jsonl: what somebody said of an item, and when."""
+    """One line of decisions.jsonl: what an author said of an item, and when."""
 
     target: Target
     id: str = Field(pattern=r"^[0-9a-f]{16}$")
@@ -62,29 +62,29 @@ class Decision(Record):
     time: Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
     comment: Annotated[str, AfterValidator(_check_comment)] = ""
     queued: bool = Field(default=False, exclude_if=lambda queued: not queued)
-    """Whether the queue of `autoif view` brought it up: what it brings is a random sample, what people pick is not."""
+    """Whether the queue of `autoif view` showed the item: the queue draws at random, people pick what looks odd."""
 
     @property
     def key(self) -> Key:
-        """The item that it is about."""
+        """The item that the decision is about."""
         return self.target, self.id
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What reviewers say of one item, all lines taken together."""
+    """What all decisions about one item come to."""
 
     accepted: tuple[Decision, ...] = ()
-    """The decision that counts of each author who accepts it."""
+    """The latest decision of each author who accepts it."""
     rejected: tuple[Decision, ...] = ()
     comments: tuple[Decision, ...] = ()
-    """What was said beside that, in order."""
+    """Comments of their own, in order of time."""
     queued: bool = False
-    """Whether the queue brought it up for any of them."""
+    """Whether the queue showed it to any author who accepts or rejects it."""
 
     @property
     def verdict(self) -> Literal["accept", "reject"] | None:
-        """What the item is to be taken for; None where nobody accepts or rejects it."""
+        """How the item is treated; None if nobody accepts or rejects it."""
         return "reject" if self.rejected else "accept" if self.accepted else None
 
     @property
@@ -93,7 +93,7 @@ class Standing:
         return bool(self.accepted and self.rejected)
 
     def describe(self) -> str:
-        """Return who rejects or accepts it, and why they say so: with the decision, or in comments of their own."""
+        """Return who rejects (or else accepts) it, with the comments of each."""
         lines = []
         for each in self.rejected or self.accepted:
             own = [one.comment for one in self.comments if one.author == each.author]
@@ -104,7 +104,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What counts of all decisions about a run; false if there are none."""
+    """The standing of each item of a run that was decided on; false if there is none."""
 
     standings: Mapping[Key, Standing] = field(default_factory=dict)
 
@@ -112,7 +112,7 @@ class Review:
         return bool(self.standings)
 
     def find(self, target: Target, item: str) -> Literal["accept", "reject"] | None:
-        """Return what an item is to be taken for; None where nobody accepts or rejects it."""
+        """Return how an item is treated; None if nobody accepts or rejects it."""
         standing = self.standings.get((target, item))
         return standing.verdict if standing else None
 
@@ -124,9 +124,9 @@ class Review:
         return self.find(target, item) == "accept"
 
     def split(self, known: Mapping[Target, Collection[str]]) -> tuple["Review", list[Key]]:
-        """Return what counts of the items of a run, and the items that are none of it."""
-        strangers = [key for key in self.standings if key[1] not in known[key[0]]]
-        return Review({key: each for key, each in self.standings.items() if key[1] in known[key[0]]}), strangers
+        """Return the review of the known items of a run, and the keys of items that the run doesn't have."""
+        unknown = [key for key in self.standings if key[1] not in known[key[0]]]
+        return Review({key: each for key, each in self.standings.items() if key[1] in known[key[0]]}), unknown
 
     def list_rejected(self, target: Target) -> list[str]:
         return [item for (kind, item), each in self.standings.items() if kind == target and each.verdict == "reject"]
@@ -137,12 +137,12 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class DecisionFile:
-    """A decisions.jsonl as it is."""
+    """The content of a decisions.jsonl."""
 
     path: Path
     decisions: tuple[Decision, ...] = ()
     damaged: tuple[int, ...] = ()
-    """The numbers of lines that are no decisions, counted from 1."""
+    """Numbers of the lines that can't be read, counted from 1."""
 
     def describe_damage(self) -> str:
         """Return one line that names the damaged lines; "" if there are none."""
@@ -163,8 +163,10 @@ def find_pair_id(prompt: str, chosen: str, rejected: str) -> str:
 
 
 def read_decisions(path: Path) -> DecisionFile:
-    """Return what a decisions.jsonl holds, or that of a run folder; nothing where there is no such file.
-    Raises StoreError: it can't be read."""
+    """Return the content of a decisions.jsonl, or of the one in a run folder; empty if there is no such file.
+
+    Raises StoreError: it can't be read.
+    """
     file = path / DECISIONS if path.is_dir() else path
     try:
         with reading_errors(file):
@@ -183,15 +185,17 @@ def read_decisions(path: Path) -> DecisionFile:
 
 
 def read_review(run: Path) -> Review:
-    """Return what counts of the decisions beside a run.
-    Raises StoreError: a line is damaged: it may be a rejection, and no data is made without it; or it can't be read."""
+    """Return what the decisions in a run folder come to.
+
+    Raises StoreError: the file can't be read, or a line is damaged (it may be a rejection, so nothing ignores it).
+    """
     file = read_decisions(run)
     file.refuse_damage()
     return settle_decisions(file.decisions)
 
 
 def settle_decisions(decisions: Iterable[Decision]) -> Review:
-    """Return what counts of decisions, in whatever order they come."""
+    """Return what decisions come to, in whatever order they are given."""
     said: dict[Key, dict[str, list[Decision]]] = {}
     for each in sorted(decisions, key=_order):
         of_author = said.setdefault(each.key, {}).setdefault(each.author, [])
@@ -199,19 +203,19 @@ def settle_decisions(decisions: Iterable[Decision]) -> Review:
             of_author.clear()
         else:
             of_author.append(each)
-    standings = {key: _stand(by_author.values()) for key, by_author in said.items() if any(by_author.values())}
+    standings = {key: _sum_up(by_author.values()) for key, by_author in said.items() if any(by_author.values())}
     return Review(standings)
 
 
 def add_decisions(run: Path, decisions: Sequence[Decision]) -> list[Decision]:
-    """Append decisions to the file beside a run, on disk when this returns; return them as they were written.
+    """Append decisions to the file in a run folder, and sync it; return them as they were written.
 
-    A decision comes later than all that its author has said before, whatever the clock of this machine says.
+    A decision gets a later time than its author's earlier ones on the item, even if this machine's clock is behind.
 
     Raises:
         StoreError: the file can't be written.
     """
-    with _hold(run) as file:
+    with _lock_file(run) as file:
         latest = _find_latest(read_decisions(run).decisions)
         written = []
         for each in decisions:
@@ -224,7 +228,7 @@ def add_decisions(run: Path, decisions: Sequence[Decision]) -> list[Decision]:
 
 
 def merge_decisions(run: Path, others: Sequence[Path]) -> int:
-    """Append what the decisions of others (files, or run folders) have and this run's have not; return how many.
+    """Append the decisions in other files or run folders that this run lacks; return how many.
 
     Raises:
         ConfigError: one of them has no decisions.
@@ -237,14 +241,14 @@ def merge_decisions(run: Path, others: Sequence[Path]) -> int:
         if not found.decisions:
             raise ConfigError(f"{found.path} has no decisions: name a {DECISIONS}, or a run folder that has one")
         given |= dict.fromkeys(found.decisions)
-    with _hold(run) as file:
+    with _lock_file(run) as file:
         there = set(read_decisions(run).decisions)
         missing = sorted((each for each in given if each not in there), key=_order)
         _append(file, missing)
     return len(missing)
 
 
-def _stand(by_author: Iterable[list[Decision]]) -> Standing:
+def _sum_up(by_author: Iterable[list[Decision]]) -> Standing:
     queued = False
     accepted, rejected, comments = list[Decision](), list[Decision](), list[Decision]()
     for decisions in by_author:
@@ -258,7 +262,7 @@ def _stand(by_author: Iterable[list[Decision]]) -> Standing:
 
 
 def _order(decision: Decision) -> tuple[datetime, str]:
-    """Return what sorts decisions by time; those of one instant alike everywhere."""
+    """Return the sort key: the time, and the line itself so that ties have the same order everywhere."""
     return decision.time, to_line(decision)
 
 
@@ -271,8 +275,8 @@ def _find_latest(decisions: Iterable[Decision]) -> dict[tuple[Key, str], datetim
 
 
 @contextmanager
-def _hold(run: Path) -> Iterator[int]:
-    """Open the file of decisions, which is made if it isn't there, for this process alone; yield its descriptor."""
+def _lock_file(run: Path) -> Iterator[int]:
+    """Open the file of decisions (created if missing) under an exclusive lock; yield its descriptor."""
     path = run / DECISIONS
     with storage_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
@@ -284,7 +288,7 @@ def _hold(run: Path) -> Iterator[int]:
 
 
 def _append(descriptor: int, decisions: Sequence[Decision]) -> None:
-    """Write lines in one go and sync them; a line that a crash has cut is ended first, and so harms no other."""
+    """Append lines and sync them. A line that a crash has cut is ended first, so that it spoils no other."""
     if not decisions:
         return
     size = os.fstat(descriptor).st_size

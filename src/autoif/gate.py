@@ -1,10 +1,10 @@
-"""What a training reward must not pay for: answers that pass verification functions without answering anything.
+"""Finds answers that pass verification functions without answering anything, which a training must not reward.
 
 "Don't use the letter e" accepts an empty text, "use an exclamation mark" accepts "!!!", "at least 40 words" one word
-forty times, and "mention the word X" the instruction itself. §3.3 scores quality besides; a reward of functions alone
-(§3.4's online training) doesn't, and a policy finds such answers. `find_fault` names them.
+forty times, and "mention the word X" the instruction itself. §3.3 also scores quality. A reward of functions alone
+(§3.4's online training) doesn't, and a policy finds such answers. `find_fault` names their fault.
 
-In doubt it stays silent: a right answer without a reward teaches worse than a bad one that slips through.
+In doubt it finds none: a right answer without a reward does more harm than a bad one that slips through.
 benchmarks/gate.py measures both on answers of people and models.
 """
 
@@ -35,11 +35,11 @@ class Fault(StrEnum):
 
 
 COPY_WORDS: Final = 6
-"""The shortest stretch that counts as copied from the prompt: phrases that an answer has to quote are shorter."""
+"""The shortest stretch that counts as copied from the prompt. Phrases that an answer has to quote are shorter."""
 COPY_SHARE: Final = 0.8
-"""An answer with this share of its words in such stretches is a copy, if one begins the prompt or a part."""
+"""An answer with this share of its words in such stretches is a copy, if one of them begins the prompt or a part."""
 COPY_EQUAL_WORDS: Final = 3
-"""Where answer or source is shorter than `COPY_WORDS`, an answer of so many words is a copy if both are the same."""
+"""If answer or source is shorter than `COPY_WORDS`, an answer of this many words is a copy if both are equal."""
 
 LOOP_WORDS: Final = 24
 """Shorter texts may repeat: "no, no, no" and a word written ten times on request."""
@@ -47,7 +47,7 @@ LOOP_GRAM: Final = 4
 LOOP_DISTINCT: Final = 0.3
 """The share of different runs of `LOOP_GRAM` words below which a text is a loop. Songs have 0.4 and more."""
 LOOP_TAIL_WORDS: Final = 100
-"""The end of a longer text is looked at by itself: many loops begin well."""
+"""The last words of a longer text are also checked by themselves, as many loops begin well."""
 
 TOKEN_CHARS: Final = 40
 """Runs of letters longer than this are no words of a language that puts spaces between them."""
@@ -55,9 +55,9 @@ TOKEN_DISTINCT: Final = 0.3
 """The share of different runs of four letters below which such a run is a loop."""
 
 CLUSTER_COUNT: Final = 10
-"""So many runs of five consonants, and …"""
+"""At least this many runs of five consonants, and …"""
 CLUSTER_SHARE: Final = 0.3
-"""… so many for each word make gibberish; "strengths" and "Angstschweiß" are rare."""
+"""… at least this many for each word make gibberish. Words such as "strengths" and "Angstschweiß" are rare."""
 
 # Scripts without spaces between words: each character counts as one.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -73,17 +73,17 @@ Gram = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A prompt or a part of it, read."""
+    """A prompt or a part of it, split into words."""
 
     words: tuple[str, ...]
     grams: frozenset[Gram]
     """Its runs of `COPY_WORDS` words."""
     wants_copy: bool
-    """It asks to repeat something."""
+    """Whether it asks to repeat something."""
 
 
 def find_unanswered(completion: Completion) -> Fault | None:
-    """Return why what a model wrote has no answer after its thought, so that nothing of it can be judged; else None."""
+    """Return the fault of a completion with a thought and no answer after it, which nothing can judge; else None."""
     if completion.text.strip() or not completion.reasoning:
         return None
     return Fault.UNFINISHED_REASONING if completion.finish_reason == "length" else Fault.ONLY_REASONING
@@ -92,9 +92,9 @@ def find_unanswered(completion: Completion) -> Fault | None:
 def find_fault(text: str, prompt: str = "", *parts: str) -> Fault | None:
     """Return what makes an answer worthless in training, or None.
 
-    `parts` are what the prompt is made of: the instruction and the query. An answer may quote the prompt, restate the
+    `parts` are the parts of the prompt: the instruction and the query. An answer may quote the prompt, restate the
     question, and repeat itself as poems, tables and code do. If the prompt asks to repeat something, only an answer
-    that adds nothing is a copy. Raises TypeError: one of them is no text.
+    that adds nothing is a copy. Raises TypeError: an argument is no text.
     """
     for each in (text, prompt, *parts):
         if not isinstance(each, str):

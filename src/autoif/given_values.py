@@ -1,9 +1,9 @@
-"""Types of what users set, in files, on the command line and in Python: a flag is no number, and a text is no flag.
+"""Checks the types of values that users set: a bool is no number, and in Python a text is no bool.
 
 scoring.samples = true            refused: it would be read as 1
 scoring.samples = "3"             3
 scoring.enabled = "no"            false
-autoif.run(recorded="false")      refused: in Python it would count as true
+autoif.run(recorded="false")      refused: Python would count the text as true
 """
 
 import os
@@ -29,7 +29,7 @@ class Settings(Record):
 
 
 def check_type(name: str, value: Any, kind: Any) -> Any:
-    """Return an argument of a call, whatever names a path as a Path. Raises ConfigError: it is of another type."""
+    """Return an argument of a call, with any path-like object as a `Path`. Raises ConfigError: it has another type."""
     try:
         value = Path(value) if isinstance(value, os.PathLike) else value
         return TypeAdapter(kind).validate_python(value, strict=True)

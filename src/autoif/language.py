@@ -1,4 +1,4 @@
-"""What is text, and in which script: for telling that a model answered in another language in a line or two."""
+"""Tells text from garbage, and scripts apart: enough to notice, in a line or two, that a model changed language."""
 
 import re
 import unicodedata
@@ -9,17 +9,17 @@ from functools import lru_cache
 _NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
     f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
 )
-_NO_TEXT = re.compile(rf"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_NONCHARACTERS}]")
+_NON_TEXT = re.compile(rf"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_NONCHARACTERS}]")
 
 
 def count_non_text(text: str) -> int:
-    """Count the characters that are no text: controls but tab and line ends, surrogates, noncharacters.
+    """Count the characters that are no text: surrogates, noncharacters, and controls other than tabs and line ends.
 
     Spaces of any width, joiners, marks of direction and new emoji are text.
     """
     if text.isascii() and text.isprintable():
         return 0
-    return len(_NO_TEXT.findall(text))
+    return len(_NON_TEXT.findall(text))
 
 
 def is_garbled(text: str) -> bool:
@@ -29,31 +29,33 @@ def is_garbled(text: str) -> bool:
 
 LATIN = frozenset({"LATIN"})
 WITHOUT_SPACES = frozenset({"CJK", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"})
-"""Scripts whose words are not told apart by spaces."""
+"""Scripts that put no spaces between words."""
 _WRITTEN_TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "KATAKANA-HIRAGANA": "CJK", "BOPOMOFO": "CJK"}
 _WIDTHS = ("FULLWIDTH ", "HALFWIDTH ")
 _SYMBOLS = frozenset({"MATHEMATICAL", "MODIFIER", "DOUBLE-STRUCK", "SCRIPT", "BLACK-LETTER", "FEMININE", "MASCULINE"})
-"""First words in the names of letters that stand in texts of any script."""
+"""First words of the Unicode names of letters that occur in texts of any script."""
 
 
 def count_scripts(text: str) -> Counter[str]:
-    """Count the letters of each script, as in {"LATIN": 12, "CYRILLIC": 3}; Japanese is one script with Chinese."""
+    """Count the letters of each script, as in {"LATIN": 12, "CYRILLIC": 3}; Japanese and Chinese are one script."""
     counts = Counter[str]()
-    for char, number in Counter(text).items():  # a text has few characters that differ
+    for char, number in Counter(text).items():  # a text has few distinct characters
         if script := _script(char):
             counts[script] += number
     return counts
 
 
 def main_scripts(texts: Iterable[str]) -> frozenset[str]:
-    """Return the scripts that texts are written in, of each the one with most letters."""
+    """Return the main scripts of texts: for each text, the one with the most letters."""
     counts = (count_scripts(text) for text in texts)
     return frozenset(count.most_common(1)[0][0] for count in counts if count)
 
 
 def has_foreign_script(text: str, known: frozenset[str] = LATIN) -> bool:
-    """Tell whether most letters of a text are of a script other than the known ones; beside letters of a known script
-    Latin ones are names and quoted words."""
+    """Tell whether most letters of a text belong to scripts other than the known ones.
+
+    If the text has letters of a known script, Latin ones are taken for names and quoted words, and count as known.
+    """
     if text.isascii() and "LATIN" in known:
         return False
     counts = count_scripts(text)
@@ -65,7 +67,7 @@ def has_foreign_script(text: str, known: frozenset[str] = LATIN) -> bool:
 
 @lru_cache(maxsize=10_000)
 def _script(char: str) -> str:
-    """Return the script of a letter by its name in Unicode, "" for what is no letter or one of any script."""
+    """Return the script of a letter by its Unicode name; "" for other characters and for letters used in any script."""
     if not char.isalpha():
         return ""
     name = unicodedata.name(char, "UNNAMED")

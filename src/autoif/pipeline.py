@@ -3,8 +3,8 @@
     §3.2  self_instruct ─► │ verification ─► cross_validation ─► back_translation │ ─► instructions.jsonl
     §3.3                   │ augmentation ─► rejection_sampling ─► scoring        │ ─► sft, preferences, rewards
 
-A step (between the bars) runs shard by shard; what is outside needs all and runs once (`runs/orchestration.py`).
-The second step of a shard begins when its first is done: nothing between them needs the other shards.
+A step (between the bars) runs shard by shard; the rest needs all records and runs once (`runs/orchestration.py`).
+The second step of a shard begins when its first is done, without waiting for other shards.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ from autoif.runs import store
 from autoif.tools import Tools
 
 _BEGUN_AT_ONCE = 8
-"""Records that enter a stage before other tasks have their turn."""
+"""How many records enter a stage before other tasks get a turn on the event loop."""
 
 Step = Literal["instructions", "queries"]
 Watch = Callable[[str, Sequence[Record], Sequence[Dropped], int], None]
 """Called with a stage's folder, the records that it just kept and dropped, and how many records they came from."""
 Enter = Callable[[str], AbstractContextManager[None]]
-"""Called with a stage's folder; what is asked within the block is asked for that stage."""
+"""Called with a stage's folder; requests made within the block are attributed to that stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Stage:
 
     folder: str
     apply: Callable[[Any, Tools], Awaitable[list[Any]] | AsyncGenerator[list[Any]]]
-    """What becomes of a record: all at once, or part by part, each of which goes on at once."""
+    """Makes the results of a record: all at once, or in parts that each continue to the next stage at once."""
     makes: type[Record]
     together: bool = False
-    """Whether `apply` is given all that one record became, as a tuple; by default each alone."""
+    """Whether `apply` gets all results of one record as a tuple; by default it gets each alone."""
 
 
 STAGES: dict[Step, tuple[Stage, ...]] = {
@@ -73,7 +73,7 @@ class Shard:
 
     @property
     def stages(self) -> tuple["Stage", ...]:
-        """What the records go through."""
+        """The stages that the records go through."""
         return STAGES[self.step]
 
     @property
@@ -90,7 +90,7 @@ class StageResult:
     entered: int = 0
     """How many records came in."""
     seconds: float = 0.0
-    """That records spent in the stage, those that were in it at the same time added up."""
+    """Seconds that records spent in the stage, summed over records that were in it at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class ShardResult:
 async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda *event: None) -> ShardResult:
     """Send a shard's records through the stages of its step, many at once; the result is in input order.
 
-    A record goes on as soon as a stage is done with it. If a record fails, those under way are finished first, so that
-    their answers are stored; then the first error is raised.
+    A record continues as soon as a stage is done with it. If a record fails, those in progress are finished first, so
+    that their answers are stored; then the first error is raised.
     """
     ASKED_FOR.set(shard.name)
     stages = shard.stages
@@ -129,35 +129,35 @@ async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda *event: No
 async def _flow(
     entering: Record | tuple[Record, ...], stages: Sequence[Stage], tools: Tools, watched: tuple[Watch, Enter]
 ) -> list[StageResult]:
-    """Send one record, or those that go together, and what becomes of them, through the stages."""
+    """Send one record, or several that stay together, and then their results, through the stages."""
     if not stages:
         return []
     stage, *rest = stages
     watch, enter = watched
     began = time.monotonic()
-    kept, dropped, further = list[Record](), list[Dropped](), list[asyncio.Task[list[StageResult]]]()
-    entered = unseen = len(entering) if isinstance(entering, tuple) else 1
+    kept, dropped, next_flows = list[Record](), list[Dropped](), list[asyncio.Task[list[StageResult]]]()
+    entered = unreported = len(entering) if isinstance(entering, tuple) else 1
     try:
         with enter(stage.folder):
             async for part in _parts(stage.apply(entering, tools)):
-                goes_on = [result for result in part if not isinstance(result, Dropped)]
-                ends = [result for result in part if isinstance(result, Dropped)]
-                watch(stage.folder, goes_on, ends, unseen)
-                unseen = 0
-                kept += goes_on
-                dropped += ends
-                entrants = [tuple(goes_on)] if goes_on and rest and rest[0].together else goes_on
+                part_kept = [result for result in part if not isinstance(result, Dropped)]
+                part_dropped = [result for result in part if isinstance(result, Dropped)]
+                watch(stage.folder, part_kept, part_dropped, unreported)
+                unreported = 0
+                kept += part_kept
+                dropped += part_dropped
+                entrants = [tuple(part_kept)] if part_kept and rest and rest[0].together else part_kept
                 for each in entrants:
-                    further.append(asyncio.create_task(_flow(each, rest, tools, watched)))
-                    if len(further) % _BEGUN_AT_ONCE == 0:
+                    next_flows.append(asyncio.create_task(_flow(each, rest, tools, watched)))
+                    if len(next_flows) % _BEGUN_AT_ONCE == 0:
                         await asyncio.sleep(0)
         seconds = time.monotonic() - began
     except asyncio.CancelledError:
-        for task in further:
+        for task in next_flows:
             task.cancel()
         raise
     finally:
-        branches = await _finish(further)
+        branches = await _finish(next_flows)
     return [StageResult(kept, dropped, entered, seconds), *_merge(branches, len(rest))]
 
 

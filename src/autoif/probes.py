@@ -4,7 +4,7 @@
     near = make_near_misses(text)        # the same text with one thing changed
 
 Hand-written texts (probes.toml) in many languages, scripts and layouts, and texts put together from their sentences
-with an exact number of words, sentences, lines, paragraphs, items or characters. They answer no query, and were made
+with an exact number of words, sentences, lines, paragraphs, items or characters. They answer no query, and were written
 before any function was measured with them.
 """
 
@@ -42,7 +42,7 @@ def load_probes() -> tuple[str, ...]:
 def make_near_misses(text: str) -> tuple[str, ...]:
     """Return versions of a text that differ from it in one thing, each once, without the text itself.
 
-    Some still obey what the text obeys; which do is for functions to tell.
+    Some of them still follow what the text follows; the functions tell which.
     """
     bare = text.rstrip()
     stem = bare.rstrip(_FINAL_PUNCTUATION)

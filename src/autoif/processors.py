@@ -1,6 +1,6 @@
-"""How many processors and open files this process may use: what the kernel shows is often more than what it grants.
+"""How many processors and open files this process may use; the kernel often shows more than it grants.
 
-A container of two processors on a machine of 64 shows all of them; a process for each would fill its memory.
+A container limited to two processors on a machine of 64 sees all 64. A process for each would fill its memory.
 """
 
 import os
@@ -29,7 +29,7 @@ def count_cores() -> int:
 
 
 def raise_descriptors(wanted: int) -> int:
-    """Let this process have so many descriptors if it may; return how many of them it can have."""
+    """Raise this process's limit of descriptors to `wanted`, as far as allowed; return how many it can have."""
     try:
         import resource
     except ImportError:  # no such limit on this system
@@ -40,7 +40,7 @@ def raise_descriptors(wanted: int) -> int:
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    except (OSError, ValueError):  # a system that grants less than its limit says
+    except (OSError, ValueError):  # the system grants less than its limit says
         return soft
     return most
 
@@ -48,7 +48,7 @@ def raise_descriptors(wanted: int) -> int:
 def _allowed() -> Collection[int]:
     try:
         return os.sched_getaffinity(0)
-    except AttributeError:  # no Linux
+    except AttributeError:  # not Linux
         return range(os.cpu_count() or 1)
 
 

@@ -5,8 +5,8 @@
 Records are frozen and refuse unknown fields. Ids are content hashes, so that the same content has the same id in every
 run, engine and shard. Nothing in a record depends on time, on the machine, or on the order in which work was done.
 
-A record that belongs to another holds it in memory and names it in files (`Named`): what is validated is given the
-records that may be named, by id, as pydantic's context.
+A record that refers to another holds it in memory, and in files only its id (`Named`). To read such a file, pass the
+records that may be named, by id, as pydantic's validation context.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class Record(BaseModel):
 
 
 class ForeignRow(Record):
-    """A row of a file that others wrote: what else it holds is left out."""
+    """A row of a file that another program wrote; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -53,7 +53,7 @@ def _find_named(given: Any, info: ValidationInfo) -> Any:
 
 R = TypeVar("R", bound=Record)
 Named = Annotated[R, BeforeValidator(_find_named), PlainSerializer(lambda record: record.id, return_type=str)]
-"""A record of its own, of which another one's file has the id."""
+"""A record with a file of its own, which other files name by its id."""
 
 
 def content_id(*parts: JsonValue) -> str:
@@ -63,11 +63,11 @@ def content_id(*parts: JsonValue) -> str:
 
 
 HomePath = Annotated[str, AfterValidator(lambda path: str(expand_home(path)) if path[:1] in {"~", "-"} else path)]
-"""A path, or what else may stand in its place, with the home folder for "~"."""
+"""A path, or another value that is allowed in its place, with "~" expanded to the home folder."""
 
 
 class Verdict(StrEnum):
-    """What running one function on one input came to."""
+    """The outcome of running one function on one input."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -151,7 +151,7 @@ class Function(Record):
 
     @classmethod
     def of(cls, source: str) -> "Function":
-        """The helpers that the source carries don't count: a run asks the same when their code has changed."""
+        """Return a function. Its id ignores the helpers that the source carries: changing them changes no request."""
         return cls(id=content_id("function", uncarry(source)), source=source)
 
 
@@ -161,25 +161,25 @@ class Case(Record):
     input: str
     expected: bool
     origin: Literal["writer", "judge"] = Field(default="writer", exclude_if=lambda origin: origin == "writer")
-    """Whose word the expected verdict is: the writer's, or the judge's about a text on which functions split."""
+    """Who gave the expected verdict: the writer, or the judge about a text on which functions differ."""
 
 
 class Answer(Record):
-    """How one model answer to the verification prompt was read: format losses, counted apart from logic losses."""
+    """How one answer to the verification prompt was read. Format errors are counted separately from wrong functions."""
 
     index: int
     repairs: tuple[str, ...] = ()
-    """What had to be mended to read it, as `FormatRepair` values."""
+    """What had to be repaired to read it, as `FormatRepair` values."""
     loss: str | None = None
     """Why nothing could be read from it, as a `FormatLoss` value; None if it was read."""
     cases_lost: int = 0
     """Cases in a readable answer that could not be read."""
     function: str = Field(default="", exclude_if=not_)
-    """Id of the function that it gave; noted only where it counts how many gave it: unless cases choose alone."""
+    """Id of the function that it gave. Only kept if the number of such answers matters: unless cases choose alone."""
 
 
 class FunctionFault(StrEnum):
-    """Why a function is put back to its writer."""
+    """Why a function goes back to its writer."""
 
     DOES_NOT_LOAD = "does_not_load"
     RAISES = "raises"
@@ -187,7 +187,7 @@ class FunctionFault(StrEnum):
 
 
 class RepairOutcome(StrEnum):
-    """What came of putting a function back."""
+    """How the repair of a function ended."""
 
     REPAIRED = "repaired"
     UNCHANGED = "unchanged"
@@ -199,13 +199,13 @@ class RepairOutcome(StrEnum):
 
 
 class Repair(Record):
-    """A function that was put back to the writer with what is wrong with it, and what came of it."""
+    """A function that went back to the writer with its fault, and what came of it."""
 
     round: int
-    """1 for the first time that it, or what it was made from, was put back."""
+    """1 for the first repair, 2 for a repair of what that made."""
     fault: FunctionFault
     function: Function
-    """As it was put back."""
+    """The faulty function."""
     feedback: str
     """What the writer was told."""
     answer: Answer
@@ -216,19 +216,19 @@ class Repair(Record):
 
 
 class Ruling(Record):
-    """What a model says of a text: does it follow the instruction?"""
+    """What a model says about whether a text follows the instruction."""
 
     text: str
     by: Literal["writer", "judge"]
-    """The writer is asked about its own case, the judge about a text on which functions split."""
+    """The writer is asked about its own case, the judge about a text on which functions differ."""
     source: Literal["case", "probe", "response"]
     answers: tuple[bool | None, ...]
-    """One of each sample; None of one that could not be read."""
+    """The answer of each sample; None if it could not be read."""
     explanations: tuple[str, ...]
 
     @property
     def follows(self) -> bool | None:
-        """What most answers say that say something; None of a tie, and where none says anything."""
+        """What most readable answers say; None for a tie or if none can be read."""
         yes, no = self.answers.count(True), self.answers.count(False)
         return None if yes == no else yes > no
 
@@ -239,7 +239,7 @@ class Matrix(Record):
     functions: tuple[Function, ...]
     cases: tuple[Case, ...]
     verdicts: tuple[tuple[Verdict, ...], ...] = ()
-    """Shape (functions, cases); empty as long as none has run."""
+    """Shape (functions, cases); empty until the functions have run."""
     details: tuple[str, ...] = ()
     """For each function, the detail of its first verdict that is neither pass nor fail, or ""."""
 
@@ -258,15 +258,15 @@ class Draft(Record):
     matrix: Matrix
     answers: tuple[Answer, ...]
     repairs: tuple[Repair, ...] = Field(default=(), exclude_if=not_)
-    """Functions that were put back to the writer, in the order in which they were."""
+    """Functions that went back to the writer, in that order."""
     rulings: tuple[Ruling, ...] = Field(default=(), exclude_if=not_)
-    """What writer and judge said of texts."""
+    """What writer and judge said about texts."""
     settled: bool | None = Field(default=None, exclude_if=lambda settled: settled is None)
-    """Whether most answers gave functions that behave alike; None where that was not asked."""
+    """Whether most answers gave functions that behave alike; None if this was not checked."""
 
 
 class BackTranslation(Record):
-    """A function described in words again, and how that compares with the instruction."""
+    """The description of a function in words, and how it compares with the instruction."""
 
     function_id: str
     text: str
@@ -277,16 +277,16 @@ class BackTranslation(Record):
 
 
 class Answered(Record):
-    """A response that functions were contrasted on."""
+    """An answer whose verdicts help to choose functions by contrast."""
 
     query_id: str
-    """"" of one from a file of answers."""
+    """"" for one from a file of answers."""
     index: int
     """Its number among the samples."""
     text: str = ""
-    """"" of one without the instruction: all instructions share these, and they are in the run's completions."""
+    """"" for one without the instruction: all instructions share these, and the run's completions hold them."""
     revised: int = Field(default=0, exclude_if=lambda revised: not revised)
-    """How often its model wrote it again."""
+    """How often its model revised it."""
 
 
 class Contrast(Record):
@@ -299,26 +299,26 @@ class Contrast(Record):
     plain_verdicts: tuple[tuple[Verdict, ...], ...]
     """Shape (functions of the matrix, plain)."""
     lifts: tuple[float, ...]
-    """Of each function: the share of `asked` that it accepts less that of `plain`, -1 to 1."""
+    """For each function, the share of `asked` that it accepts minus its share of `plain`, -1 to 1."""
     chosen_by: Literal["lift", "cases", "nothing"]
-    """What speaks for the functions that were kept."""
+    """Why the kept functions were kept."""
 
 
 class VerifiedInstruction(Record):
-    """An instruction whose functions and cases agree with each other: what a response may have to obey."""
+    """An instruction whose functions and cases agree with each other: what a response may have to follow."""
 
     id: str
     instruction: Instruction
     matrix: Matrix
-    """With the functions and cases that did not agree."""
+    """All functions and cases, also those that did not agree."""
     kept_functions: tuple[int, ...]
-    """Their places in the matrix."""
+    """Indices of the kept functions in the matrix."""
     kept_cases: tuple[int, ...]
     back_translations: tuple[BackTranslation, ...] = ()
     contrast: Contrast | None = Field(default=None, exclude_if=lambda contrast: contrast is None)
-    """How functions were chosen by answers; None where answers weren't looked at."""
+    """How contrast chose the functions; None if it didn't."""
     score: float | None = Field(default=None, exclude_if=lambda score: score is None)
-    """How likely the functions are right, 0 to 1, where that chose them (`cross_validation.choose_by = "score"`)."""
+    """How likely the functions are right, 0 to 1, if that chose them (`cross_validation.choose_by = "score"`)."""
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -343,7 +343,7 @@ class Query(Record):
 
 
 class Prompt(Record):
-    """A query joined with what the response has to obey; `text` is the user turn."""
+    """A query joined with what the response has to follow; `text` is the user turn."""
 
     id: str
     constraints: tuple[Named[VerifiedInstruction], ...]
@@ -357,7 +357,7 @@ class Prompt(Record):
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """Those of all its constraints, in their order."""
+        """The functions of all its constraints, in order."""
         return tuple(function for each in self.constraints for function in each.functions)
 
 
@@ -394,6 +394,6 @@ class Dropped(Record):
     def of(
         cls, stage: str, reason: Reason, record: Instruction | Draft | VerifiedInstruction | Response, detail: str
     ) -> "Dropped":
-        """Return a record as dropped by a stage; a draft goes by the id of its instruction."""
+        """Return the entry for a dropped record; a draft or verified instruction has its instruction's id."""
         known_by = record.instruction if isinstance(record, Draft | VerifiedInstruction) else record
         return cls(stage=stage, reason=reason, record_id=known_by.id, detail=detail, record=record)

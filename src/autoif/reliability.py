@@ -1,12 +1,13 @@
-"""How likely a function is right, told without gold: a score between 0 and 1 from what it does.
+"""Scores how likely a function is right, 0 to 1, from what it does and without gold.
 
     texts = make_probing_texts(instruction, cases, answers, others)       # of autoif.faults.probing
     verdicts = await run_patiently(sources, texts.all, sandbox)     # all functions of the instruction
     scores = score_functions(texts, verdicts)                       # one for each
 
 The score is a logistic function of a few signs. benchmarks/reliability.py fitted its weights (reliability.json) on
-gold, where a right function accepts at least 0.9 of the texts that follow and refuses at least 0.9 of the others. With
-answers there is one sign more, and weights of their own. No sign is proof: functions that share a misreading agree.
+gold, where a right function accepts at least 0.9 of the texts that follow and refuses at least 0.9 of the others. If
+there are answers, a further sign and separate weights are used. No sign is proof: functions that share a misreading
+agree.
 """
 
 import json
@@ -26,7 +27,7 @@ VerdictRows = Sequence[Sequence[Verdict]]
 """Shape (functions, texts)."""
 _NARROW: Final = 0.05
 DECIMALS: Final = 4
-"""Of scores that are written to files."""
+"""Decimal places of scores in files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +35,24 @@ class Signs:
     """What a function does, as shares of texts."""
 
     cases: float
-    """Its share of accepted cases among those that follow, less that among the others: 1 is right on all."""
+    """The share of following cases that it accepts, minus the share of the others: 1 is right on all."""
     contrast: float
-    """The former, less the probes that it accepts: how much more it likes what was written for its instruction."""
+    """The share of following cases that it accepts, minus the share of the probes."""
     cluster: float
-    """Functions of its instruction that behave as it does, itself among them."""
+    """The share of its instruction's functions that behave as it does, itself included."""
     agreement: float
-    """Verdicts that it shares with another function of its instruction, none with one that takes too long for a text;
-    0.5 where there is no other."""
+    """The mean share of verdicts that it has in common with each other function of its instruction (0 with one that
+    times out on a text); 0.5 if there is no other."""
     is_narrow: float
     """1 if it accepts hardly any text at all, else 0."""
     errors: float
-    """Texts on which it neither accepts nor refuses."""
+    """The share of texts that it neither accepts nor rejects."""
     has_fault: float
     """1 if what it does shows a fault, as an audit finds it, else 0."""
     passed: float
-    """1 if it shows none though the instruction's words told what to try, so that both sides of it were; else 0."""
+    """1 if it has no fault although the instruction could be read, so that both of its sides were tried; else 0."""
     lift: float | None = None
-    """Answers to its instruction that it accepts, less those to others; None where there are none."""
+    """Its share of accepted answers to its instruction, minus that of answers to others; None without answers."""
 
 
 class Weights(Record):
@@ -62,18 +63,18 @@ class Weights(Record):
 
 
 class Fit(Record):
-    """What reliability.json holds."""
+    """The content of reliability.json."""
 
     made_by: str
     gold: str
     written: Weights
-    """Where there are no answers."""
+    """For functions without answers."""
     answered: Weights
-    """Where there are answers to the instruction and to others."""
+    """For functions with answers to their instruction and to others."""
 
 
 async def run_patiently(sources: Sequence[str], texts: Sequence[str], sandbox: Runner) -> list[list[Verdict]]:
-    """Return the verdict of each function on each text; one that took too long for a text gets no more of them."""
+    """Return the verdict of each function on each text; after a timeout the rest are timeouts, too."""
     judged = await sandbox.run_many([(source, texts) for source in sources], until_timeout=True)
     return [[outcome.verdict for outcome in outcomes] for outcomes in judged]
 
@@ -115,7 +116,7 @@ def _read_signs(texts: ProbingTexts, row: Sequence[Verdict], cluster: float, agr
 
 
 def _measure_agreement(verdicts: VerdictRows, place: int) -> float:
-    """Return the mean share of verdicts that a function has in common with another one."""
+    """Return the mean share of verdicts that a function has in common with each other one."""
     others = [row for other, row in enumerate(verdicts) if other != place]
     if not others:
         return 0.5

@@ -1,11 +1,11 @@
-"""What the file of a result may replace: an earlier result of the same kind, and nothing else.
+"""Decides which existing file a command may replace: only an earlier result of the same kind.
 
-A command that is run again renews what it has made. A file that it did not make is refused before any work, and stays
-as it is; so does one that it reads. An empty file holds nothing that could be lost. A link stays a link: what it leads
-to is renewed. A file takes its place whole, so none takes the place of a pipe or a device.
+A command that is run again replaces its earlier result. Before any work it refuses to replace a file that it did not
+make or that it reads. An empty file may always be replaced. Of a link, the target is replaced. Most results
+are renamed into place once they are whole, so they can't go into a pipe or a device.
 
-The kind of a file is told by what is in it, whatever its name says. What can't be made again from what is there, as a
-recording of answers that were paid for, is renewed by `--overwrite` alone.
+The content of a file tells its kind, not its name. What can't be made again for free, such as a recording of answers
+that were paid for, is replaced only with `--overwrite`.
 """
 
 import lzma
@@ -20,9 +20,9 @@ from autoif.errors import ConfigError
 from autoif.reading.json_text import parse_json
 
 _MAX_HEAD_BYTES = 64_000_000
-"""Far more than a figure, a sweep or a row has."""
+"""Far more than a figure, a sweep or a row needs."""
 _MAX_HEADER_BYTES = 1_000
-"""More than the first line of a recording has."""
+"""More than the first line of a recording needs."""
 _PAGE = (
     b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     b'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; script-src '
@@ -33,10 +33,10 @@ _FIGURES = {
     b"\x89PNG": b"Software\0autoif",
     b"%PDF": b"/Creator (autoif)",
 }
-"""What names the maker of a figure (figures/style.py), by how its file begins."""
+"""The mark of autoif's figures (figures/style.py), by how the file begins."""
 _MARKDOWN, _MARKDOWN_LINES = b"**Scores", (b"**", b"|", b"* ")
 _LATEX, _LATEX_END = b"% Needs \\usepackage{booktabs}.\n\\begin{table*}", b"\\end{itemize}\n"
-"""How tables begin, and what else is in them (report/tables.py): what somebody wrote around them is not."""
+"""How files of tables begin, continue and end (report/tables.py). A file with anything else in it is not replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class ResultKind:
     name: str
     """As in "no figure of autoif"."""
     is_own: Callable[[bytes], bool]
-    """Tells it by a file's beginning, at most `_MAX_HEAD_BYTES`."""
+    """Recognises it by a file's beginning, at most `_MAX_HEAD_BYTES`."""
     flows: bool = False
-    """Whether it is written as it comes, so that a pipe or a device takes it, too."""
+    """Whether it is written piece by piece, so that it can go into a pipe or a device, too."""
 
 
 def _is_object(text: bytes, names: frozenset[str]) -> bool:
@@ -59,12 +59,12 @@ def _is_object(text: bytes, names: frozenset[str]) -> bool:
 
 
 def _whole_with(*names: str) -> Callable[[bytes], bool]:
-    """Tell a file that is a JSON object with these names."""
+    """Return a test for a file that is a JSON object with these keys."""
     return lambda head: _is_object(head, frozenset(names))
 
 
 def _rows_with(*names: str) -> Callable[[bytes], bool]:
-    """Tell a file whose first line is a JSON object with these names."""
+    """Return a test for a file whose first line is a JSON object with these keys."""
     return lambda head: _is_object(head.partition(b"\n")[0], frozenset(names))
 
 
@@ -110,11 +110,11 @@ CONTAMINATED_ROWS = ResultKind("file of `autoif contamination`", _rows_with("row
 
 
 def find_place(path: Path, kind: ResultKind) -> Path:
-    """Return where a result goes that is to be named so: what a link leads to, else the path itself.
+    """Return where to write a result: the target of `path` if it is a link, else `path` itself.
 
-    Raises ConfigError: there is something that is no result of this kind. StoreError: it is a folder, or can't be read.
+    Raises ConfigError: something exists there that is no result of this kind. StoreError: it is a folder or unreadable.
     """
-    from autoif.runs.whole_files import storage_errors  # here, as --help needs none of what this loads
+    from autoif.runs.whole_files import storage_errors  # imported here to keep --help fast
 
     if path.exists() and not (path.is_file() or path.is_dir()):
         if kind.flows:

@@ -1,4 +1,4 @@
-"""What trainers hand over to a reward, read: completions, and the data set's columns, as lists or as arrays."""
+"""Reads what trainers pass to a reward: completions and the data set's columns, as lists or arrays."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -8,20 +8,23 @@ from autoif.models import requests
 from autoif.models.wire import read_choice, read_text
 
 Completion = str | Sequence[Mapping[str, Any]] | requests.Completion
-"""As trainers have it: a text, or messages, of which the assistant's last one is judged; or read already."""
+"""A text, messages (the assistant's last one is judged), or a completion that has already been read."""
 
 PARTS: Final = ("instruction", "query")
-"""Columns of what the prompt is made of, which an answer may copy too; so may it the instruction of a constraint."""
+"""Columns with the parts of the prompt, which an answer may copy, as it may the instruction of a constraint."""
 PROMPTS: Final = "prompts"
-"""Column of what was asked, as trainers hand it over."""
+"""Column of the prompts, as trainers pass it."""
 CONSTRAINTS: Final = "constraints"
 FUNCTIONS: Final = "functions"
 """Column: for each row the sources of its constraint, or a list of sources for each of several."""
 
 
 def read_completion(completion: Completion) -> requests.Completion:
-    """Return what a model wrote, the answer letter by letter and its thought apart: of messages, the assistant's last
-    one, with a thought in a field of its own (`reasoning_content`, `thinking`, …), "" if there is none."""
+    """Return what a model wrote: the answer unchanged, and its thought separately.
+
+    Of messages, the assistant's last one counts, with a thought in a field of its own (`reasoning_content`, `thinking`,
+    …) if there is one. An empty list of messages is the empty answer.
+    """
     if isinstance(completion, requests.Completion):
         return completion
     if isinstance(completion, str):
@@ -42,36 +45,36 @@ def read_completion(completion: Completion) -> requests.Completion:
 
 
 def take_completions(given: Any) -> list[Any]:
-    """Return the completions and their messages in lists. Raises ConfigError: it is one completion, or none."""
-    completions = _list_out(given)
-    if not isinstance(completions, list):  # a text is a sequence of texts, too: its letters
+    """Return the completions and their messages as lists. Raises ConfigError: it is a single completion, or no list."""
+    completions = _to_lists(given)
+    if not isinstance(completions, list):  # a text is a sequence, too, and would be split into letters
         kind = "one text" if isinstance(given, str) else type(given).__name__
         raise ConfigError(f"completions is a list of completions, and not {kind}")
     return completions
 
 
 def take_columns(columns: Mapping[str, Any], constraints: str) -> dict[str, Any]:
-    """Return the columns that a reward reads, in lists: tables that pandas read have arrays, nested ones too."""
+    """Return the columns that a reward reads, as lists. Tables read by pandas have arrays, also nested ones."""
     names = (constraints, FUNCTIONS, PROMPTS, *PARTS)
-    return {name: _list_out(columns[name]) for name in names if columns.get(name) is not None}
+    return {name: _to_lists(columns[name]) for name in names if columns.get(name) is not None}
 
 
 _INTO_PYTHON: Final = ("tolist", "to_pylist", "as_py")
-"""What arrays of numpy, pandas and torch, and columns and scalars of pyarrow, have to give what Python has."""
+"""Methods by which arrays of numpy, pandas and torch, and pyarrow's columns and scalars, become Python values."""
 
 
-def _list_out(value: Any) -> Any:
+def _to_lists(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _list_out(each) for key, each in value.items()}
+        return {key: _to_lists(each) for key, each in value.items()}
     if into_python := next(filter(None, (getattr(value, name, None) for name in _INTO_PYTHON)), None):
         value = into_python()
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_list_out(each) for each in value]
+        return [_to_lists(each) for each in value]
     return value
 
 
 def read_prompt(prompt: Any) -> list[str]:
-    """Return what was said to the model: a text, or of a conversation each message that is not its own."""
+    """Return what the model was told: a text, or each message of a conversation that is not the assistant's."""
     if isinstance(prompt, str):
         return [prompt]
     if not isinstance(prompt, list):  # a column of the same name that holds something else
@@ -81,7 +84,7 @@ def read_prompt(prompt: Any) -> list[str]:
 
 
 def _read_content(content: Any) -> str:
-    """Return a text, or what of the parts of a message is text, where a model also sees images."""
+    """Return the text of a message's content; of a list of parts (text and images), the text parts joined."""
     parts = content if isinstance(content, list) else [content]
     texts = (part.get("text") if isinstance(part, Mapping) else part for part in parts)
     return "".join(text for text in texts if isinstance(text, str))
@@ -104,7 +107,7 @@ def read_constraints(row: Any, column: str) -> list[list[str]]:
 
 
 def _list_sources(constraint: Any) -> Any:
-    """Return a constraint's functions; null, which `datasets` fills up a lacking key with, is none."""
+    """Return a constraint's functions; none for null, which `datasets` puts where a row lacks a key."""
     if isinstance(constraint, list):
         return constraint
     if not isinstance(constraint, Mapping) or "functions" not in constraint:

@@ -1,14 +1,14 @@
-"""Student's t, as intervals of few values need it."""
+"""Student's t, for intervals over few values."""
 
 import math
 from statistics import NormalDist
 
 LEVEL = 0.95
-"""Of all intervals."""
+"""Confidence level of all intervals."""
 
 
 def find_student(freedom: int) -> float:
-    """Return Student's t that an interval of 95 % reaches to, at so many degrees of freedom, 1 or more."""
+    """Return the quantile of Student's t for a two-sided 95 % interval, at 1 degree of freedom or more."""
     if freedom == 1:
         return math.tan(math.pi * LEVEL / 2)
     if freedom == 2:

@@ -1,4 +1,4 @@
-"""What a run tells an OpenTelemetry collector, over OTLP and HTTP: spans and counts, never a text or a key.
+"""Reports a run to an OpenTelemetry collector, over OTLP and HTTP: spans and counts, never a text or a key.
 
     span              what it covers                        attributes beside the error's class
     autoif run        a run, from its folder to its data    preset
@@ -12,8 +12,8 @@
     autoif.records                    records that left     stage, kept or dropped, reason
 
 Names of models are those of OpenTelemetry's conventions for generative models. Nothing is imported and nothing sent
-unless `execution.otlp_endpoint` or one of the standard variables names a collector; what else these say of sampling,
-headers and intervals holds.
+unless `execution.otlp_endpoint` or one of the standard variables names a collector. The standard variables for
+sampling, headers and intervals apply.
 """
 
 import os
@@ -36,37 +36,37 @@ _SECOND_BOUNDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 
 
 
 class Telemetry:
-    """Tells nobody anything: what most runs have."""
+    """Reports nothing: the default."""
 
     def run(self, preset: str) -> AbstractContextManager[None]:
         return nullcontext()
 
     def shard(self, step: str, index: int) -> AbstractContextManager[Callable[[str], AbstractContextManager[None]]]:
-        """Return a block that gives spans of a shard's stages, each to be entered for every record that goes in."""
+        """Return a context for a shard. It gives a function of a stage, whose span is entered for every record."""
         return nullcontext(lambda stage: nullcontext())
 
     def request(self, request: Request, model: str) -> AbstractContextManager[Callable[[Sequence[Completion]], None]]:
-        """Return a span of a request, and what is to be called with its answer."""
+        """Return a context for a request's span. It gives a function to call with the answer."""
         return nullcontext(lambda completions: None)
 
     def traceparent(self) -> str:
-        """Return the span that is current, for workers that are elsewhere."""
+        """Return the current span, to be passed to workers in other processes."""
         return ""
 
     def count_retries(self, read: Callable[[], int]) -> None:
-        """Count also what this returns, whenever counts are sent."""
+        """Add a source of retries, which is read whenever counts are sent."""
 
     def count_records(self, stage: str, kept: int, dropped: Sequence[Dropped]) -> None:
-        """Count what has left a stage."""
+        """Count records that have left a stage."""
 
 
 _OPEN: ContextVar[Telemetry | None] = ContextVar("telemetry", default=None)
-"""That of the run which is going on."""
+"""The telemetry of the current run."""
 
 
 @contextmanager
 def open_telemetry(endpoint: str, say: Say = lambda line: None, traceparent: str = "") -> Iterator[Telemetry]:
-    """Yield what a process tells a collector at `endpoint`, or where the standard variables say; within a run, its own.
+    """Yield telemetry to the collector at `endpoint` or in the standard variables; within a run, the run's own.
 
     `say` gets the reason why nothing is sent. Raises ConfigError: a collector is set, and the package isn't installed.
     """
@@ -78,9 +78,9 @@ def open_telemetry(endpoint: str, say: Say = lambda line: None, traceparent: str
         yield Telemetry()
         return
     with ExitStack() as stack:
-        stack.enter_context(_telling_of_failures(say))
+        stack.enter_context(_saying_first_failure(say))
         try:
-            found = _Collected(endpoint, signals, traceparent, stack)
+            found = _CollectorTelemetry(endpoint, signals, traceparent, stack)
         except ImportError:
             lacking = "telemetry needs its extra: pip install 'autoif[otel]'"
             if endpoint:
@@ -103,8 +103,8 @@ def _variable(name: str, signal: str) -> str:
 
 
 @contextmanager
-def _telling_of_failures(say: Say) -> Iterator[None]:
-    """Say the first thing that OpenTelemetry complains of, in one line; what it logs would be many."""
+def _saying_first_failure(say: Say) -> Iterator[None]:
+    """Say OpenTelemetry's first complaint in one line, in place of its many log lines."""
     import logging
 
     class First(logging.Handler):
@@ -125,8 +125,8 @@ def _telling_of_failures(say: Say) -> Iterator[None]:
         logger.propagate = propagated
 
 
-class _Collected(Telemetry):
-    """Tells a collector."""
+class _CollectorTelemetry(Telemetry):
+    """Reports to a collector."""
 
     def __init__(self, endpoint: str, signals: Sequence[str], traceparent: str, stack: ExitStack) -> None:
         from opentelemetry import trace
@@ -167,7 +167,7 @@ class _Collected(Telemetry):
 
     @contextmanager
     def shard(self, step: str, index: int) -> Iterator[Callable[[str], AbstractContextManager[None]]]:
-        outer = self._outer()  # a stage begins within the one before, and is no part of it
+        outer = self._outer()  # a stage begins within the one before, but its span is no part of that
         spans: dict[str, Any] = {}
         ended: dict[str, int] = {}
 
@@ -236,14 +236,14 @@ class _Collected(Telemetry):
         return self._tracer.start_span(name, self._outer(), kind or self._api.SpanKind.INTERNAL, dict(attributes))
 
     def _outer(self) -> Any:
-        """Return what a new span is a part of: that which is current here, or else the one elsewhere."""
+        """Return the parent of a new span: the current span here, or else that of the other process."""
         from opentelemetry.context import get_current
 
         return get_current() if self._api.get_current_span().get_span_context().is_valid else self._remote
 
     @contextmanager
     def _within(self, span: Any) -> Iterator[None]:
-        """Make a span current; of an error note its class alone, as its words may quote a text."""
+        """Make a span current. Of an error only its class is noted, as its message may quote a text."""
         try:
             with self._api.use_span(span, record_exception=False, set_status_on_exception=False):
                 yield
@@ -254,7 +254,7 @@ class _Collected(Telemetry):
 
 
 def _name_process() -> Any:
-    """Return who tells; what the standard variables say of it wins."""
+    """Return the resource that describes this process; the standard variables override it."""
     import uuid
     from importlib.metadata import version
 

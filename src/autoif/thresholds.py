@@ -23,8 +23,8 @@ Threshold = Annotated[str, BeforeValidator(_validate)]
 """A comparison with a number, kept as text so that configs and `run.json` read like the paper."""
 
 
-def _that_can_be_met(most: int, what: str) -> AfterValidator:
-    """Return what refuses a threshold that drops everything."""
+def _at_most(most: int, what: str) -> AfterValidator:
+    """Return a validator that refuses thresholds above `most`, which nothing can meet."""
 
     def validate(text: str) -> str:
         sign, bound = _split(text)
@@ -35,14 +35,14 @@ def _that_can_be_met(most: int, what: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
-ShareThreshold = Annotated[Threshold, _that_can_be_met(1, "a share")]
+ShareThreshold = Annotated[Threshold, _at_most(1, "a share")]
 """What a share must meet to be kept."""
-ScoreThreshold = Annotated[Threshold, _that_can_be_met(10, "a score")]
+ScoreThreshold = Annotated[Threshold, _at_most(10, "a score")]
 """What a judge's score must meet to be kept."""
 
 
 def _below_chosen(negative: str, info: ValidationInfo) -> str:
-    """Refuse what lets a text be rejected in favour of one that does no better."""
+    """Refuse a threshold by which a rejected text could pass as many functions as the chosen one."""
     positive = info.data.get("positive")
     if positive is not None:
         (above, lowest), (sign, bound) = _split(positive), _split(negative)
@@ -56,7 +56,7 @@ def _below_chosen(negative: str, info: ValidationInfo) -> str:
 
 
 RejectedThreshold = Annotated[Threshold, AfterValidator(_below_chosen)]
-"""What a pass rate must meet to be rejected, below all that meet the setting `positive` beside it."""
+"""What a pass rate must meet for its text to be rejected; lower than any rate that meets the setting `positive`."""
 
 
 @lru_cache(10_000)

@@ -1,4 +1,4 @@
-"""Work on an event loop: several things at the same time, or one from where no event loop waits for it."""
+"""Runs coroutines: several at the same time, or one from code that isn't asynchronous."""
 
 import asyncio
 import gc
@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _NEW_OBJECTS = 1_000_000
-"""After which Python looks for garbage: what objects that nobody reaches any more may take is bounded by it."""
+"""New objects after which Python collects garbage; this bounds the memory that unreachable objects take."""
 _COLLECTING = threading.Lock()
-_BEFORE: list[tuple[int, int, int]] = []
-"""The thresholds that each run found, of all that go on in this process. The last to end sets what the first found."""
+_THRESHOLDS_FOUND: list[tuple[int, int, int]] = []
+"""The thresholds that each active run of this process found. The last one to end restores those of the first."""
 
 
 async def run_together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return what all of them give, in order. The first that raises ends the others, and its error comes alone."""
+    """Return all results, in order. The first one that raises cancels the others, and only its error is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each) for each in work]
@@ -27,7 +27,7 @@ async def run_together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run on an event loop: this thread's own, or, where one is running already, that of another thread."""
+    """Run a coroutine to its end, in an event loop of this thread or, if one is running here, of a new thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -54,11 +54,11 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def ending_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end what holds up the event loop of `asyncio.run`, which would hear of it only when that is done."""
+    """Let Ctrl-C interrupt code that blocks the loop of `asyncio.run`, which would notice it only afterwards."""
     on_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if on_main_thread else None
     if not isinstance(getattr(getattr(handler, "func", None), "__self__", None), asyncio.Runner):
-        yield  # who started the loop, or the process, has Ctrl-C do something else
+        yield  # Ctrl-C has another handler, which stays
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -69,16 +69,19 @@ def ending_by_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def collecting_seldom() -> Iterator[None]:
-    """Let Python look for garbage only after a million new objects: each look stops the event loop (60 ms for 50,000
-    objects), and a run leaves some hundred cycles, however many prompts it has."""
+    """Have Python collect garbage only after a million new objects.
+
+    Each collection stops the event loop (60 ms for 50,000 objects), and a run leaves some hundred cycles, however many
+    prompts it has.
+    """
     with _COLLECTING:
-        _BEFORE.append(before := gc.get_threshold())
-        gc.set_threshold(before[0] and max(before[0], _NEW_OBJECTS), *before[1:])  # 0 is never
+        _THRESHOLDS_FOUND.append(before := gc.get_threshold())
+        gc.set_threshold(before[0] and max(before[0], _NEW_OBJECTS), *before[1:])  # 0 means never
     try:
         yield
     finally:
         with _COLLECTING:
-            first = _BEFORE[0]
-            _BEFORE.pop()
-            if not _BEFORE:
+            first = _THRESHOLDS_FOUND[0]
+            _THRESHOLDS_FOUND.pop()
+            if not _THRESHOLDS_FOUND:
                 gc.set_threshold(*first)

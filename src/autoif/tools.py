@@ -1,4 +1,4 @@
-"""What a stage may use, built once per worker from the config; and what a worker must be told to build it."""
+"""What the stages use (config, models, sandbox), opened once per worker; and the settings from which it is opened."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -20,7 +20,7 @@ from autoif.telemetry import Telemetry, open_telemetry
 
 
 class NoModel:
-    """Stands for the models where none may be asked."""
+    """Stands in for the models where none may be asked."""
 
     async def sample(self, request: Request) -> list[Completion]:
         raise LookupError(f"stage {request.stage} asked a model")
@@ -44,29 +44,29 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class ToolSettings:
-    """All that a worker must be told to open its tools; it travels between processes, open tools don't."""
+    """Everything that a worker needs to open its tools. It can be sent to other processes; open tools can't."""
 
     config: Config
     completions: Path
     queries: tuple[Query, ...] = ()
     replay_only: bool = False
-    """Take every answer from the completions, ask no model."""
+    """Take every answer from the completions; ask no model."""
     answers: GivenAnswers = field(default_factory=GivenAnswers)
-    """Those of `contrast.answers`."""
+    """The answers in the file `contrast.answers`."""
     journal: Path | None = None
-    """Where new answers are appended, too: a file, or a folder with a file for each shard."""
+    """Where new answers are also appended: a file, or a folder with a file for each shard."""
     elsewhere: str = ""
-    """The address at which finished shards of the run keep their answers, if it is copied to one."""
+    """The address at which finished shards keep their answers, if the run is copied to one."""
     traceparent: str = ""
-    """The span of the run, as OpenTelemetry writes it."""
+    """The run's span, in OpenTelemetry's format."""
     marks: tuple[str, ...] = ()
-    """Of the run's batches at a provider (autoif.models.batches)."""
+    """Marks of the run's batches at a provider (autoif.models.batches)."""
     sandbox: Sandbox | None = None
-    """The one that all steps of a run use in this process: it was entered, and does not travel."""
+    """The sandbox that all steps of a run in this process share. It is entered already, and can't be sent."""
 
     @asynccontextmanager
     async def open_sandbox(self) -> AsyncIterator[Sandbox]:
-        """Yield the run's sandbox, else one that is left afterwards. Raises SandboxError."""
+        """Yield the run's sandbox, or else a new one that is closed afterwards. Raises SandboxError."""
         if self.sandbox:
             yield self.sandbox
         else:
@@ -75,10 +75,10 @@ class ToolSettings:
 
     @asynccontextmanager
     async def open(self, answers: Answers | None = None) -> AsyncIterator[Tools]:
-        """Yield the tools of one worker; with `answers` these are asked and told instead of the completions file.
+        """Yield the tools of one worker; `answers`, if given, take the place of the completions file.
 
         Raises:
-            ModelError, SandboxError, StoreError: what can't be opened.
+            ModelError, SandboxError, StoreError: one of the tools can't be opened.
         """
         config, translation = self.config, self.config.back_translation
         async with AsyncExitStack() as stack:
