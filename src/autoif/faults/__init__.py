@@ -1,1 +1,1 @@
-"""What is wrong with a function by what it does, without gold: texts made for its instruction, and what they show."""
+"""Finds faults of functions by their behaviour, without gold: on texts made for the instruction."""

@@ -1,6 +1,6 @@
-"""Whether a text obeys what was read of an instruction, and edits that make it obey; for texts that are made here.
+"""Checks whether a text obeys what was read from an instruction, and edits that make it obey; for generated texts.
 
-A check says None where two ways to count differ: only what is beyond dispute is put to a function.
+A check returns None where two ways of counting differ: functions are tried only on texts that are beyond dispute.
 """
 
 import re
@@ -42,7 +42,7 @@ _CUTS: Final[dict[str, Callable[[str], list[str]]]] = {
 
 
 def check_count(count: Count) -> Check:
-    """Return what tells whether a text keeps to a number."""
+    """Return a check that a text has the asked number of something."""
 
     def check(text: str) -> bool | None:
         if count.text:
@@ -60,7 +60,7 @@ def check_count(count: Count) -> Check:
 
 
 def check_terms(terms: Sequence[Term]) -> Check:
-    """Return what tells whether a text has, or hasn't, what is named where it belongs."""
+    """Return a check that a text has, or lacks, the named texts where they belong."""
 
     def check(text: str) -> bool | None:
         found = [_find(term, text) for term in terms]
@@ -72,7 +72,7 @@ def check_terms(terms: Sequence[Term]) -> Check:
 
 
 def _find(term: Term, text: str) -> bool | None:
-    """Tell whether a text has a named text where it belongs; None if it is like it."""
+    """Tell whether a text obeys a term; None if it has something like the named text, or has it elsewhere."""
     asked, lower = term.text.strip(), text.casefold()
     match term.role:
         case TermRole.USE | TermRole.AVOID:
@@ -97,7 +97,7 @@ def _find(term: Term, text: str) -> bool | None:
 
 
 def check_part(part: Marked | Sized) -> Check:
-    """Return what tells whether each part of a text, or one of them, is as it must be."""
+    """Return a check that each part of a text, or one of them, is as it must be."""
 
     def check(text: str) -> bool | None:
         parts = _CUTS[part.unit](text)
@@ -119,7 +119,7 @@ def check_part(part: Marked | Sized) -> Check:
 
 
 def _choose(found: Sequence[bool | None], number: int) -> bool | None:
-    """Return what was found of the part that is meant; None if there is no such part."""
+    """Return what was found for the part that is meant; None if there is no such part."""
     place = number - 1 if number > 0 else len(found) - 1
     return found[place] if place < len(found) else None
 
@@ -136,12 +136,12 @@ def _has(part: Marked, piece: str) -> bool:
 
 
 def check_case(lower: bool) -> Check:
-    """Return what tells whether a text has no capital letters, or no small ones."""
+    """Return a check that a text has no capital letters, or no small ones."""
     return lambda text: text == (text.lower() if lower else text.upper()) if any(map(str.isalpha, text)) else None
 
 
 def edit_terms(terms: Sequence[Term]) -> Edit:
-    """Return what puts what is named into a text, beside what is there or in place of as many words."""
+    """Return an edit that puts the named texts into a text, in addition to its words or in place of as many."""
 
     def edit(text: str) -> Iterator[str]:
         asked = " ".join(term.text.strip() for term in terms)
@@ -167,7 +167,7 @@ def edit_terms(terms: Sequence[Term]) -> Edit:
 
 
 def edit_case(lower: bool) -> Edit:
-    """Return what puts a text in small letters, or in capitals."""
+    """Return an edit that puts a text in small letters, or in capitals."""
 
     def edit(text: str) -> Iterator[str]:
         yield text.lower() if lower else text.upper()
@@ -176,7 +176,7 @@ def edit_case(lower: bool) -> Edit:
 
 
 def edit_part(part: Marked | Sized) -> Edit:
-    """Return what gives each paragraph or line of a text what it is to have, or the one that is meant."""
+    """Return an edit that makes each paragraph, line or bullet point of a text as it must be."""
 
     def edit(text: str) -> Iterator[str]:
         joint = {"paragraph": "\n\n", "line": "\n", "bullet point": "\n"}.get(part.unit)
@@ -204,5 +204,5 @@ def edit_part(part: Marked | Sized) -> Edit:
 
 
 def edit_nothing(text: str) -> Iterator[str]:
-    """Yield nothing: texts can't be made to obey."""
+    """Yield nothing: the edit for instructions that no edit can make a text obey."""
     yield from ()

@@ -1,10 +1,10 @@
-"""Instructions that ask for several things: each is read by itself, and texts are found that keep all, or all but one.
+"""Reads each clause of an instruction that asks for several things, and finds texts that keep all, or all but one.
 
     "Use at least 20 words and end with a question mark."
         20 words that end with "?" obey; 19 words that do, and 20 that end with ".", break
 
-Texts of all parts are joined and edited, and the checks of the parts tell which of them obey what. Where a part can't
-be read, what obeys the whole isn't known; what breaks another part breaks it all the same.
+Texts for the clauses are joined and edited, and the clauses' checks tell which of the results obey what. If a clause
+can't be read, no text is known to obey the whole, but a text that breaks another clause still breaks the whole.
 """
 
 import re
@@ -34,7 +34,7 @@ _UNSURE: Final = re.compile(
     r"|captions?|greeting|signature)\b|n't\b",
     re.IGNORECASE,
 )
-"""A clause that isn't read may change what the others mean if it has one of these words."""
+"""An unread clause with one of these words may change what the other clauses mean."""
 _HARMLESS: Final = re.compile(r"\b(?:in the )?(?:first|second|third) person\b", re.IGNORECASE)
 _NEGATED: Final = re.compile(rf"^(?:please )?(?:{NOT}|avoid)\b", re.IGNORECASE)
 _FORBIDS: Final = re.compile(r"\b(?:no|not|never|without|avoid|refrain|skip|omit|free of)\b|n't\b", re.IGNORECASE)
@@ -58,16 +58,17 @@ class Clause:
     """One thing that an instruction asks for."""
 
     obeys: tuple[str, ...]
-    """Texts that do what it asks; likewise the next."""
+    """Texts that do what it asks."""
     breaks: tuple[str, ...]
+    """Texts that don't."""
     check: Check | None
     edit: Edit
     unit: str = ""
-    """What it counts, of one."""
+    """What it counts, in the singular; "" if nothing."""
     is_of_parts: bool = False
     """Whether it speaks of each line, sentence, …"""
     is_sure: bool = True
-    """Whether the check knows texts beside the above."""
+    """Whether the check can judge texts other than these."""
     forbids: bool = False
     """Whether it says what must not be; another may then be the exception."""
 
@@ -77,7 +78,7 @@ Reader = Callable[[str], Clause | None]
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A text that breaks one part of an instruction, and keeps the others if `obeys` says what does."""
+    """A text that breaks one clause of an instruction; where `obeys` is known, it keeps the other clauses."""
 
     obeys: str | None
     breaks: str
@@ -108,8 +109,8 @@ def find_broken(instruction: str, read: Reader) -> list[Broken]:
 
 
 def _is_ambiguous(pieces: Sequence[str], joints: Sequence[str]) -> bool:
-    """Tell whether a "not" may reach into the next clause: "do not start with A and end with B"; or that stands after
-    the end: "end with a question and then add an emoji".
+    """Tell whether a "not" may reach into the next clause, as in "do not start with A and end with B", or whether a
+    clause follows the end, as in "end with a question and then add an emoji".
     """
     return any(
         (_NEGATED.match(piece) and joint.strip().lower() == "and" and _VERB.match(following))

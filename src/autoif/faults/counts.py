@@ -1,4 +1,4 @@
-"""The numbers that an instruction plainly asks to keep to (as wording.py, whose rules hold here, too).
+"""Reads the number of something that an instruction plainly asks for. The rules of wording.py hold here, too.
 
 read_count('Write at least 40 words.')               Count(40, None, "words")
 read_count("Write two or three sentences.")          Count(2, 3, "sentences")
@@ -16,7 +16,7 @@ from autoif.faults.wording import ANSWER, END, LEAD, NONE_OF, TermRole, cut_quot
 LARGEST: Final = 500
 """Texts with more words, lines or sentences than that are not made."""
 _MOST_TIMES: Final = 40
-"""Nor with a named text more often."""
+"""Texts that repeat a named text more often are not made."""
 
 _SMALL: Final = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -71,7 +71,7 @@ UNITS: Final = {
 }
 """What can be counted, and how instructions write it."""
 IN_PAIRS: Final = frozenset({"parentheses", "quotation marks", "dash signs"})
-"""Counted one by one or in pairs, or of several kinds, so that no number but 0 is plain."""
+"""May be counted one by one or in pairs, or are of several kinds, so that only the number 0 is plain."""
 
 _HOLD: Final = "(?:use|include|write|contain|have|be|ask)"
 _BOUNDS: Final = (
@@ -87,10 +87,10 @@ _BOUNDS: Final = (
     (r"(?:fewer|less|shorter) than|under|below", -1, -1),
     (r"exactly|precisely", 0, 0),
 )
-"""In words; whether the number is the least (1), the most (-1) or both; what is to be added to it."""
+"""The wording of each bound; whether its number is the least (1), the most (-1) or both (0); what to add to it."""
 _NUMBER: Final = r"\d{1,3}(?:,\d{3}|\d)?"
 _NAMES: Final = {name: thing.wording for name, thing in THINGS.items()} | UNITS
-"""Those of a form first: "words in bold" are no words."""
+"""Things come first, so that "words in bold" isn't read as "words"."""
 _UNIT: Final = "|".join(f"(?:{form})" for name, form in _NAMES.items() if name not in IN_PAIRS) + "|times?"
 _FORM: Final = "|".join(f"(?:{_NAMES[name]})" for name in (*THINGS, *SIGNS, "questions") if name not in IN_PAIRS)
 _ITEMS: Final = ("bullet points", "numbered items", "list items")
@@ -130,21 +130,21 @@ _BLANK_LINES: Final = re.compile(
     r"|(?:separated|divided) by (?:a blank line|blank lines|two (?:newlines|new lines|line breaks)))",
     re.IGNORECASE,
 )
-"""Says nothing new of paragraphs."""
+"""Says nothing new about paragraphs, and is removed."""
 _ANSWERED: Final = re.compile(r"(?:please )?(?:answer|give|go|reply|respond|write)\b", re.IGNORECASE)
-"""Such questions are not asked, and such numbers are all there is."""
+"""With these verbs the response asks no questions ("answer 2 questions"), and numbers are all it has ("give 3")."""
 _ALL_THERE_IS: Final = frozenset({"questions", "numbers"})
 _SOME: Final = 3
 _SPOKEN_OF: Final = re.compile(r"(?:please )?mention\b", re.IGNORECASE)
-"""Marks and sentences are written; of what else the word may mean, such as periods of history, one speaks."""
+"""With this verb a unit may mean something else, such as periods of history: marks and sentences are written."""
 _SAID_OF_A_PART: Final = re.compile(
     r"(?:please )?(?:(?:put|place) (?:the|your) (?:answer|message)|include (?:the|your|an?) \w+|\w+ the total"
     r"|of (?:the|your))\b",
     re.IGNORECASE,
 )
-"""There may be more than that: "put the total in one line"."""
+"""The number may then be that of a part of the response, as in "put the total in one line"."""
 _LETTERS: Final = 10
-"""Fewer characters are those of a story."""
+"""A smaller number of characters may be that of the people in a story."""
 _NUMBERED_LIST: Final = re.compile(
     r"\ba numbered list (?:of|with) (?P<many>(?:\w+ ){1,4}?)(?:items?|points?)\b"
     r"(?:,? (?:numbered )?from [\"']?1[.)]?[\"']? to [\"']?\d+[.)]?[\"']?)?",
@@ -163,19 +163,19 @@ class Count:
     text: str = ""
     """What is to occur so often."""
     usual: int = 0
-    """How many obey beyond dispute, where "a" may be one alone, "some" no single one and "three" three or more; 0 where
-    the words say which.
+    """A number that obeys beyond dispute where the words are vague: "a" may mean exactly one, "some" more than one,
+    "three" at least three. 0 where they are precise.
     """
 
     def allows(self, number: int) -> bool | None:
-        """Tell whether so many obey; None where it is in dispute."""
+        """Tell whether this number obeys; None where that is in dispute."""
         if self.usual and number != self.usual and number >= (self.least or 0):
             return None
         return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
 
 
 def read_count(instruction: str) -> Count | None:
-    """Return what one number, or two, an instruction asks to keep to; None unless that is plainly all that it says."""
+    """Return the number, or range, that an instruction asks for; None unless that is plainly all that it says."""
     instruction = _NUMBERED_LIST.sub(r"\g<many>numbered items", _BLANK_LINES.sub("", instruction))
     if match := _NO_UNIT.match(instruction):
         return Count(None, 0, _name_unit(match["unit"])) if is_plain(instruction[match.end() :]) else None
@@ -198,7 +198,7 @@ def read_count(instruction: str) -> Count | None:
 
 
 def put_digits(words: str) -> str:
-    """Return words with digits for numbers: "twenty-five" is 25, "a hundred and ten" 110, "twice" 2 times."""
+    """Write numbers in digits: "twenty-five" becomes 25, "a hundred and ten" 110, "twice" 2 times."""
 
     def spell(match: re.Match[str]) -> str:
         if match["times"]:
@@ -213,7 +213,7 @@ def put_digits(words: str) -> str:
 
 
 def _find_limits(words: str) -> tuple[Count, str] | None:
-    """Return the number, or two, that words ask to keep to, and the words around; None if there is none."""
+    """Return the number, or range, that words ask for, and the words around it; None if there is none."""
     for form in _LIMITS:
         if match := form.search(words):
             said = {name: text for name, text in match.groupdict().items() if text}

@@ -1,7 +1,7 @@
-"""Texts on both sides of what an instruction plainly asks: what a function has to tell apart.
+"""Makes texts on both sides of what an instruction plainly asks, which a function has to tell apart.
 
     make_edges("Write at least 40 words.")    40 words obey, 39 don't
-    make_edges('Do not use the word "the".')  a text without it obeys, one with it doesn't; nor is "unthely" that word
+    make_edges('Do not use the word "the".')  a text without it obeys, one with it doesn't; "unthely" isn't that word
 
 Made only where the instruction can be read (wording.py, counts.py, parts.py) and both sides are beyond dispute: plain
 words between spaces, sentences that end with a full stop, blank lines between paragraphs.
@@ -56,12 +56,12 @@ _JSON: Final = re.compile(
 )
 _LETTER: Final = frozenset({"letter", "character"})
 _WHOLE: Final = frozenset({"word", "term"})
-"""What a longer word isn't."""
+"""Nouns for texts that a longer word doesn't contain."""
 _BULLETS: Final = re.compile(r"\bbullet[^*•+\n]{0,60}([*•+])(?=[ \"'`]|$)")
 _LONGEST: Final = 1000
-"""Characters: longer instructions say more than one can read here."""
+"""Characters. Longer instructions say more than can be read here."""
 _ENOUGH: Final = 8
-"""Plain words for a text around what is named."""
+"""Fewest plain words for a text around a named one."""
 _BRACKETS: Final = {"round": "()", "square": "[]", "curly": "{}", "parentheses": "()"}
 _WRAPPED: Final = re.compile(
     r"(?:wrap|put|enclose|place) (?:your|the) (?:(?:entire|whole) (?:response|answer|reply|text)|response|reply|text)"
@@ -74,7 +74,7 @@ _WRAPPED: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Two texts that differ in little, of which an instruction allows one."""
+    """Two texts that differ little, of which an instruction allows only one."""
 
     reason: FindingReason
     obeys: str | None
@@ -102,7 +102,7 @@ def make_edges(instruction: str) -> list[Edge]:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read of an instruction that asks for one thing."""
+    """What was read from an instruction that asks for one thing."""
 
     edges: tuple[Edge, ...] = ()
     check: checks.Check | None = None
@@ -132,7 +132,7 @@ def _read(words: str) -> _Read:
 
 
 def _read_otherwise(instruction: str) -> Iterator[Edge]:
-    """Yield the pairs for an instruction in other words, for a form, or for several things."""
+    """Yield the pairs for an instruction that is reworded, asks for a form, or asks for several things."""
     plain = put_plainly(instruction)
     read = _read(plain)
     if read.edges:
@@ -158,7 +158,7 @@ def _put_sign(text: str, sign: str) -> str:
 
 
 def _read_clause(words: str) -> Clause | None:
-    """Read a part of an instruction, in its own words or in plainer ones."""
+    """Read a clause of an instruction, in its own words or in plainer ones."""
     for each in dict.fromkeys((words, put_plainly(words))):
         if edges := (read := _read(each)).edges:
             obeys = tuple(dict.fromkeys(edge.obeys for edge in edges if edge.obeys))
@@ -174,7 +174,7 @@ def _read_clause(words: str) -> Clause | None:
 
 
 def _step_over(count: Count) -> Iterator[Edge]:
-    """Yield the last numbers that obey beside the first that doesn't, below and above."""
+    """Yield pairs at each limit: numbers that obey beside the first that doesn't."""
     lowest = 0 if count.text or count.unit in SIGNS or count.unit in {"questions", *THINGS} else 1
     for wrong, last in find_steps(count):
         right = count.usual or last
@@ -189,7 +189,7 @@ def _step_over(count: Count) -> Iterator[Edge]:
 
 
 def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
-    """Yield a text with what is asked for, or forbidden, beside one without it or with it in another place."""
+    """Yield texts with the named texts beside texts without them, or with them in another place."""
     words = [word for word in WORDS if not any(word in term.text.casefold() or _is_in(term, word) for term in terms)]
     if len(words) < _ENOUGH:
         return
@@ -224,7 +224,7 @@ def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
 
 
 def _name_end(term: Term, before: str, without: str) -> Iterator[Edge]:
-    """Yield a text that ends with what is asked for beside one that goes on after it, or ends with a part of it."""
+    """Yield a text that ends as asked beside one that goes on after it, or ends with only a part of it."""
     asked, quoted = term.text.strip(), f'"{term.text}"'
     edge = partial(Edge, FindingReason.ASKED_TEXT)
     if is_closing(asked):  # and a name may follow
@@ -245,12 +245,12 @@ def _name_end(term: Term, before: str, without: str) -> Iterator[Edge]:
 
 
 def _is_in(term: Term, word: str) -> bool:
-    """Tell whether a word has a named text in it, which may count as that text unless it is a word to avoid."""
+    """Tell whether a word contains a named text and may count as it; within a longer word, a word to avoid doesn't."""
     return term.text.casefold() in word and not (term.role is TermRole.AVOID and term.noun in _WHOLE)
 
 
 def _name_line(term: Term) -> Iterator[Edge]:
-    """Yield a text in which the right line starts with what is asked for, or is it, beside one where another does."""
+    """Yield a text whose right line starts with, or is, the named text, beside one where another line does."""
     asked, quoted = term.text.strip(), f'"{term.text}"'
     edge = partial(Edge, FindingReason.ASKED_TEXT)
     first, second = choose_sentences(asked, 2)
@@ -297,7 +297,7 @@ def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:
 
 
 def _frame(instruction: str) -> Iterator[Edge]:
-    """Yield texts in small or capital letters alone, and texts in brackets, for the instructions that ask for these."""
+    """Yield pairs for instructions that ask for one letter case, for JSON, or for brackets around the whole."""
     plain = " ".join(SENTENCES[:2])
     edge = partial(Edge, FindingReason.ASKED_TEXT)
     if match := _LETTER_CASE.match(instruction) or _NO_CASE.match(instruction):

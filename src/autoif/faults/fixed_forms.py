@@ -1,6 +1,6 @@
-"""Forms whose texts need no more of an instruction than its wording, for forms.py.
+"""Forms whose texts are the same for every instruction with their phrase, for forms.py.
 
-Each is a phrase, texts that have the form, and texts that are near it and haven't. Numbers in the phrase are in digits,
+Each is a phrase, texts that have the form, and similar texts that don't. Numbers in the phrase are in digits,
 and a NUL stands for a text in quotation marks.
 """
 
@@ -36,10 +36,11 @@ class FixedForm:
     obeying: Sequence[str]
     breaking: Sequence[str]
     right: str
-    """What the former have, in words, as the next."""
+    """What the obeying texts have, in words."""
     wrong: str
+    """What the breaking texts have, in words."""
     check: Callable[[str], bool] | None = None
-    """Tells which of other texts have it; None where that isn't plain."""
+    """Tells whether any other text has the form; None where that isn't plain."""
 
 
 def _forbid(what: str, name: str, breaking: Sequence[str], obeying: Sequence[str] = (_PLAIN, _ONE)) -> FixedForm:

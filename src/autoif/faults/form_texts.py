@@ -1,4 +1,4 @@
-"""Texts that have a form and texts that haven't, for forms.py: each maker gets the phrase that was found."""
+"""Makers of texts that have a form and texts that don't, for forms.py."""
 
 import json
 import re
@@ -43,27 +43,27 @@ _ENGLISH: Final = "The old dog sleeps at the door of the house and the rain does
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A text that has a form and one that hasn't."""
+    """A text that has a form and one that doesn't."""
 
     obeys: str
     breaks: str
     right: str
-    """What the former has, in words."""
+    """What the text that obeys has, in words; likewise `wrong` for the other."""
     wrong: str
 
 
 Maker = Callable[[re.Match[str], Sequence[str]], Iterator[Pair]]
-"""Of the phrase that was found, and the texts that the instruction names."""
+"""Takes the match of the form's phrase and the texts that the instruction names."""
 
 
 def cross(obeying: Sequence[str], breaking: Sequence[str], right: str, wrong: str) -> Iterator[Pair]:
-    """Yield each text that obeys with one that breaks, and the other way round; nothing if there is none of a side."""
+    """Yield pairs in which each of the texts occurs; nothing if a side is empty."""
     for place in range(max(len(obeying), len(breaking)) if obeying and breaking else 0):
         yield Pair(obeying[place % len(obeying)], breaking[place % len(breaking)], right, wrong)
 
 
 def make_fixed(obeying: Sequence[str], breaking: Sequence[str], right: str, wrong: str) -> Maker:
-    """Return what makes texts that need no more of an instruction than its wording."""
+    """Return a maker of the same pairs for every instruction with the phrase."""
     return lambda match, texts: cross(obeying, breaking, right, wrong)
 
 
@@ -255,7 +255,7 @@ def make_long_word(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]
 
 
 def _spell(letters: int) -> str:
-    """Return something like a word, of so many letters."""
+    """Return something like a word, with this many letters."""
     return (_VOWELLESS * 9)[:letters]
 
 

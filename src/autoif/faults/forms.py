@@ -1,7 +1,7 @@
 """Forms that an instruction asks a text to have, each with texts that have it and texts that don't.
 
-A form is read if its phrase is found and the words around it add nothing (wording.py). What is written here is a table:
-a phrase, and what makes the texts.
+A form is read if its phrase is found and the words around it add nothing (wording.py). This module is a table of
+phrases and the makers of their texts.
 """
 
 import re
@@ -30,7 +30,7 @@ _ADDED: Final = re.compile(r"\0|\b(?:at least|up to|limit(?:ed)? to)\b", re.IGNO
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What was read of an instruction."""
+    """The pairs of texts for a form, and its check if there is one."""
 
     pairs: tuple[Pair, ...]
     check: Callable[[str], bool | None] | None = None
@@ -51,7 +51,7 @@ def read_form(instruction: str) -> Form | None:
 
 
 def _adds_nothing(rest: str) -> bool:
-    """Tell whether what stands around a phrase adds nothing to it: no text that is named, no limit."""
+    """Tell whether the words around a phrase add nothing to it, such as a named text or a limit."""
     return not _ADDED.search(rest) and is_plain(_AROUND.sub(" ", rest))
 
 

@@ -1,7 +1,7 @@
 """Forms that speak of kinds of characters: only letters and digits, a capital at the start of each line, no other mark.
 
-A table as in forms.py, which reads it: phrases, and what makes the texts. Where people differ in what a kind takes in,
-neither text has it: "only capital letters" says nothing of spaces, so both texts are one word.
+A table for forms.py: phrases, and makers of their texts. Where people differ about what belongs to a kind, neither text
+has it: "only capital letters" says nothing about spaces, so both texts are one word.
 """
 
 import re
@@ -37,7 +37,7 @@ _KINDS: Final = {
         "big dogs see cows / big dogs eat cows",
     ),
 }
-"""How it is written; sentences that start with it, and that don't; words that do, and of which one doesn't."""
+"""How each kind is written; sentences that start with it; some that don't; words that all do / one doesn't."""
 _KIND: Final = "|".join(f"(?P<{name}>{form})" for name, (form, *_) in _KINDS.items())
 _EACH: Final = rf"(?:each|every|all(?: of)?(?: the)?) (?P<unit>line|sentence|paragraph|bullet point|word)s?{OF_ANSWER}"
 _NTH: Final = {"second": 1, "third": 2, "fourth": 3, "fifth": 4}
@@ -56,14 +56,14 @@ _CAPS: Final = r"(?:all )?(?:capital letters|capitals|upper[- ]?case(?: letters)
 
 
 def _make_started(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    """Yield texts of which each part starts with a kind, beside texts of which one doesn't."""
+    """Yield texts in which each part starts with a kind, beside texts in which one doesn't."""
     said = {name: text for name, text in match.groupdict().items() if text}
     unit = said.get("unit", "").lower()
     kind = next(name for name in _KINDS if name in said)
     if unit == "bullet point" and kind == "number":  # such may be a numbered list
         return
     _, good, bad, words = _KINDS[kind]
-    if kind == "capital" and said[kind].lower() == "first word":  # of which all may be in capitals
+    if kind == "capital" and said[kind].lower() == "first word":  # all of whose letters may have to be capitals
         good, bad = ("A cat hid.", "I saw hay.", "A dog ran."), ("a cat hid.", "i saw hay.")
     if unit == "word":
         right, _, wrong = words.partition(" / ")
@@ -79,7 +79,7 @@ def _make_started(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
 
 
 def _make_numbered(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
-    """Yield texts of which each part has a number, beside texts of which one has none."""
+    """Yield texts in which each part has a number, beside texts in which one has none."""
     good, bad = ("Rain fell on 7 farms.", "Dogs slept for 2 days.", "We saw 3 cows."), SENTENCES
     unit = match["unit"].lower()
     if unit == "word":

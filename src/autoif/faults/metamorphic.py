@@ -1,4 +1,4 @@
-"""Texts that should get the same verdict: what nobody asked about must not decide.
+"""Makes pairs of texts that should get the same verdict, as they differ only in what nobody asked about.
 
     make_twins('Do not use the word "the".', ["Tea is hot."])
         "Tea is hot." and "Tea is hot. "                              a space at the end
@@ -6,8 +6,8 @@
         …
 
 A relation holds unless the instruction speaks of what it changes: a trailing space may matter to "at most 100
-characters", a comma to "use no commas". What that is, is decided by the instruction's words (wording.py); of an
-instruction that isn't in English only the white space at the end is changed.
+characters", a comma to "use no commas". The instruction's words decide (wording.py). For an instruction that isn't in
+English, only white space at the end is changed.
 
     | relation         | not for instructions that speak of                                              |
     |------------------|---------------------------------------------------------------------------------|
@@ -43,7 +43,7 @@ _WORD: Final = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+){0,4}")
 _CASELESS_UNITS: Final = frozenset({"words", "lines", "paragraphs", "bullet points"})
 _FIRST: Final = ("\0 old men sat by it all day. ", "\0 she went up high hills. ", "\0 ")
 _INSIDE: Final = ("All day they wrote \0 in big letters. ", "We saw \0 up on our hill. ", "\0 ")
-"""Frames for a named word; one that doesn't have it already is taken."""
+"""Frames for a named word; the first that doesn't have it already is used."""
 _EXAMPLE: Final = re.compile(r"(?P<open><<|\[|\{|\*{1,2}|`)(?P<words>\w+(?: \w+){0,3})(?P<close>>>|\]|\}|\*{1,2}|`)")
 """An example of a form, such as [address]."""
 _TIMES: Final = (1, 2, 3, 5)
@@ -58,11 +58,11 @@ class Twin:
     one: str
     other: str
     change: str
-    """What the other has, in words, as in "with a space at the end"."""
+    """What is different in `other`, as in "with a space at the end"."""
 
 
 def make_twins(instruction: str, texts: Sequence[str]) -> list[Twin]:
-    """Return the pairs for an instruction, none twice.
+    """Return the pairs for an instruction, each once.
 
     Args:
         instruction: its text.

@@ -1,9 +1,9 @@
-"""Other words for the same: an instruction as the readers of this package know it.
+"""Rewords an instruction as the readers of this package know it.
 
     put_plainly("Don't go past four sentences.")                   "do not write more than four sentences."
     put_plainly("The word 'river' should come up exactly twice.")  'The word "river" should appear exactly twice.'
 
-What stands in quotation marks stays as it is. What nothing here knows stays, too, and the readers then refuse it.
+Quoted texts stay as they are. Words that no rule here knows stay, too, and the readers then refuse the instruction.
 """
 
 import re
@@ -23,7 +23,7 @@ _EXAMPLE: Final = re.compile(
     re.IGNORECASE,
 )
 _SIGN: Final = re.compile(r"[\[\]<>{}*`~$#@|%\d]")
-"""An example of a form has them. What is named in words may be what is asked for."""
+"""An example of a form has one of these; an example in plain words may be what is asked for."""
 _ASIDE: Final = re.compile(
     r" ?\((?:[^()\n]{0,40}[*#<>\[\]_`~-][^()\n]{0,40}|[^\w\s()\"'“‘]{1,9}|like this|spaces included|inclusive)\)",
     re.IGNORECASE,
@@ -40,7 +40,7 @@ _TOLD: Final = re.compile(
     r"(?! to\b)",
     re.IGNORECASE,
 )
-"""What the answer does, for what it must do: "make sure your response is …"."""
+"""Says what the answer does and means that it must: "make sure your response is …"."""
 _BASE: Final = {"is": "be", "has": "have"}
 _RAW: Final = (
     (r"\ba (?:dash|hyphen) and (?:then )?a (?:single )?space\b", '"- "'),
@@ -270,7 +270,7 @@ _FRAME: Final = (
 _RAW_FORMS: Final = [(re.compile(form, re.IGNORECASE), plain) for form, plain in _RAW]
 _FRAME_FORMS: Final = [(re.compile(form, re.IGNORECASE), plain) for form, plain in _FRAME]
 _LONGEST: Final = 1000
-"""Characters of an instruction that is put otherwise."""
+"""Characters. Longer instructions are not reworded."""
 
 
 def put_plainly(instruction: str) -> str:

@@ -1,4 +1,4 @@
-"""Texts whose lines, sentences or paragraphs are as an instruction asks (parts.py), beside texts of which one isn't."""
+"""Makes texts whose lines, sentences or paragraphs are as asked (parts.py), and texts in which one of them isn't."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def make_part_pairs(part: Marked | Sized) -> Iterator[Pair]:
 
 
 def _mark_parts(part: Marked) -> Iterator[Pair]:
-    """Yield a text in which each part, or the right one, has what it is to have, beside one where another part has."""
+    """Yield a text in which each part, or the right one, has the named text, beside one where another part has it."""
     size = 2 if part.number < 2 else part.number + 1
     plain = choose_sentences(part.text, size)
     marked = [_mark(sentence, part) for sentence in plain]
@@ -43,7 +43,7 @@ def _mark_parts(part: Marked) -> Iterator[Pair]:
 
 
 def _mark(sentence: str, part: Marked) -> str:
-    """Return a sentence that has the text of a part in its place; in the middle of it twice, where it is no mark."""
+    """Return a sentence with the named text in its place; in the middle twice, unless it is a punctuation mark."""
     bare, text = sentence[:-1], part.text.strip()
     match part.place:
         case Place.START:
@@ -57,7 +57,7 @@ def _mark(sentence: str, part: Marked) -> str:
 
 
 def _misplace(sentence: str, part: Marked) -> str:
-    """Return a sentence that has the text of a part where it doesn't belong, or hasn't it at all."""
+    """Return a sentence with the named text where it doesn't belong, or without it."""
     text = part.text.strip()
     if part.place is Place.INSIDE or text[-1] in ".!?":
         return f"{sentence[:-1]}{'!' if text.endswith('.') else '.'}"

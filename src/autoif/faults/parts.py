@@ -1,4 +1,4 @@
-"""What an instruction plainly asks of each line, sentence or paragraph, or of one of them (as wording.py).
+"""Reads what an instruction plainly asks of each line, sentence or paragraph, or of one of them (rules: wording.py).
 
 read_part('Start each line with ">".')                        Marked(">", START, "line")
 read_part('The second paragraph must start with "But".')      Marked("But", START, "paragraph", 2)
@@ -77,14 +77,14 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A text that each part, or one of them, is to start with, to end with or to have in it."""
+    """A text that each part, or one of them, must start with, end with or contain."""
 
     text: str
     place: Place
     unit: str
     """line, sentence, paragraph or bullet point."""
     number: int = 0
-    """Of the one part that is meant, from 1; -1 is the last, 0 each of them."""
+    """Which part is meant, from 1; -1 is the last, 0 means each part."""
     never: bool = False
     """Whether no part may have it there."""
     some: bool = False
@@ -93,7 +93,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """How many words, sentences or things (things.py) each part is to have, or one of them."""
+    """How many words, sentences or things (things.py) each part, or one of them, must have."""
 
     unit: str
     count: Count
@@ -153,7 +153,7 @@ def _read_size(words: str) -> Count | None:
 
 
 def _may_have(unit: str, count: Count) -> bool:
-    """Tell whether parts can be made that have so many of what is counted: of things, those within a sentence."""
+    """Tell whether parts can be made with that count; of things, only those that fit within a sentence."""
     if (thing := THINGS.get(count.unit)) is None:
         return unit in _SIZES.get(count.unit, ()) or count.unit in WITHIN
     has_end = unit == "sentence" and bool(_ENDS.intersection("".join(thing.examples)))

@@ -1,4 +1,4 @@
-"""What a function does with texts of every kind: accepts all, refuses all, raises, takes too long, misses the edge.
+"""Finds functions that accept all texts, refuse all, raise, take too long, or get the edge wrong.
 
     | reason                | a function that                                                                       |
     |-----------------------|---------------------------------------------------------------------------------------|
@@ -13,11 +13,11 @@
     | threshold, asked_text | gives both sides of an edge (edges.py) the same verdict, or each the wrong one        |
 
 Why not by probes alone: "don't use the word education" rightly accepts nearly everything, "exactly 7 words" rightly
-refuses it. So a function is vacuous only if it refuses nothing that was made to break it, nor any case that should
-follow, as cases are often wrong; where those that break it are fewer than `FEW` texts, only if it accepts all there
-are, and never by probes alone. It is dead only if it accepts nothing that was made to obey it, and only
-if there is enough of that: `MANY` answers, or `SOME` cases where there are no answers. Near misses of cases help:
-where none begins each word with a capital letter, one in title case does.
+refuses it. So a function is vacuous only if it refuses no text that was made to break the instruction, and no case at
+all, as cases are often wrong. Where fewer than `FEW` texts break it, it must also accept all probes and other answers,
+and probes alone never suffice. A function is dead only if it accepts no text that was made to obey the instruction, and
+only if there are enough of these: `MANY` answers, or `SOME` texts that should obey where there are no answers. Near
+misses of cases help: where no case begins each word with a capital letter, its version in title case does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,17 +36,17 @@ NEARLY_ALL = 0.95
 FEW, SOME, MANY = 2, 3, 8
 _SHOWN = 3
 _BASES = 3
-"""Cases, and as many answers, of which twins are made."""
+"""How many cases, and how many answers, twins are made of."""
 _VARIED = 6
-"""Cases of which near misses are made, some thirty of each."""
+"""How many cases near misses are made of, some thirty of each."""
 _SENTENCE = 4
-"""Words: near misses of fewer pass for being short."""
+"""Words. Shorter near misses may be accepted only because they are short."""
 _LIMITS = {Verdict.TIMEOUT, Verdict.MEMORY, Verdict.CRASH}
 
 
 @dataclass(frozen=True)
 class ProbingTexts:
-    """The texts that the functions of one instruction are tried on."""
+    """The texts on which the functions of one instruction are tried."""
 
     probes: Sequence[str]
     others: Sequence[str]
@@ -77,7 +77,7 @@ class ProbingTexts:
 
     @cached_property
     def breaking(self) -> tuple[str, ...]:
-        """Those of which some, most likely, break the instruction, without scraps; what cases expect is often wrong."""
+        """Texts of which some most likely break it, without scraps; among them all cases, as these are often wrong."""
         cases = [case.input for case in self.cases]
         return _leave_out_scraps([*cases, *(edge.breaks for edge in self.edges), *self.near])
 
@@ -94,7 +94,7 @@ class ProbingTexts:
 
     @cached_property
     def reached(self) -> tuple[str, ...]:
-        """Those that a function which isn't dead may accept, though nobody says that they obey."""
+        """Further texts of which a function that isn't dead may accept some; whether they obey isn't known."""
         return (*self.own, *(text for text in self.versions if len(text.split()) >= _SENTENCE))
 
     @cached_property
@@ -130,7 +130,7 @@ def make_probing_texts(
 
 
 def find_faults(texts: ProbingTexts, verdicts: Mapping[str, Verdict], failure: Outcome | None = None) -> list[Finding]:
-    """Return what is wrong with a function, in the order of the reasons; `failure` is what it came to on the text of
+    """Return what is wrong with a function, in the order of the reasons; `failure` is its outcome on a text of
     `find_raising`.
     """
     if failure and not failure.loaded:
@@ -157,12 +157,12 @@ def measure_accepted(texts: Sequence[str], verdicts: Mapping[str, Verdict]) -> f
 
 
 def _judge_sides(texts: ProbingTexts, verdicts: Mapping[str, Verdict]) -> Iterator[Finding]:
-    """Yield that it accepts, or refuses, nearly everything."""
+    """Yield a finding if it accepts, or refuses, nearly everything."""
     probes = measure_accepted(texts.ordinary_probes, verdicts)
     others = measure_accepted(texts.others, verdicts) if texts.others else probes
     made = len(texts.edges) + sum(not case.expected for case in texts.cases)
     least = NEARLY_ALL if made >= FEW else 1
-    known = made or texts.others  # probes alone may all be beside what it asks, as where it speaks of headings
+    known = made or texts.others  # all probes may miss what it asks, say of headings
     if known and min(probes, others) >= least and measure_accepted(texts.breaking, verdicts) == 1:
         answers = f", {others:.0%} of other answers" if texts.others else ""
         detail = f"accepts {probes:.0%} of the probes{answers}, and all that should break it"
@@ -177,12 +177,12 @@ def _judge_sides(texts: ProbingTexts, verdicts: Mapping[str, Verdict]) -> Iterat
 
 
 def _leave_out_scraps(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the texts without those of one word or less, each once: no answers, and many functions refuse them."""
+    """Return the texts of two or more words, each once: others are no answers, and many functions refuse them."""
     return tuple(text for text in dict.fromkeys(texts) if len(text.split()) > 1)
 
 
 def _find_failures(texts: ProbingTexts, verdicts: Mapping[str, Verdict], failure: Outcome | None) -> Iterator[Finding]:
-    """Yield that it raises on ordinary texts, or meets a limit."""
+    """Yield findings if it raises on ordinary texts, or meets a limit."""
     tried = texts.all
     if raised := find_raising(texts, verdicts):
         said = f": {failure.detail}" if failure and failure.detail else ""
@@ -195,7 +195,7 @@ def _find_failures(texts: ProbingTexts, verdicts: Mapping[str, Verdict], failure
 
 
 def _compare_twins(twins: Iterable[Twin], verdicts: Mapping[str, Verdict]) -> Iterator[Finding]:
-    """Yield for each relation the first twins that it tells apart."""
+    """Yield a finding per relation, with the first twins that get different verdicts."""
     shown: dict[FindingReason, Twin] = {}
     for twin in twins:
         if _accepts(twin.one, verdicts) != _accepts(twin.other, verdicts):
@@ -207,7 +207,7 @@ def _compare_twins(twins: Iterable[Twin], verdicts: Mapping[str, Verdict]) -> It
 
 
 def _compare_edges(edges: Iterable[Edge], verdicts: Mapping[str, Verdict]) -> Iterator[Finding]:
-    """Yield the first edge of each reason of which it doesn't accept the one side and refuse the other."""
+    """Yield a finding per reason, with the first edge of which it gets a side wrong."""
     seen: set[FindingReason] = set()
     for edge in edges:
         obeys, breaks = edge.obeys is None or _accepts(edge.obeys, verdicts), _accepts(edge.breaks, verdicts)

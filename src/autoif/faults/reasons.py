@@ -12,9 +12,9 @@ class FindingReason(StrEnum):
     DOES_NOT_LOAD = "does_not_load"
     """It gives no `evaluate` to call."""
     VACUOUS = "vacuous"
-    """It accepts nearly everything, and what breaks the instruction with it."""
+    """It accepts nearly everything, including what breaks the instruction."""
     DEAD = "dead"
-    """It refuses nearly everything, and what obeys the instruction with it."""
+    """It refuses nearly everything, including what obeys the instruction."""
     RAISES = "raises"
     """It raises an exception on an ordinary text."""
     TOO_SLOW = "too_slow"
@@ -43,7 +43,7 @@ class FindingReason(StrEnum):
 
     @property
     def is_fault(self) -> bool:
-        """Tell what makes verdicts on answers wrong from what only may: white space at the end of an answer is rare."""
+        """Whether it makes verdicts on answers wrong, and not just maybe: answers rarely end with white space."""
         return self not in _HINTS
 
 
@@ -58,7 +58,7 @@ _HINTS = frozenset(
 
 
 FOUND_BEFORE_ANSWERS = tuple(FindingReason)[1 : [*FindingReason].index(FindingReason.WEAK_CASES)]
-"""Those of a function that loads which its instruction, cases and probes show."""
+"""Reasons that instruction, cases and probes show of a function that loads, before there are answers."""
 
 
 class Finding(Record):

@@ -1,4 +1,4 @@
-"""Plain texts with exactly so many of something, beyond dispute: plain words, full stops, blank lines."""
+"""Makes plain texts with an exact number of something, beyond dispute: plain words, full stops, blank lines."""
 
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -21,16 +21,16 @@ SENTENCES: Final = (
 )
 _JOINTS: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n", "bullet point": "\n- "}
 _OTHERS: Final = ("We ate fish.", "A cat hid.", "Sun lit Jill.", "Ducks quack.", "Max ran.")
-"""Without what is in those: each letter and each word is missing in some."""
+"""For texts without something that is in the others: each letter and each word is missing in some."""
 _LAST: Final = {"emojis": "Old dogs slept by a café", "ellipsis signs": "Old dogs slept by an open gate."}
-"""What a text ends with that might be taken for a sign."""
+"""Ends of texts that count these signs, with something that might be mistaken for one."""
 WITHIN: Final = frozenset({"commas", "semicolons", "digits"})
 """Signs of which a sentence may have several."""
 _QUESTIONS: Final = ("Did dogs sleep?", "Is it cold?", "Who came?")
 
 
 def choose_sentences(without: str, count: int) -> list[str]:
-    """Return sentences that haven't a text in them, not even within a word; marks at its end don't count."""
+    """Return sentences without the given text, even within a word; marks at its end don't matter."""
     bare = without.casefold().strip(" .!?")
     lacking = [each for each in (*SENTENCES, *_OTHERS) if not bare or bare not in each.casefold()]
     return list(islice(cycle(lacking), count))
@@ -42,7 +42,7 @@ def join_parts(unit: str, parts: Sequence[str]) -> str:
 
 
 def make_text(unit: str, count: int) -> str:
-    """Return a plain text with exactly so many of a unit of `UNITS`. Raises ValueError: it is none of these."""
+    """Return a plain text with exactly `count` of a unit of `UNITS`. Raises ValueError: it is none of these."""
     if thing := THINGS.get(unit):
         return thing.make(count)
     sentences = islice(cycle(SENTENCES), count)
@@ -71,7 +71,7 @@ def make_text(unit: str, count: int) -> str:
 
 
 def make_within(unit: str, count: int) -> str:
-    """Return a plain sentence with exactly so many of a thing, or of a sign in `WITHIN`; of others as `make_text`."""
+    """Return a plain sentence with exactly `count` of a thing or of a sign in `WITHIN`; for others, as `make_text`."""
     if thing := THINGS.get(unit):
         return " ".join(["Rain fell", *islice(cycle(thing.examples), count), "on small farms."])
     if unit in WITHIN:
@@ -80,7 +80,7 @@ def make_within(unit: str, count: int) -> str:
 
 
 def repeat_text(count: Count, number: int) -> str:
-    """Return a plain text that has the word, or letter, of a count so often."""
+    """Return a plain text that has the word, or letter, of a count `number` times."""
     words = [word for word in WORDS if count.text.casefold() not in word and word not in count.text.casefold()]
     around = "u" if count.text.casefold() == "o" else "o"
     named = f"{around}{count.text}{around}" if count.unit == "letter" else count.text

@@ -3,7 +3,7 @@
     Thing("hashtags", …).make(2)     a plain text with exactly two hashtags
     Thing("hashtags", …).count(text)
 
-A text of none of them may have a decoy, which is like the thing and is none: "# 5" is no hashtag.
+A text may also have a decoy, which looks like the thing and isn't one: "# 5" is no hashtag.
 """
 
 import re
@@ -19,7 +19,7 @@ _LAST: Final = "Old dogs slept by an open gate."
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One kind of them."""
+    """A kind of thing."""
 
     name: str
     """In the plural."""
@@ -27,7 +27,7 @@ class Thing:
     """How instructions write it, as a pattern."""
     examples: tuple[str, ...]
     pattern: str
-    """Finds it in texts that are made here."""
+    """Finds it in generated texts."""
     decoys: tuple[str, ...] = ()
     is_block: bool = False
     """Whether it stands on lines of its own."""
@@ -35,7 +35,7 @@ class Thing:
     """How the words around it are written."""
 
     def make(self, number: int) -> str:
-        """Return a plain text with so many."""
+        """Return a plain text with this number of them."""
         examples = islice(cycle(self.examples), min(number, _MOST))
         if self.is_block:
             return "\n\n".join([_LINE, *(f"{each}\n\n{_LINE}" for each in examples)])
@@ -43,7 +43,7 @@ class Thing:
         return " ".join([*(each.join((f"{around[0]} ", f" {around[1]}")) for each in examples), self.write(_LAST)])
 
     def make_decoys(self, number: int = 0) -> list[str]:
-        """Return texts with so many of them that have, after these, something like it."""
+        """Return texts with this number of them, followed by a decoy."""
         between = "\n\n" if self.is_block else " "
         before = [self.make(number)] if number else []
         around = self.write(_LINE.removesuffix(".")), self.write(_LAST)

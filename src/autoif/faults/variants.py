@@ -1,8 +1,8 @@
-"""Texts of two numbers that are less plain: what a function takes for what is counted, or doesn't count.
+"""Makes less plain texts of two numbers, with what a function may count by mistake, or fail to count.
 
     vary_count(Count(2, 2, "lines"), 2, 1)    two lines without a full stop beside one of two sentences
 
-Each pair has a text of the right number and one of the wrong number, or of something else that is no such thing.
+Each pair has a text with the right number, and one with the wrong number or with something else in its place.
 """
 
 import re
@@ -27,7 +27,7 @@ def vary_count(count: Count, right: int, wrong: int) -> Iterator[tuple[str, str]
 
 
 def make_counted(count: Count, number: int) -> str:
-    """Return a plain text with exactly so many."""
+    """Return a plain text with exactly this number."""
     return repeat_text(count, number) if count.text else make_text(count.unit, number)
 
 

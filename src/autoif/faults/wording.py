@@ -1,10 +1,10 @@
-"""What the words of an instruction plainly say: texts to use or to avoid, and what they speak of.
+"""Reads what the words of an instruction plainly say: texts to use or to avoid, and topics.
 
     read_terms('Do not use the words "a" and "the".')     (Term("a", AVOID, "word"), Term("the", AVOID, "word"))
     speaks_of("End with a comma.", Topic.PUNCTUATION)     True
 
 Only instructions that say one thing in plain English are read: every word around the number or the quoted text must be
-one that changes nothing ("your", "response", "please"). What is not understood is nothing, and nothing is concluded.
+one that changes nothing ("your", "response", "please"). Otherwise nothing is read, and nothing is concluded.
 Numbers are read by counts.py, and what each line or sentence must be by parts.py.
 """
 
@@ -22,7 +22,7 @@ class TermRole(Enum):
     START = auto()
     END = auto()
     ANY_LINE = auto()
-    """Some line starts with it; likewise the next two."""
+    """Some line starts with it; of the next two, the first or the last line."""
     FIRST_LINE = auto()
     LAST_LINE = auto()
     WHOLE_LAST_LINE = auto()
@@ -35,7 +35,7 @@ class Term:
     text: str
     role: TermRole
     noun: str
-    """What the instruction calls it, of one: "word", "phrase", "letter", …; "" if it says nothing."""
+    """What the instruction calls it, in the singular: "word", "phrase", "letter", …; "" if nothing."""
 
 
 class Topic(Enum):
@@ -88,7 +88,7 @@ _WITHIN: Final = re.compile(
     r"\b(?:include|mention)s? (?:an? |some )?(?:answer|message|output|reply|response|text)\b|\bin (?:full|long)\b",
     re.IGNORECASE,
 )
-"""A text within the answer, of which more may be said than of the whole, or one that isn't written as it is named."""
+"""Speaks of a text within the answer, or of a text that isn't written as it is named."""
 ANSWER: Final = r"(?:your|the) (?:(?:entire|whole) )?(?:response|answer|reply|text)"
 NOT: Final = rf"(?:do not|don't|never|(?:(?:you|{ANSWER}) )?(?:must|should|may|can) not|(?:you )?(?:cannot|can't))"
 LEAD: Final = (
@@ -106,15 +106,15 @@ NONE_OF: Final = (
     rf"|(?:write|answer|respond|reply)(?: {ANSWER})? (?:without|with no)(?: using)?)"
     r"(?: any| the| an?| a single(?! (?:quot|line|new)))?"
 )
-"""How an instruction begins that forbids something."""
+"""How an instruction that forbids something begins."""
 END: Final = rf"(?:{OF_ANSWER}(?: at all| anywhere)?|(?: at all| anywhere){OF_ANSWER})(?=[.!]?$)"
-"""How one ends that says no more."""
+"""How an instruction that says no more ends."""
 _NOUN: Final = (
     r"(?P<noun>(?:word|phrase|term|keyword|letter|character|name|expression|symbol|sign|mark|string|sequence|number|digit"
     r"|year|hashtag|emoji|acronym|abbreviation|city|country|company|brand|product|person|verb|noun|adjective|adverb"
     r"|pronoun|conjunction|preposition|contraction|idiom|saying|colou?r|placeholder{})s?)"
 )
-"""Of what may stand within any sentence. A title, a heading or a line may not, and "only" or "bold" says more."""
+"""Nouns for texts that may stand in any sentence, unlike a title, a heading or a line. "Only" or "bold" says more."""
 _NAMED: Final = (
     r"(?: (?:any|either|both|all) of)?(?: (?:the|a|these|any|both|either))?(?: following| exact)?"
     rf"(?: {_NOUN})?:?(?: either)? \0"
@@ -122,12 +122,12 @@ _NAMED: Final = (
 NAMED: Final = _NAMED.format("")
 """What an instruction calls the text that it names, and where that stands."""
 _AT_END: Final = f"(?: exactly)?{_NAMED.format('|greeting|salutation|sentence|question|closing|label')}"
-"""Likewise, where it stands alone."""
+"""Likewise for a text at the start or the end of the answer, where it may stand alone."""
 _BEGINS: Final = rf"(?:start|begin)s? with{NAMED}"
 
 
 def _find_at(verbs: str, place: str) -> str:
-    """Return the pattern of what an answer starts, or ends, with."""
+    """Return the pattern for instructions that say what an answer starts, or ends, with."""
     return (
         rf"(?:(?:{verbs})(?: {ANSWER})? with|{ANSWER} {MUST} (?:{verbs}) with"
         rf"|(?:the|your) {place} (?P<place>word|letter|character){OF_ANSWER} {MUST} be){_AT_END}"
@@ -161,9 +161,9 @@ _UNLIKE: Final = {
     TermRole.AVOID: re.compile(r"\b(?:both|all)\b", re.IGNORECASE),
     TermRole.START: re.compile(r"(?: and|,) \0", re.IGNORECASE),
 }
-"""What says that not each of several texts is to be used, or avoided, by itself, or that none is start enough."""
+"""Wordings by which several texts are not each asked for, forbidden, or allowed as the start, by themselves."""
 LAST_WORD: Final = "last word"
-"""What a text is called that is to be the last word: a full stop may follow."""
+"""The noun of a text that must be the last word; a full stop may follow."""
 _PLURALS: Final = frozenset({"words", "phrases", "terms", "keywords", "letters", "names", "expressions"})
 MARKS: Final = {
     "a question mark": "?", "an exclamation mark": "!", "an exclamation point": "!", "a period": ".",
@@ -185,7 +185,7 @@ _CLOSING: Final = re.compile(
 
 
 def is_closing(text: str) -> bool:
-    """Tell whether a letter closes with this text; a name may then follow."""
+    """Tell whether this is the closing of a letter, after which a name may follow."""
     return bool(_CLOSING.fullmatch(text))
 
 
@@ -195,7 +195,7 @@ def is_english(instruction: str) -> bool:
 
 
 def speaks_of(instruction: str, topic: Topic) -> bool:
-    """Tell whether an instruction has words of a topic; then what belongs to it may change a verdict."""
+    """Tell whether an instruction speaks of a topic; if so, changes of this kind may change a verdict."""
     return bool(_TOPICS[topic].search(instruction))
 
 
@@ -216,13 +216,13 @@ def read_terms(instruction: str) -> tuple[Term, ...]:
 
 
 def cut_quoted(instruction: str) -> tuple[str, list[str]]:
-    """Return an instruction with a NUL for each text that it names, and these texts."""
+    """Replace each text that an instruction names by a NUL; return the result and these texts."""
     instruction = _BARE.sub(lambda match: f'"{match[0]}"', instruction)
     return _QUOTED.sub("\0", instruction).strip(), find_quoted(instruction)
 
 
 def read_role(frame: str) -> tuple[TermRole | None, str]:
-    """Return what is to be done with what a frame names, and what it calls it; None unless that is all it says."""
+    """Return the role and the noun of the texts that a frame names; no role unless that is all it says."""
     for role, form in _TERM_FORMS:
         said = match.groupdict("") if (match := form.match(frame)) else {}
         if match and is_plain(said.get("tail", "")):

@@ -4,7 +4,7 @@ Much of what other implementations lose is form, not logic: a missing fence, a n
 `read_function_answer` mends what can be mended and names each repair; what it can't read is a format loss, counted
 apart from functions that are wrong.
 
-# Deviation: the released code reads strict JSON in a ```json fence or nothing, and no cases of an answer whose function
+# Deviation: the released code reads only strict JSON in a ```json fence, and no cases of an answer whose function
 # doesn't load (docs/method.md#verification).
 """
 
@@ -69,9 +69,9 @@ _MORE_CODE = re.compile(r"\s|\Z|[#@)\]}]|(?:import|from|def|class|if|for|try|exc
 
 
 def read_function_answer(text: str, *, complete: bool = True, vocabulary: bool = False) -> ReadAnswer:
-    """Read one answer, without its thought; it is not `complete` if the server cut it off.
+    """Read one answer, from which the reasoning was removed; `complete` is false if the server cut it off.
 
-    With `vocabulary` the function's source comes with the helpers that it calls.
+    With `vocabulary` the helpers that the function calls are added to its source.
     """
     answer = _read_answer(text, complete)
     if answer.function is None or not vocabulary:
@@ -96,9 +96,9 @@ def _read_answer(text: str, complete: bool) -> ReadAnswer:
     if not _has_text(source):
         return ReadAnswer(None, loss=FormatLoss.NO_FUNCTION)
     given = _take(answer, _CASES_KEYS, repairs)
-    given = _find_cases(text, repairs, effort) if given is None else given  # in an object of their own
+    given = _find_cases(text, repairs, effort) if given is None else given  # cases in an object of their own
     cases, lost = _read_cases(given, repairs, effort)
-    return ReadAnswer(_function(source, repairs), cases, _in_order(repairs), cases_lost=lost)
+    return ReadAnswer(_make_function(source, repairs), cases, _each_once(repairs), cases_lost=lost)
 
 
 def _unreadable(text: str, complete: bool) -> FormatLoss | None:
@@ -114,26 +114,26 @@ def _names_function(value: object) -> bool:
 
 
 def _holds_function(value: object) -> bool:
-    """Tell an answer from what only shows its form, as {"func": "...", "cases": []}."""
+    """Tell whether a value has a real function, unlike an example of the form such as {"func": "...", "cases": []}."""
     source = _find_source(_take(value, _FUNCTION_KEYS, [])) if isinstance(value, dict) else None
     lines = source if isinstance(source, list) else [source]
     return any(isinstance(line, str) and "evaluate" in line for line in lines)
 
 
 def _find_source(value: Any) -> Any:
-    """Return the source in an object, as {"name": "evaluate", "code": …}; anything else as it is."""
+    """Return the source within an object such as {"name": "evaluate", "code": …}; any other value as it is."""
     if not isinstance(value, dict):
         return value
     return next((each for each in value.values() if isinstance(each, str) and "def " in each), value)
 
 
-def _spell(name: object) -> str:
-    """Return a key without what models vary: capitals, blanks, hyphens and underscores."""
+def _simplify_key(name: object) -> str:
+    """Return a key without the capitals, blanks, hyphens and underscores in which models vary."""
     return re.sub(r"[\W_]", "", name.lower()) if isinstance(name, str) else ""
 
 
 def _has_key(value: dict[str, Any], keys: tuple[str, ...]) -> bool:
-    return any(key in value for key in keys) or bool({*map(_spell, value)} & {*map(_spell, keys)})
+    return any(key in value for key in keys) or bool({*map(_simplify_key, value)} & {*map(_simplify_key, keys)})
 
 
 def _names_cases(value: object) -> bool:
@@ -160,27 +160,27 @@ def _stops_in_function(answer: dict[str, Any], body: str, repairs: list[FormatRe
 
 
 def _take(answer: dict[str, Any], keys: tuple[str, ...], repairs: list[FormatRepair]) -> Any:
-    """Return the value of the first of these keys; the first key is the one that was asked for."""
+    """Return the value of the first of these keys that is there. Only `keys[0]` was asked for; another is a repair."""
     for key in keys:
         if key in answer:
             if key != keys[0]:
                 repairs.append(FormatRepair.OTHER_KEYS)
             return answer[key]
-    spelled = {_spell(name): name for name in answer}
-    if name := next((spelled[each] for each in map(_spell, keys) if each in spelled), ""):
+    spelled = {_simplify_key(name): name for name in answer}
+    if name := next((spelled[each] for each in map(_simplify_key, keys) if each in spelled), ""):
         repairs.append(FormatRepair.OTHER_KEYS)
         return answer[name]
     return None
 
 
 def _read_bare_code(text: str, complete: bool, effort: Effort) -> ReadAnswer:
-    """Read an answer that is Python, in a fence or not; its cases, if any, are JSON after it."""
+    """Read an answer that is Python, in a fence or not; look for its cases after it, before it, and in it."""
     fence = next((match for match in FENCE.finditer(text) if _DEFINITION.search(match[2])), None)
     source = fence[2] if fence else "\n".join(_code_lines(text))
     if not _DEFINITION.search(source):
         return ReadAnswer(None, loss=FormatLoss.NO_JSON if complete else FormatLoss.TRUNCATED)
     repairs = [FormatRepair.BARE_CODE]
-    function = _function(source, repairs)
+    function = _make_function(source, repairs)
     rest = text[fence.end() :] if fence else text[text.index(source) + len(source) :]
     value = _find_cases(rest, repairs, effort)
     if value is None and fence:
@@ -189,13 +189,13 @@ def _read_bare_code(text: str, complete: bool, effort: Effort) -> ReadAnswer:
         value = _find_cases(source[listed.end() :], repairs, effort)
     if value is None:
         loss = None if complete else FormatLoss.TRUNCATED
-        return ReadAnswer(None if loss else function, repairs=_in_order(repairs), loss=loss)
+        return ReadAnswer(None if loss else function, repairs=_each_once(repairs), loss=loss)
     cases, lost = _read_cases(value, repairs, effort)
-    return ReadAnswer(function, cases, _in_order(repairs), cases_lost=lost)
+    return ReadAnswer(function, cases, _each_once(repairs), cases_lost=lost)
 
 
 def _find_cases(text: str, repairs: list[FormatRepair], effort: Effort) -> Any:
-    """Return the cases in a text: a list, an object that has one, or a case a line; None if there are none."""
+    """Return the cases in a text: a list, an object with a list, or one case per line; None if there are none."""
     found = find_json(text, _names_cases, effort)
     if found:
         return _take(found[0], _CASES_KEYS, repairs) if isinstance(found[0], dict) else found[0]
@@ -204,7 +204,7 @@ def _find_cases(text: str, repairs: list[FormatRepair], effort: Effort) -> Any:
 
 
 def _code_lines(text: str) -> Iterator[str]:
-    """Yield the lines of a text from the first that begins code to the last before prose."""
+    """Yield the lines of a text from the first that looks like code up to the next that doesn't."""
     lines = iter(text.split("\n"))
     first = next((line for line in lines if _FIRST_CODE.match(line)), None)
     if first is None:
@@ -216,7 +216,7 @@ def _code_lines(text: str) -> Iterator[str]:
         yield line
 
 
-def _function(source: str, repairs: list[FormatRepair]) -> Function:
+def _make_function(source: str, repairs: list[FormatRepair]) -> Function:
     fence = FENCE.search(source)
     if fence and _DEFINITION.search(fence[2]):
         source = fence[2]
@@ -279,5 +279,5 @@ def _read_verdict(value: Any, repairs: list[FormatRepair]) -> bool | None:
     return verdict
 
 
-def _in_order(repairs: list[FormatRepair]) -> tuple[FormatRepair, ...]:
+def _each_once(repairs: list[FormatRepair]) -> tuple[FormatRepair, ...]:
     return tuple(dict.fromkeys(repairs))

@@ -1,14 +1,15 @@
 """§3.2, back-translation: does the function still say what the instruction says?
 
 In:      a VerifiedInstruction.
-Out:     the same with one BackTranslation for each function: what the writer says that the code demands, and how an NLI
-         model labels it as hypothesis, the instruction being the premise. With `enabled = false` the same, unlabelled.
-Dropped: an instruction with a back-translation labelled *contradiction* (paper: any; `dropped_contradictions` sets the
-         share, `dropped_by_chat` another one where a language model labels). The record holds all the labels. An
-         instruction none of whose functions the writer described, with the reason of the first (`refused_by_model`,
-         `only_reasoning`, `truncated`, `empty`); where it described some, the others have no say.
+Out:     the same with one BackTranslation for each function: the writer's description of what the code demands, and the
+         label of an NLI model, with the instruction as premise and the description as hypothesis. With
+         `enabled = false` the same, unlabelled.
+Dropped: an instruction with too many back-translations labelled *contradiction* (paper: any; `dropped_contradictions`
+         sets the share, or `dropped_by_chat` where a language model labels). The record holds all labels.
+         An instruction for which the writer described no function, with the reason of the first (`refused_by_model`,
+         `only_reasoning`, `truncated`, `empty`). If it described some, the others never count as contradictions.
 
-# Deviation: where no NLI weights are, the judge's model labels (docs/method.md#back-translation).
+# Deviation: without NLI weights, the judge's model labels (docs/method.md#back-translation).
 """
 
 import asyncio
@@ -26,7 +27,7 @@ STAGE = "back_translation"
 
 
 async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[VerifiedInstruction | Dropped]:
-    """Describe each function in words and compare with the instruction."""
+    """Ask the writer to describe each function, and compare the descriptions with the instruction."""
     settings = tools.config.back_translation
     if not settings.enabled:
         return [verified]
@@ -69,7 +70,7 @@ def judge_labels(labelled: VerifiedInstruction, settings: BackTranslationSetting
 
 
 async def _ask_for_description(function: Function, tools: Tools) -> Completion:
-    """Ask the writer for the function in words."""
+    """Ask the writer to describe a function in words."""
     settings = tools.config.back_translation
     [completion] = await tools.chat.sample(
         Request(
@@ -85,10 +86,10 @@ async def _ask_for_description(function: Function, tools: Tools) -> Completion:
 
 
 def _read_description(completion: Completion) -> str:
-    """Return the first line of a description that is no lead-in to it or layout, "" if there is none."""
+    """Return the first line of a description, after lead-ins such as "It checks:" and layout; "" if there is none."""
     if completion.fault is Reason.REFUSED_BY_MODEL:
         return ""
     bare = (clean_line(line).strip("\"'`* ") for line in completion.text.splitlines())
     lines = [line for line in bare if line and not is_layout(line)]
-    said = [line for line in lines if not line.endswith((":", "："))]
-    return next(iter(said or lines), "")
+    described = [line for line in lines if not line.endswith((":", "："))]
+    return next(iter(described or lines), "")

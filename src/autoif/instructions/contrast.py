@@ -1,24 +1,24 @@
-"""§3.2 and beyond: functions are chosen by what they say of answers, where the paper asks the writer's cases.
+"""§3.2 and beyond: choose functions by their verdicts on answers, where the paper uses the writer's cases.
 
-    lift = share of answers to query + instruction that it accepts - share of answers to the query alone
+    lift = share that a function accepts of answers to query + instruction - share of answers to the query alone
 
-A right function has lift wherever asking has an effect; one that says the same of everything has none. Both kinds of
-answers have the same queries (`contrast_answers.py`). The writer's cases only advise.
+A correct function has lift wherever asking has an effect; one that gives all texts the same verdict has none. Both
+kinds of answers are to the same queries (`contrast_answers.py`). The writer's cases play a minor part only.
 
     | a function is kept if                                                                | setting            |
     |--------------------------------------------------------------------------------------|--------------------|
-    | (1) it loads, accepts some text and refuses another: of cases, answers or probes     |                    |
+    | (1) it loads, and accepts one and refuses another of the cases, answers or probes    |                    |
     | (2) it has lift, and hardly less than the best;                                      | `lift`, `within`   |
-    |     of those that differ, the behaviour that most of them and the cases speak for    | `one_behaviour`    |
-    | (3) or, where none has lift, as many answers obey the rule unasked: it accepts many  | `obeyed`           |
-    |     of these, at least half as many that were asked to, and nearly all cases vouch   | `cases`            |
-    |     for it                                                                           |                    |
+    |     of several behaviours, it has the one that most functions and cases support      | `one_behaviour`    |
+    | (3) or none has lift, as many answers obey unasked: it accepts many of these, at     | `obeyed`           |
+    |     least half that share of the answers that were asked to obey, and it agrees with | `cases`            |
+    |     nearly all cases                                                                 |                    |
 
 In:      a Draft whose matrix is filled, and the places of the functions that load.
 Out:     a VerifiedInstruction with the kept functions, the cases that most of them agree with, and all verdicts.
-Dropped: `one_sided_functions` (1), `no_lift` (2, 3); without a whole answer of a kind, the first one's fault.
+Dropped: `one_sided_functions` (1), `no_lift` (2, 3); if one kind has no usable answer, the fault of the first.
 
-# Deviation: the paper's functions are chosen by cases alone, and so they are in its preset (docs/method.md#contrast).
+# Deviation: the paper chooses functions by cases alone, and so does its preset (docs/method.md#contrast).
 """
 
 from collections.abc import Collection, Sequence
@@ -37,12 +37,12 @@ from autoif.thresholds import Threshold, meets, share
 from autoif.tools import Tools
 
 STAGE = "cross_validation"
-"""Contrast is a way to cross-validate: what it drops is dropped there."""
+"""Contrast is a form of cross-validation, and what it drops counts as dropped there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The functions that are kept, by their places, and what speaks for them."""
+    """The places of the functions that are kept, and what they were chosen by."""
 
     functions: tuple[int, ...]
     by: Literal["lift", "cases", "nothing"]
@@ -54,7 +54,7 @@ async def choose_by_contrast(draft: Draft, functions: Sequence[int], tools: Tool
     if not answers.asked or not answers.plain:
         fault = answers.faulty[0]
         return Dropped.of(STAGE, fault.reason, draft, f"no answer to choose functions by: {fault.detail}")
-    evidence = await _contrast(draft.matrix, functions, answers, tools)
+    evidence = await _gather_evidence(draft.matrix, functions, answers, tools)
     return await choose_by_evidence(draft, functions, evidence, tools)
 
 
@@ -80,7 +80,7 @@ async def choose_by_evidence(
 def choose_functions(
     matrix: Matrix, functions: Sequence[int], evidence: Contrast, settings: ContrastSettings
 ) -> Choice:
-    """Return which of the functions (places in the matrix) are kept, in order, from verdicts alone."""
+    """Choose among the functions (places in the matrix) by verdicts alone; their order stays."""
     lifts = {place: _lift(evidence, place) for place in functions}
     near = max(lifts.values(), default=Fraction(0)) - Fraction(str(settings.within))
     lifted = [place for place in functions if lifts[place] >= near and meets(lifts[place], settings.lift)]
@@ -95,11 +95,11 @@ def choose_functions(
 
 
 def _choose_behaviour(matrix: Matrix, functions: Sequence[int], evidence: Contrast) -> tuple[int, ...]:
-    """Return those of one behaviour: the most functions, each counted by the share of cases that it agrees with."""
+    """Return the functions of the best-supported behaviour; each function counts by its share of cases agreed with."""
     kinds = (matrix.verdicts, evidence.asked_verdicts, evidence.plain_verdicts)
     clusters = cluster_functions([[verdict for kind in kinds for verdict in kind[place]] for place in functions])
     members = [tuple(functions[place] for place in cluster.members) for cluster in clusters]
-    return max(members, key=lambda places: sum(_agreed(matrix, place) for place in places))
+    return max(members, key=lambda places: sum(_share_agreed(matrix, place) for place in places))
 
 
 async def keep_two_sided(
@@ -107,14 +107,14 @@ async def keep_two_sided(
 ) -> list[int]:
     """Return those of the functions (places in the matrix) that accept a text and refuse one, in order.
 
-    Cases and answers are looked at first, and probes run only on what is one-sided there. A function that took too
-    long for a text gets no more of them: one that hangs would cost minutes.
+    Verdicts on cases and answers come first; only functions that are one-sided there are run on the probes. A function
+    that timed out on a text isn't run on probes, as one that hangs would cost minutes.
     """
     kinds = (matrix.verdicts, *((evidence.asked_verdicts, evidence.plain_verdicts) if evidence else ()))
     seen = {place: {verdict for kind in kinds for verdict in kind[place]} for place in functions}
-    open_ = [place for place in functions if not _is_two_sided(seen[place]) and Verdict.TIMEOUT not in seen[place]]
-    rows = await run_patiently([matrix.functions[place].source for place in open_], load_probes(), tools.sandbox)
-    for place, row in zip(open_, rows, strict=True):
+    undecided = [place for place in functions if not _is_two_sided(seen[place]) and Verdict.TIMEOUT not in seen[place]]
+    rows = await run_patiently([matrix.functions[place].source for place in undecided], load_probes(), tools.sandbox)
+    for place, row in zip(undecided, rows, strict=True):
         seen[place].update(row)
     return [place for place in functions if _is_two_sided(seen[place])]
 
@@ -123,7 +123,7 @@ def _is_two_sided(verdicts: Collection[Verdict]) -> bool:
     return Verdict.PASS in verdicts and Verdict.FAIL in verdicts
 
 
-async def _contrast(matrix: Matrix, loading: Sequence[int], answers: ContrastAnswers, tools: Tools) -> Contrast:
+async def _gather_evidence(matrix: Matrix, loading: Sequence[int], answers: ContrastAnswers, tools: Tools) -> Contrast:
     texts = [each.text for each in (*answers.asked, *answers.plain)]
     rows = await run_patiently([function.source for function in matrix.functions], texts, tools.sandbox)
     count = len(answers.asked)
@@ -132,12 +132,12 @@ async def _contrast(matrix: Matrix, loading: Sequence[int], answers: ContrastAns
         votes = count_behaviours(matrix, loading, rows)
         asked, plain = choose_speakers(answers.asked, votes[:count]), choose_speakers(answers.plain, votes[count:])
         plain = [count + place for place in plain]
-    # The text of a plain answer of the model is shared by all instructions, and left out; one of a file stays.
-    untold = (each.model_copy(update={"text": ""}) if each.query_id else each for each in answers.plain)
-    every = (*answers.asked, *untold)
+    # All instructions share the model's plain answers, so their texts are left out; those from a file stay.
+    plain_answers = (each.model_copy(update={"text": ""}) if each.query_id else each for each in answers.plain)
+    listed = (*answers.asked, *plain_answers)
     evidence = Contrast(
-        asked=tuple(every[place] for place in asked),
-        plain=tuple(every[place] for place in plain),
+        asked=tuple(listed[place] for place in asked),
+        plain=tuple(listed[place] for place in plain),
         asked_verdicts=tuple(tuple(row[place] for place in asked) for row in rows),
         plain_verdicts=tuple(tuple(row[place] for place in plain) for row in rows),
         lifts=(),
@@ -148,16 +148,17 @@ async def _contrast(matrix: Matrix, loading: Sequence[int], answers: ContrastAns
 
 
 def count_behaviours(matrix: Matrix, loading: Sequence[int], rows: Sequence[Sequence[Verdict]]) -> list[int]:
-    """Return for each answer how many of the behaviours that tell texts apart accept it; each has one vote."""
+    """Return for each answer how many behaviours accept it; behaviours that give all texts one verdict don't count."""
     verdicts = [[*matrix.verdicts[place], *rows[place]] for place in loading]
     behaviours = [rows[loading[each.members[0]]] for each in cluster_functions(verdicts) if not each.is_constant]
     return [sum(row[place] is Verdict.PASS for row in behaviours) for place in range(len(rows[0]))]
 
 
 def choose_speakers(answers: Sequence[Answered], votes: Sequence[int]) -> list[int]:
-    """Return the place of the answer to each query that most behaviours accept, the first of equals; all of a file's.
+    """Return the place of the answer to each query that most behaviours accept (the first of equals), and the places of
+    all answers from a file.
 
-    Both kinds of answers are chosen so: what accepts texts at random gains no lift by it.
+    Both kinds of answers are chosen like this, so a function that accepts texts at random gains no lift by it.
     """
     best: dict[str, int] = {}
     for place, each in enumerate(answers):
@@ -172,19 +173,19 @@ def _lift(evidence: Contrast, place: int) -> Fraction:
 
 
 def _is_obeyed(evidence: Contrast, place: int, threshold: Threshold) -> bool:
-    """Tell whether a function accepts enough plain answers, and a share at least half as large of the others."""
+    """Tell whether a function accepts enough plain answers, and at least half that share of those asked to obey."""
     asked, plain = (compute_pass_rate(kind[place]) for kind in (evidence.asked_verdicts, evidence.plain_verdicts))
     return meets(plain, threshold) and 2 * asked >= plain
 
 
-def _agreed(matrix: Matrix, place: int) -> Fraction:
+def _share_agreed(matrix: Matrix, place: int) -> Fraction:
     return share(sum(matrix.agreement[place]), len(matrix.cases))
 
 
 def _is_vouched_for(matrix: Matrix, place: int, threshold: Threshold) -> bool:
     """Tell whether a function agrees with enough cases, among them one that obeys and one that doesn't."""
     kinds = {case.expected for case, right in zip(matrix.cases, matrix.agreement[place], strict=True) if right}
-    return len(kinds) == 2 and meets(_agreed(matrix, place), threshold)
+    return len(kinds) == 2 and meets(_share_agreed(matrix, place), threshold)
 
 
 def verify_chosen(draft: Draft, kept: Sequence[int], cases: Sequence[int] | None = None) -> VerifiedInstruction:

@@ -1,4 +1,4 @@
-"""The answers by which contrast chooses functions: some that should obey an instruction, and some that nobody asked to.
+"""The answers by which contrast chooses functions: some that were asked to obey an instruction, some not.
 
     | answers                           | where from                                                                 |
     |-----------------------------------|----------------------------------------------------------------------------|
@@ -9,8 +9,8 @@
 
 The better the answers, the better the choice. With fewer than four answers in the file, the model is asked as well.
 
-A revision shows the model the instruction and its answer, to list what is asked, check and rewrite. No function has a
-say in it. What can't be read, or is no whole answer, leaves the answer as it was.
+For a revision the model gets the instruction and its answer; it lists what is asked, checks the answer and rewrites it.
+No function takes part. If the revision can't be read or is incomplete, the answer stays as it was.
 """
 
 import asyncio
@@ -38,54 +38,54 @@ from autoif.tools import Tools
 ASKING = "contrast"
 """The stage under which answers and revisions are accounted."""
 _ENOUGH = 4
-"""So many answers of the file to an instruction do by themselves."""
+"""With this many answers to an instruction in the file, the model isn't asked as well."""
 _MOST_GIVEN = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ContrastAnswers:
-    """What functions are contrasted on, with texts."""
+    """The answers of both kinds, with their texts."""
 
     asked: tuple[Answered, ...]
     plain: tuple[Answered, ...]
     faulty: tuple[Dropped, ...]
-    """Answers of the kind that has none, why they are none."""
+    """If a kind has no answer: what was dropped of it, with reasons."""
 
 
 async def gather_answers(instruction: Instruction, tools: Tools) -> ContrastAnswers:
-    """Return the answers of both kinds; those that were asked for before cost nothing."""
+    """Return the answers of both kinds; answers that are stored already cost nothing."""
     settings, seed = tools.config.contrast, tools.config.seed
     given = tools.answers.of(instruction.text)[:_MOST_GIVEN]
     others = tools.answers.of_others(instruction.text, max(len(given), settings.queries), seed) if given else ()
-    prompts = join_queries(_leave_unverified(instruction), tools.queries, settings.queries, seed)
+    prompts = join_queries(_without_functions(instruction), tools.queries, settings.queries, seed)
     (asked, faulty), (plain, plain_faulty) = await asyncio.gather(
         _ask(prompts if len(given) < _ENOUGH else [], tools),
-        _ask([] if others else [_leave_alone(prompt.query) for prompt in prompts], tools),
+        _ask([] if others else [_ask_alone(prompt.query) for prompt in prompts], tools),
     )
     revised = await asyncio.gather(*(revise(response, instruction, tools) for response in asked))
-    answers = (*_name_given(given), *revised)
+    answers = (*_record_given(given), *revised)
     return ContrastAnswers(
         asked=answers,
-        plain=(*_name_given(others), *(_note(response) for response in plain)),
+        plain=(*_record_given(others), *(_record(response) for response in plain)),
         faulty=tuple(plain_faulty if answers else faulty),
     )
 
 
 async def ask_for_answers(instruction: Instruction, tools: Tools) -> list[str]:
-    """Return the texts of all answers by which functions will be chosen: what is asked here costs nothing there."""
+    """Return the texts of the answers by which functions will be chosen; contrast later finds them in the store."""
     answers = await gather_answers(instruction, tools)
     return [each.text for each in (*answers.asked, *answers.plain)]
 
 
 async def _ask(prompts: Sequence[Prompt], tools: Tools) -> tuple[list[Response], list[Dropped]]:
-    """Return the whole answers to these prompts, and why the others are none."""
+    """Return the usable answers to these prompts, and the others with the reasons why they were dropped."""
     settings = tools.config.contrast
     count, role = settings.responses_per_query, settings.role
     read = await ask_responder(prompts, count, tools, role=role, stage=ASKING)
     return [each for responses, _ in read for each in responses], [each for _, dropped in read for each in dropped]
 
 
-def _leave_unverified(instruction: Instruction) -> VerifiedInstruction:
+def _without_functions(instruction: Instruction) -> VerifiedInstruction:
     """Return an instruction without functions, to join queries with."""
     return VerifiedInstruction(
         id=content_id("contrast", instruction.id),
@@ -96,35 +96,33 @@ def _leave_unverified(instruction: Instruction) -> VerifiedInstruction:
     )
 
 
-def _leave_alone(query: Query) -> Prompt:
-    """Return the query as a prompt that asks for no form: the same for all instructions."""
+def _ask_alone(query: Query) -> Prompt:
+    """Return the query alone as a prompt, which is the same for all instructions."""
     return Prompt(id=content_id("plain", query.id), constraints=(), query=query, text=query.text)
 
 
-def _name_given(texts: Sequence[str]) -> list[Answered]:
+def _record_given(texts: Sequence[str]) -> list[Answered]:
     return [Answered(query_id="", index=index, text=text) for index, text in enumerate(texts)]
 
 
-def _note(response: Response, text: str = "", revised: int = 0) -> Answered:
+def _record(response: Response, text: str = "", revised: int = 0) -> Answered:
     return Answered(
         query_id=response.prompt.query.id, index=response.index, text=text or response.text, revised=revised
     )
 
 
 async def revise(response: Response, instruction: Instruction, tools: Tools) -> Answered:
-    """Put an answer back to its model as often as the settings say; return the last whole one."""
+    """Ask the model to revise its answer as often as the settings say; return the last usable version."""
     text, revised = response.text, 0
     for turn in range(1, tools.config.contrast.revisions + 1):
         request = _make_request(response, text, instruction, turn, tools)
         [completion] = await tools.chat.sample(request)
         # In a thread, as an odd answer takes seconds to read.
         made = await asyncio.to_thread(read_revision, completion)
-        if not 0 < len(made) <= tools.config.rejection_sampling.max_chars:
-            break
-        if made == text:
+        if made == text or not 0 < len(made) <= tools.config.rejection_sampling.max_chars:
             break
         text, revised = made, turn
-    return _note(response, text, revised)
+    return _record(response, text, revised)
 
 
 def _make_request(response: Response, text: str, instruction: Instruction, turn: int, tools: Tools) -> Request:
@@ -147,7 +145,7 @@ def _make_request(response: Response, text: str, instruction: Instruction, turn:
 
 
 def read_revision(completion: Completion) -> str:
-    """Return the answer as it was written again; "" if there is none that can be read."""
+    """Return the rewritten answer; "" if none can be read."""
     if completion.fault:
         return ""
     found = find_json(completion.text, lambda value: isinstance(value, dict) and isinstance(value.get("answer"), str))

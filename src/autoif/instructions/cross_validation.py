@@ -44,15 +44,15 @@ class Candidates:
     """The functions of a draft that may be kept."""
 
     draft: Draft
-    """With its matrix."""
+    """Its matrix has verdicts."""
     functions: Sequence[int]
-    """Their places."""
+    """Their places in the matrix."""
     seen: Sequence[Soundness] = ()
-    """What each function of the draft shows, where that counts."""
+    """The faults and score of each function of the draft, if the settings use them."""
 
 
 async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction | Dropped]:
-    """Run every function on every case and keep what agrees, has lift or a high score, or what most answers mean."""
+    """Run every function on every case, and keep functions in the way that the settings name."""
     found = await find_candidates(draft, tools)
     if isinstance(found, Dropped):
         return [found]
@@ -62,7 +62,7 @@ async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction
 
 
 async def find_candidates(draft: Draft, tools: Tools) -> Candidates | Dropped:
-    """Run all functions on all cases, and leave out those that can't be kept whatever chooses."""
+    """Run all functions on all cases, and leave out those that no way of choosing may keep."""
     rules, contrasts = tools.config.cross_validation, tools.config.contrast.enabled
     matrix, loads = await _fill_matrix(draft.matrix, tools)
     draft = draft.model_copy(update={"matrix": matrix})
@@ -70,7 +70,7 @@ async def find_candidates(draft: Draft, tools: Tools) -> Candidates | Dropped:
     functions = [index for index, loaded in enumerate(loads) if loaded]
     if not functions:
         return _drop(draft, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")
-    # With contrast, answers are looked at as well.
+    # Contrast makes this check itself, on answers as well.
     two_sided = (rules.two_sided and not contrasts) or rules.choose_by == "score"
     if two_sided and not (functions := await keep_two_sided(matrix, functions, tools)):
         return _drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")
@@ -89,7 +89,7 @@ async def find_candidates(draft: Draft, tools: Tools) -> Candidates | Dropped:
 
 
 async def choose_unasked(found: Candidates, tools: Tools) -> VerifiedInstruction | Dropped:
-    """Choose by what the draft holds: its cases, how many answers mean the same, or what the functions show."""
+    """Choose functions by cases, by the majority of answers, or by score; no model is asked."""
     rules = tools.config.cross_validation
     match rules.choose_by:
         case "cases":
@@ -107,24 +107,24 @@ def choose_by_cases(draft: Draft, functions: Sequence[int], rules: CrossValidati
         return _drop(draft, Reason.TOO_FEW_CASES, f"{len(matrix.cases)} of {rules.min_cases}")
     agreement = matrix.agreement
     votes = weigh_functions(matrix, draft.rulings)
-    whole = sum(votes[f] for f in functions)
+    total = sum(votes[f] for f in functions)
     cases = [
         case
         for case in range(len(matrix.cases))
-        if meets(sum(votes[f] for f in functions if agreement[f][case]) / whole, rules.case_agreement)
+        if meets(sum(votes[f] for f in functions if agreement[f][case]) / total, rules.case_agreement)
     ]
     if not cases:
         return _drop(draft, Reason.NO_CASE_AGREED, f"{len(matrix.cases)} cases, {len(functions)} functions")
     if rules.both_outcomes and len({matrix.cases[case].expected for case in cases}) < 2:
         return _drop(draft, Reason.ONE_SIDED_CASES, f"{len(cases)} cases kept, all of one kind")
     judged = find_judged(matrix, draft.rulings)
-    grounds = [ground for ground in (cases, [case for case in cases if case in judged]) if ground]
+    case_sets = [case_set for case_set in (cases, [case for case in cases if case in judged]) if case_set]
     kept = [
         function
         for function in functions
         if all(
-            meets(share(sum(agreement[function][case] for case in ground), len(ground)), rules.function_agreement)
-            for ground in grounds
+            meets(share(sum(agreement[function][case] for case in case_set), len(case_set)), rules.function_agreement)
+            for case_set in case_sets
         )
     ]
     if not kept:

@@ -28,7 +28,7 @@ _QUOTED_OR_NOT = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|[^\"']+|['\"]")
 _OPENING = re.compile(r"^(?:please|kindly|you must|you should|make sure (?:to|that)|ensure that|be sure to)\s+")
 _WORD = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|[\w'-]+|[^\w\s]")
 _ASKED_MARK = re.compile(r"\b(?:with|by|in|of|as|than|use|symbol|sign|mark|character) [^\w\s\"']+$")
-"""A mark that the instruction speaks of, and not the end of its sentence."""
+"""A mark at the end that the instruction asks for, and that doesn't end its sentence."""
 _SMALL_WORDS = frozenset(
     """
     a an the this that these those it its you your please kindly also is are be must shall should will has have do does
@@ -42,13 +42,13 @@ _SAME_WORDS = {
     "format": "form", "formatting": "form",
 }  # fmt: skip
 _LETTER = re.compile(r"(?<=letter )a\b|\ba(?= (?:and|or|to) )|\ba$")
-"""Where "a" is no article."""
+"""Where "a" is a letter and not an article."""
 
 
 def fold_duplicates(instructions: Sequence[Instruction], similarity: float) -> tuple[list[Instruction], list[Dropped]]:
-    """Keep the first of those that say the same; tell of each other one what it was folded into.
+    """Keep the first of the instructions that say the same; the others are dropped with what they were folded into.
 
-    Wordings are alike from a `similarity` of 0 to 100 on: a ratio of edits, insensitive to the order of words.
+    `similarity`, 0 to 100, is the lowest ratio of edits at which wordings are near; it ignores the order of words.
     """
     exact: dict[str, Instruction] = {}
     normalised: dict[str, Instruction] = {}
@@ -70,13 +70,13 @@ def fold_duplicates(instructions: Sequence[Instruction], similarity: float) -> t
 
 
 def _find_near(form: str, forms: Iterable[str], similarity: float) -> str | None:
-    """Return the first of the forms that is alike; of one demand there are few in any set."""
+    """Return the first of the forms that is near; the caller passes only those with the same demand, which are few."""
     alike = process.extract_iter(form, forms, scorer=fuzz.token_sort_ratio, score_cutoff=similarity)
     return next((other for other, *_ in alike), None)
 
 
 def normalise(text: str) -> str:
-    """Return the form in which two instructions are the same for a reader."""
+    """Return a normal form, which two instructions share if a reader takes them for the same."""
     form = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     form = " ".join(_QUOTED_OR_NOT.sub(_lower_unless_quoted, form).split())
     form = _OPENING.sub("", form).lstrip(" .!;:。！；：")
@@ -90,7 +90,7 @@ def _lower_unless_quoted(match: re.Match[str]) -> str:
 
 
 def _demand(form: str) -> tuple[str, ...]:
-    """Return the words that say what is asked for, in order, from wherever makes them come first in a dictionary."""
+    """Return the words that say what is asked for: of all their rotations, the first in alphabetical order."""
     form = _LETTER.sub('"a"', form)
     words = [
         demanded
@@ -101,7 +101,7 @@ def _demand(form: str) -> tuple[str, ...]:
 
 
 def _read_word(word: str, before: str) -> str:
-    """Return a word in the one form that it has here, "" for one that changes no demand; `before` is the sign there."""
+    """Return the normal form of a word, "" if it changes no demand; `before` is the character before it."""
     if word in _SMALL_WORDS or (word in ".," and (before.isalnum() or before in "\"')]")):
         return ""
     return "not" if word.endswith("n't") else _SAME_WORDS.get(word, word)

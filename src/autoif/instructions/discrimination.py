@@ -51,10 +51,11 @@ async def judge_splits(draft: Draft, behaviour: Behaviour, tools: Tools) -> tupl
 
 
 def choose_texts(behaviour: Behaviour, most: int) -> list[ObservedText]:
-    """Return at most so many texts that tell the clusters apart, the best first.
+    """Return at most `most` texts that tell the clusters apart, the best first.
 
-    Each is the one on which the most pairs of answers differ that no earlier one tells apart, one accepting and one
-    refusing it. When all are told apart, it begins anew: more texts for the same. Of equally good ones the shortest.
+    Each text is the one that separates most pairs of answers which no earlier text separates: the function of one
+    accepts it, that of the other refuses it. Of equally good texts the shortest is taken. Once all pairs are separated,
+    the count starts anew, for more evidence on the same pairs.
     """
     usable = [
         (place, each)
@@ -65,22 +66,22 @@ def choose_texts(behaviour: Behaviour, most: int) -> list[ObservedText]:
         (one, other): behaviour.count_votes(one) * behaviour.count_votes(other)
         for one, other in combinations(behaviour.clusters, 2)
     }
-    told = {
+    separated = {
         place: {pair for pair in pairs if {cluster.verdicts[place] for cluster in pair} == {Verdict.PASS, Verdict.FAIL}}
         for place, _ in usable
     }
     chosen: list[int] = []
-    together: set[tuple[object, object]] = set()
+    covered: set[tuple[object, object]] = set()
     while len(chosen) < most:
         gains = {
-            place: sum(pairs[pair] for pair in told[place] - together) for place, _ in usable if place not in chosen
+            place: sum(pairs[pair] for pair in separated[place] - covered) for place, _ in usable if place not in chosen
         }
         best = min(gains, key=lambda place: (-gains[place], len(behaviour.texts[place].text), place), default=None)
         if best is not None and gains[best]:
             chosen.append(best)
-            together |= told[best]
-        elif together:
-            together = set()
+            covered |= separated[best]
+        elif covered:
+            covered = set()
         else:
             break
     return [behaviour.texts[place] for place in chosen]
@@ -116,14 +117,14 @@ async def ask_about(
 
 
 def quote(text: str) -> str:
-    """Return a text between two lines of back quotes, of which it holds none that are as long."""
+    """Fence a text with back quotes, more of them than stand in a row within it."""
     longest = max((len(each) for each in _TICKS.findall(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"
 
 
 def read_ruling(completion: Completion) -> tuple[bool | None, str]:
-    """Return what an answer says, None if nothing that can be read, and its explanation."""
+    """Return whether the text follows the instruction, None if the answer can't be read, and the explanation."""
     if completion.fault:
         return None, ""
     found = find_json(completion.text, lambda value: isinstance(value, dict) and "follows" in value)
@@ -131,16 +132,16 @@ def read_ruling(completion: Completion) -> tuple[bool | None, str]:
         written = completion.text.strip()
         words = {word for word in _WORD.findall(written.rpartition("\n")[2].lower()) if word in _SAYS}
         return (_SAYS[words.pop()] if len(words) == 1 else None), written[:LONGEST_EXPLANATION]
-    said = found[0]["follows"]
-    follows = _SAYS.get(str(said).strip(" .").lower()) if isinstance(said, bool | str) else None
+    value = found[0]["follows"]
+    follows = _SAYS.get(str(value).strip(" .").lower()) if isinstance(value, bool | str) else None
     return follows, str(found[0].get("explanation", ""))[:LONGEST_EXPLANATION]
 
 
 def weigh_functions(matrix: Matrix, rulings: Sequence[Ruling]) -> list[Fraction]:
-    """Return each function's vote on cases: 1, and the share of the judged texts that it judges alike."""
-    said = _read_judge(rulings)
-    columns = {case.input: place for place, case in enumerate(matrix.cases) if case.input in said}
-    wanted = {place: Verdict.PASS if said[text] else Verdict.FAIL for text, place in columns.items()}
+    """Return the weight of each function's vote on cases: 1, plus its share of agreement with the judge."""
+    judged = _read_judge(rulings)
+    columns = {case.input: place for place, case in enumerate(matrix.cases) if case.input in judged}
+    wanted = {place: Verdict.PASS if judged[text] else Verdict.FAIL for text, place in columns.items()}
     return [
         1 + share(sum(row[place] is verdict for place, verdict in wanted.items()), len(wanted))
         for row in matrix.verdicts
@@ -149,8 +150,8 @@ def weigh_functions(matrix: Matrix, rulings: Sequence[Ruling]) -> list[Fraction]
 
 def find_judged(matrix: Matrix, rulings: Sequence[Ruling]) -> set[int]:
     """Return the places of the cases whose expected verdict the judge has given or confirmed."""
-    said = _read_judge(rulings)
-    return {place for place, case in enumerate(matrix.cases) if said.get(case.input) is case.expected}
+    judged = _read_judge(rulings)
+    return {place for place, case in enumerate(matrix.cases) if judged.get(case.input) is case.expected}
 
 
 def _read_judge(rulings: Sequence[Ruling]) -> dict[str, bool]:

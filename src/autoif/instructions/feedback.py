@@ -1,7 +1,7 @@
-"""§3.2, what the writer is told of a function that is put back to it: the error and its line, or texts.
+"""§3.2, the feedback that the writer gets on a faulty function: the error and its line, or texts that show the fault.
 
-All of it comes from the sandbox. It is short, and no path of this machine is in it. The line of an error is found
-there, too: a few lines put behind the function name, of what it raises, the last place in the function's own source.
+All of it comes from the sandbox. It is short and holds no path of this machine. To find the line of an error, a few
+lines of code (`_TRACER`) are appended to the function: they name the last place of the traceback in its own source.
 """
 
 import json
@@ -38,38 +38,38 @@ def evaluate(response):
             place = place.tb_next
         raise RuntimeError(f"line {{line}}: {{type(error).__name__}}: {{error}}") from None
 """
-"""Put behind a function, within the sandbox: what is raised names the function's own line."""
+"""Appended to a function within the sandbox, so that errors name a line of the function."""
 
 
 @dataclass(frozen=True, slots=True)
 class Faulty:
-    """A function to put back, and the texts that show why."""
+    """A function to send back to the writer, and the texts that show its fault."""
 
     place: int
     fault: FunctionFault
     shown: tuple[int, ...] = ()
-    """Places of texts."""
+    """Places of these texts."""
 
 
 async def describe_fault(faulty: Faulty, function: Function, behaviour: Behaviour, sandbox: Runner) -> str:
-    """Return what the writer is told of a fault: without a path of this machine, and of limited length."""
+    """Return the feedback on a fault: without a path of this machine, and of limited length."""
     row = behaviour.outcomes[faulty.place]
     if faulty.fault is FunctionFault.DOES_NOT_LOAD:
         return f"The function can't be loaded: {_describe_error(row[0].detail, function)}"
     texts = [behaviour.texts[at].text for at in faulty.shown]
     if faulty.fault is FunctionFault.STANDS_ALONE:
-        said = [
+        lines = [
             f"- It returns {row[at].verdict is Verdict.PASS} for {_show(behaviour.texts[at].text)}"
             for at in faulty.shown
         ]
-        return "\n".join(["Most other functions for this instruction return the opposite for these texts:", *said])
+        return "\n".join(["Most other functions for this instruction return the opposite for these texts:", *lines])
     found = await _trace(function, texts, [row[at] for at in faulty.shown], sandbox)
-    said = [f"- For {_show(text)}: {error}" for text, error in zip(texts, found, strict=True)]
-    return "\n".join(["The function fails on these texts, where it should return True or False:", *said])
+    lines = [f"- For {_show(text)}: {error}" for text, error in zip(texts, found, strict=True)]
+    return "\n".join(["The function fails on these texts, where it should return True or False:", *lines])
 
 
 async def _trace(function: Function, texts: Sequence[str], outcomes: Sequence[Outcome], sandbox: Runner) -> list[str]:
-    """Return in words what a function did on texts, an error with its line where that can be found out."""
+    """Return in words what a function did on each text, errors with their lines where these can be found."""
     lines = function.source.count("\n") + 1
     raising = [text for text, outcome in zip(texts, outcomes, strict=True) if outcome.verdict is Verdict.ERROR]
     [traced] = await sandbox.run_many([(f"{function.source}\n{_TRACER.format(lines=lines)}", raising)])
@@ -84,14 +84,14 @@ async def _trace(function: Function, texts: Sequence[str], outcomes: Sequence[Ou
 
 def _describe_error(detail: str, function: Function) -> str:
     """Return an error without paths, with the line of the source that it names, numbered as the writer sees it."""
-    said = _PATH.sub("…", detail.removeprefix("does not load: ")) or "it gives no verdict"
-    named = _LINE.search(said)
+    message = _PATH.sub("…", detail.removeprefix("does not load: ")) or "it gives no verdict"
+    named = _LINE.search(message)
     if not named:
-        return said
+        return message
     whole, shown = function.source.split("\n"), show_source(function).split("\n")
     line = int(named[1]) - 1
     if line not in range(len(whole)):
-        return said
+        return message
     number = next(
         (
             at + 1
@@ -100,15 +100,15 @@ def _describe_error(detail: str, function: Function) -> str:
         ),
         None,
     )
-    said = f"{said[: named.start()].rstrip()}{said[named.end() :]}"
+    message = f"{message[: named.start()].rstrip()}{message[named.end() :]}"
     place = f"line {number}" if number else "in a helper"
-    return f"{said}\n  {place}: {whole[line].strip()[:_SHOWN_CHARACTERS]}"
+    return f"{message}\n  {place}: {whole[line].strip()[:_SHOWN_CHARACTERS]}"
 
 
 def show_source(function: Function) -> str:
-    """Return the source as the writer is shown it: without the helpers that it carries and blank lines before it.
+    """Return the source as the writer sees it: without the helpers that it carries and without leading blank lines.
 
-    So line numbers may differ.
+    Line numbers may therefore differ.
     """
     return fold(function.source).lstrip("\n")
 

@@ -1,10 +1,10 @@
-"""Answers to instructions from a file, as better models wrote them: contrast can choose functions by these.
+"""Answers to instructions from a file, such as a better model's, by which contrast can choose functions.
 
     {"instruction": "Use at most 20 words.", "response": "Tea is hot."}
 
-Any file of rows with these two columns (JSON lines, JSON, CSV, Parquet); what else a row holds is not looked at. A
-row's instruction is that of a run if the words are the same; numbering, quotes around the whole and spaces don't count.
-The texts choose functions and go nowhere else: no row of a data set has one.
+Any file of rows with these two columns works (JSON lines, JSON, CSV, Parquet); other columns are ignored. A row belongs
+to an instruction of the run if the words are the same; numbering, quotes around the whole and spaces don't matter. The
+texts only serve to choose functions: they never enter a data set.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,11 +49,12 @@ class GivenAnswers:
         return tuple(self._by_instruction.get(make_key(instruction), ()))
 
     def of_others(self, instruction: str, count: int, seed: int) -> tuple[str, ...]:
-        """Return so many answers to other instructions, from all over the file, each once; or fewer."""
+        """Return up to `count` different answers to other instructions, from all over the file."""
         key, own, whole = make_key(instruction), {*self.of(instruction)}, len(self.rows)
         if not whole:
             return ()
         start = sampling_seed(seed, "contrast", key) % whole
+        # About 0.618 of the file, and coprime to its length: the walk visits every row once, far apart at first.
         stride = next(step for step in range(max(1, whole * 618 // 1000), whole + 2) if gcd(step, whole) == 1)
         walk = (self.rows[(start + turn * stride) % whole] for turn in range(whole))
         others = (row.response for row in walk if row.response not in own and make_key(row.instruction) != key)

@@ -1,15 +1,16 @@
-"""Finding the JSON object in what a model wrote around it and into it: the strictest reading first.
+"""Finds the JSON value in a model's answer, trying the strictest reading first.
 
-    | reading                | what is put up with                                                        |
+    | reading                | what it tolerates                                                          |
     |------------------------|----------------------------------------------------------------------------|
     | as it is               | nothing                                                                    |
     | raw control characters | newlines and tabs inside strings, not escaped                              |
     | invalid escapes        | a backslash before a character that JSON doesn't escape, as in "\\d" or "\\'" |
     | json syntax            | anything else: triple quotes, backticks, True, comments, missing commas    |
 
-Of two values of one name the last counts, as JSON parsers have it; that there were two is named as a repair.
+If an object has a key twice, the last value counts, as in most JSON parsers, and a repair records it.
 
-Each is tried on the text itself, on each fence in it, and on what begins at each brace that opens an object.
+Each reading is tried on the text itself, on the inside of each fence, and on the text from each brace that opens an
+object.
 """
 
 import json
@@ -67,18 +68,18 @@ Found = tuple[Any, list[FormatRepair]]
 
 @dataclass(slots=True)
 class Effort:
-    """What the lenient parser may still do for one answer.
+    """What is left of the lenient parser's budget for one answer.
 
-    It takes quadratic time and more for some texts. Counted in calls and not in seconds, so that every machine reads
-    the same.
+    The parser takes quadratic time or more for some texts. The budget is in calls rather than seconds, so that every
+    machine reads the same.
     """
 
     calls: int = 1_000_000
-    """An honest answer takes some 15 a character; these take about a second."""
+    """An ordinary answer takes about 15 per character; a million take about a second."""
 
 
 def find_json(text: str, wanted: Callable[[object], bool], effort: Effort | None = None) -> Found | None:
-    """Return the first JSON value in a text that is wanted, and what had to be mended to read it."""
+    """Return the first JSON value in a text that `wanted` accepts, with the repairs it took; None if there is none."""
     effort = effort or Effort()
     stripped = text.strip()
     candidates = list(dict.fromkeys(_candidates(stripped)))
@@ -95,7 +96,7 @@ def find_json(text: str, wanted: Callable[[object], bool], effort: Effort | None
 
 
 def _candidates(text: str) -> Iterator[str]:
-    """Yield what may be the JSON value: the text, each fence in it, and what begins at each opening of an object."""
+    """Yield the texts to try: the whole, the inside of each fence, and the rest from each opening of an object."""
     if text.startswith(("{", "[")):
         yield text
     for match in FENCE.finditer(text):
@@ -109,7 +110,7 @@ def _candidates(text: str) -> Iterator[str]:
 
 
 def _decode(text: str) -> Iterator[tuple[list[FormatRepair], Any, str]]:
-    """Yield (repairs, value, text after it) for each reading of a text that is JSON but for its strings."""
+    """Yield (repairs, value, text after it) for each reading that succeeds and mends nothing but strings."""
     readings: tuple[tuple[str, bool, list[FormatRepair]], ...] = (
         (text, True, []),
         (text, False, [FormatRepair.RAW_CONTROL_CHARACTERS]),
@@ -126,7 +127,7 @@ def _decode(text: str) -> Iterator[tuple[list[FormatRepair], Any, str]]:
 
 
 def _take_last(members: list[tuple[str, Any]], repeated: list[FormatRepair]) -> dict[str, Any]:
-    """Return an object of these members, and note if it has two values of one name."""
+    """Return an object of these members, and record a key that has two different values."""
     try:
         return refuse_two_values(members)
     except TwoValues:
@@ -160,12 +161,12 @@ def _parse_leniently(text: str, effort: Effort) -> Any:
         if effort.calls < 0:
             raise _TooMuchEffort
 
-    watching = sys.getprofile()
+    previous = sys.getprofile()
     sys.setprofile(count)
     try:
         return json_repair.loads(text)
     finally:
-        sys.setprofile(watching)
+        sys.setprofile(previous)
 
 
 def _keep_backslash(match: re.Match[str]) -> str:
@@ -178,18 +179,18 @@ def _unescape(text: str) -> str:
 
 
 def _quote_triples(text: str) -> str:
-    """Write each triple-quoted value as a JSON string: one behind a colon, up to a mark that ends a value."""
+    """Turn triple-quoted values into JSON strings. Each begins after a colon and ends at a mark that ends a value."""
     ends: dict[str, list[int]] = {}
     for match in _TRIPLE_END.finditer(text):
         ends.setdefault(match[1], []).append(match.start())
     written, done = [], 0
     while opening := _TRIPLE.search(text, done):
-        listed = ends.get(opening["mark"], [])
-        place = bisect_left(listed, opening.end())
-        if place == len(listed):
+        closings = ends.get(opening["mark"], [])
+        place = bisect_left(closings, opening.end())
+        if place == len(closings):
             written.append(text[done : opening.end()])
             done = opening.end()
             continue
-        written += [text[done : opening.start()], opening["before"], json.dumps(text[opening.end() : listed[place]])]
-        done = listed[place] + len(opening["mark"])
+        written += [text[done : opening.start()], opening["before"], json.dumps(text[opening.end() : closings[place]])]
+        done = closings[place] + len(opening["mark"])
     return "".join([*written, text[done:]])

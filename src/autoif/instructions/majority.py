@@ -1,21 +1,21 @@
-"""§3.2 and beyond: functions are chosen by what most of the writer's answers mean, where the paper asks its cases.
+"""§3.2 and beyond: choose the behaviour that most of the writer's answers share, where the paper uses its cases.
 
     share = answers whose functions behave as this one does / answers that gave a function
 
-A writer that repeats one behaviour means it; wrong functions are wrong in many ways. Two in five of a small model's
-cases are wrong, so what they expect isn't asked: only their texts are used. No model is asked.
+A behaviour that the writer repeats is likely right, as wrong functions are wrong in many ways. Two in five of a small
+model's cases expect the wrong verdict, so only their texts are used. No model is asked.
 
     | functions are kept if                                                | setting       |
     |----------------------------------------------------------------------|---------------|
-    | (1) they say the same of all cases, near misses of these, and probes | `choose_by`   |
-    | (2) this accepts some of the texts and refuses others                |               |
-    | (3) this share of the answers gave one of them                       | `majority`    |
+    | (1) they agree on all cases, near misses of cases, and probes        | `choose_by`   |
+    | (2) they accept some of these texts and refuse others                |               |
+    | (3) at least this share of the answers gave one of them              | `majority`    |
 
 In:      a Draft whose matrix is filled and whose answers name their functions, and the places of those that load.
 Out:     a VerifiedInstruction with the functions of that behaviour, and the cases that they agree with.
 Dropped: `one_sided_functions` (2), `no_majority` (3).
 
-# Deviation: the paper's functions are chosen by cases, and so they are in its preset (docs/method.md#cross-validation).
+# Deviation: the paper chooses functions by cases, and so does its preset (docs/method.md#cross-validation).
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from autoif.tools import Tools
 async def choose_by_majority(
     draft: Draft, functions: Sequence[int], majority: Threshold, tools: Tools
 ) -> VerifiedInstruction | Dropped:
-    """Keep the functions, of those at these places, whose behaviour enough answers share."""
+    """Keep those of the functions (places) that have the most common behaviour, if enough answers share it."""
     behaviour = await Observer(tools).observe(draft)
     clusters = [cluster for cluster in behaviour.clusters if {*DECIDED} <= {*cluster.verdicts}]
     if not clusters:

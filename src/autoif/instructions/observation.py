@@ -1,10 +1,10 @@
-"""§3.2, what the functions of a draft do beside each other: run on its cases, near misses of these, and the probes.
+"""§3.2, compare what the functions of a draft do: run them on its cases, near misses of cases, and the probes.
 
     behaviour = await Observer(tools).observe(draft)
     behaviour.is_settled(settings)     # most answers gave functions that behave alike: asking on brings little
 
 Two functions behave alike if they give the same verdict on each text. Functions that don't load have no behaviour.
-Each function counts as often as the writer wrote it, or what it was repaired from.
+A function has one vote for each answer that gave it, or gave the function that it was repaired from.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from autoif.tools import Tools
 
 DECIDED = (Verdict.PASS, Verdict.FAIL)
 _TEXTS_AT_ONCE = 64
-"""Of one call of a function, which ends with the first text that takes too long. After such a call, or one without a
-verdict, none is made: what the function would say of the other texts isn't worth the wait."""
+"""Texts per call of the sandbox. A call ends at the first text that takes too long. After such a call, or one without
+any verdict, the function isn't run on further texts: they aren't worth the wait."""
 
 _CASES_VARIED = 24
-"""Of so many cases near misses are made, some thirty of each: more tell hardly more, and take time."""
+"""Cases of which near misses are made, some thirty of each. More would take time and hardly tell more."""
 
 
 class ObservedText(NamedTuple):
@@ -47,7 +47,7 @@ class Behaviour:
     votes: tuple[int, ...]
     """How many answers gave each function."""
     clusters: tuple[Cluster, ...]
-    """Of the functions that load, by their places in the draft; the one that most answers gave first."""
+    """The functions that load (places in the draft), grouped by behaviour; the cluster with most votes first."""
 
     @property
     def verdicts(self) -> list[list[Verdict]]:
@@ -76,7 +76,7 @@ class Observer:
     """Runs the functions of one instruction, each on each text once, however often it is asked."""
 
     def __init__(self, tools: Tools, responses: Sequence[str] = ()) -> None:
-        """Responses are answers to the instruction and to others, if there are any already."""
+        """`responses` are answers to the instruction and to others, if there are any already."""
         self.tools = tools
         self._responses = responses
         self._known: dict[str, dict[str, Outcome]] = {}
@@ -117,7 +117,7 @@ class Observer:
 
 
 def list_observed_texts(draft: Draft, responses: Sequence[str] = ()) -> tuple[ObservedText, ...]:
-    """Return the texts that tell a draft's functions apart, each once."""
+    """Return the texts on which the functions of a draft are compared, each once."""
     cases = [case.input for case in draft.matrix.cases]
     own = [draft.instruction.text, *cases[:_CASES_VARIED]]
     probes = [*(near for text in own for near in make_near_misses(text)), draft.instruction.text, *load_probes()]
@@ -133,7 +133,7 @@ def list_observed_texts(draft: Draft, responses: Sequence[str] = ()) -> tuple[Ob
 
 
 def follow_repairs(repairs: Iterable[Repair]) -> dict[str, Function]:
-    """Return what each function that was repaired has become, by its id."""
+    """Map the id of each repaired function to the function that it has become."""
     became: dict[str, Function] = {}
     for repair in repairs:
         if repair.outcome is RepairOutcome.REPAIRED and repair.made:
@@ -143,7 +143,7 @@ def follow_repairs(repairs: Iterable[Repair]) -> dict[str, Function]:
 
 
 def count_votes(draft: Draft) -> tuple[int, ...]:
-    """Return how many answers gave each function; a draft whose answers don't say has each once."""
+    """Return how many answers gave each function: 1 for each where the answers don't name their functions."""
     became = follow_repairs(draft.repairs)
     ids = [answer.function for answer in draft.answers if answer.function]
     votes = Counter(became[each].id if each in became else each for each in ids)

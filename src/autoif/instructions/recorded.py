@@ -76,7 +76,7 @@ def read_generations(path: Path) -> list[Generations]:
     """Read rows {"instruction", "generations": [text, ...]}, or with the released code's key `gpt-answer`.
 
     Rows of one instruction become one, at the place of the first; a row with an empty instruction stays by itself. An
-    answer that somebody has parsed already, an object instead of a text, is read as its JSON.
+    answer that is an object, as it was parsed before, is read as its JSON.
 
     Raises:
         ConfigError: the file can't be read, or a row has another form; its line is named.
@@ -143,8 +143,8 @@ def _read_row(path: Path, row: SourceRow) -> Generations:
 
 
 def _read_answers(answer: object) -> list[str]:
-    """Return answers as texts: one as it is, those of a list within a text, of a server's answer what it says, of
-    anything else its JSON."""
+    """Return the texts of an answer: a string itself, or the elements of a JSON list in it; what a server's response
+    says; the JSON of anything else."""
     if isinstance(answer, str):
         return _read_list(answer) or [answer]
     if answer is None:
@@ -154,7 +154,7 @@ def _read_answers(answer: object) -> list[str]:
 
 
 def _read_list(text: str) -> list[str]:
-    """Return the texts of a list that a table holds as JSON; none of anything else."""
+    """Return the strings of a JSON list, as a cell of a table holds it; [] for any other text."""
     if not text.lstrip().startswith('["'):
         return []
     try:

@@ -1,15 +1,15 @@
-"""§3.2, functions and cases put back to their writer with what is wrong: each as often as the settings allow, or never.
+"""§3.2, send faulty functions and cases back to their writer: each as often as the settings allow, or never.
 
-    | what                                                                  | is put back with                       |
+    | what                                                                  | is sent back with                      |
     |-----------------------------------------------------------------------|----------------------------------------|
     | a function that doesn't load                                          | the error and its line                 |
     | one that raises, on a case or on more than one text in ten            | two such texts, the error and its line |
     | one that behaves as no other does, where several others behave alike  | three texts on which it differs        |
     | a case that most functions contradict                                 | the question of `discrimination.py`    |
 
-The writer explains and writes the function again (`feedback.py` has what it is told). The new one replaces the old if
-its fault is gone or lesser: the table begins with the worst. A case is turned if the writer, who isn't told what it had
-expected, contradicts it each time.
+The writer explains the fault and writes the function again (`feedback.py` makes the feedback). The new function
+replaces the old if its fault is gone or less severe; the table begins with the worst. The expected verdict of a case is
+flipped if the writer, who doesn't see it, contradicts it each time.
 
 # Deviation: neither the paper nor the released code repairs (docs/method.md#verification).
 """
@@ -35,7 +35,7 @@ _TEXTS_SHOWN = {FunctionFault.RAISES: 2, FunctionFault.STANDS_ALONE: 3}
 
 
 async def repair_functions(draft: Draft, observer: Observer) -> tuple[Repair, ...]:
-    """Put back every function with a fault that may still be put back; return what came of each."""
+    """Send back every faulty function that may still be sent back; return what came of each."""
     behaviour = await observer.observe(draft)
     most = observer.tools.config.verification.repairs
     faulty = [
@@ -47,7 +47,7 @@ async def repair_functions(draft: Draft, observer: Observer) -> tuple[Repair, ..
 
 
 def find_faults(draft: Draft, behaviour: Behaviour) -> list[Faulty]:
-    """Return the functions that have a fault, with the worst that each has, in their order."""
+    """Return the functions that have a fault, each with its worst one, in their order."""
     found = []
     for place in range(len(draft.matrix.functions)):
         others = [row for other, row in enumerate(behaviour.outcomes) if other != place]
@@ -60,6 +60,7 @@ def find_faults(draft: Draft, behaviour: Behaviour) -> list[Faulty]:
 def _find_fault(
     place: int, row: Sequence[Outcome], others: Sequence[Sequence[Outcome]], behaviour: Behaviour, *, alone: bool
 ) -> Faulty | None:
+    """Return the worst fault of a function with the outcomes `row`; `alone` if a single answer gave it."""
     if not any(outcome.loaded for outcome in row):
         return Faulty(place, FunctionFault.DOES_NOT_LOAD)
     texts = behaviour.texts
@@ -92,7 +93,7 @@ def _choose_shown(places: Sequence[int], texts: Sequence[ObservedText], fault: F
 
 
 def _count_rounds(draft: Draft, place: int) -> int:
-    """Return how often a function, or what it was made from, was put back."""
+    """Return how often a function, or what it was made from, was sent back."""
     function = draft.matrix.functions[place]
     rounds = [
         repair.round
@@ -103,12 +104,13 @@ def _count_rounds(draft: Draft, place: int) -> int:
 
 
 def _stands_by(draft: Draft, place: int) -> bool:
+    """Tell whether the writer, when asked, gave the same function again."""
     function = draft.matrix.functions[place]
     return any(repair.function == function and repair.outcome is RepairOutcome.UNCHANGED for repair in draft.repairs)
 
 
 async def _repair(faulty: Faulty, draft: Draft, behaviour: Behaviour, observer: Observer) -> Repair:
-    """Put one function back and judge the answer."""
+    """Send one function back and judge the answer."""
     tools = observer.tools
     function = draft.matrix.functions[faulty.place]
     number = _count_rounds(draft, faulty.place) + 1
@@ -161,14 +163,14 @@ def _read(draft: Draft, completion: Completion, vocabulary: bool) -> tuple[Funct
 async def _judge_repair(
     faulty: Faulty, made: Function | None, draft: Draft, behaviour: Behaviour, observer: Observer
 ) -> RepairOutcome:
-    """Tell what a new function is worth: run it on the texts that the old one was run on."""
+    """Run the new function on the texts that the old one was run on, and compare their faults."""
     old = draft.matrix.functions[faulty.place]
     if made is None:
         return RepairOutcome.LOST
     if are_alike(made, old):
         return RepairOutcome.UNCHANGED
     if any(made == repair.function for repair in draft.repairs):
-        return RepairOutcome.NO_BETTER  # it was put back before
+        return RepairOutcome.NO_BETTER  # it was sent back before
     [row] = await observer.run([made], behaviour.texts)
     others = [each for place, each in enumerate(behaviour.outcomes) if place != faulty.place]
     left = _find_fault(faulty.place, row, others, behaviour, alone=True)
@@ -177,7 +179,7 @@ async def _judge_repair(
 
 
 async def review_cases(draft: Draft, observer: Observer) -> tuple[Ruling, ...]:
-    """Ask the writer again about the cases that most functions contradict and that it was not asked about."""
+    """Ask the writer about the cases that most functions contradict, unless it was asked about them before."""
     asked = {ruling.text for ruling in draft.rulings if ruling.by == "writer"}
     contested = find_contested(draft.matrix, await observer.observe(draft))
     cases = {case.input: case for case in contested if case.input not in asked}

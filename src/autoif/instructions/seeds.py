@@ -4,7 +4,7 @@ In:      a file of rows (row_files.py), or a run folder; the seeds of this packa
 Out:     the seeds in their order, each once; numbering, bullets and marks around the whole are taken off.
 Dropped: rows that ask about a text of their own (`needs_context`): a seed is a constraint that goes with any question;
          instructions of a run that its reviewers rejected (`rejected_by_reviewer`); repeated ones (`duplicate_exact`);
-         lines that lay out a list or head it (`not_an_instruction`); rows without a text (`empty`).
+         layout and headings of lists (`not_an_instruction`); rows without a text (`empty`).
 """
 
 import re
@@ -29,7 +29,7 @@ MAX_CHARS = 300
 """A longer text is more than one atomic constraint."""
 _BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 _HEADING_ENDS = (":", "：")
-"""Of a line above a list, as in "Here are three instructions:"."""
+"""How a line above a list ends, as in "Here are three instructions:"."""
 _TIERS = (
     ("seed", "seeds"),
     ("instruction", "instructions", "constraint", "constraints", "rule", "rules"),
@@ -89,6 +89,7 @@ def load_seeds(path: Path | None) -> Seeds:
 
 
 def _open(source: Path) -> Iterable[tuple[Path, SourceRow, str | None]]:
+    """Yield (file, row, named column) for each row of a file, or of the instructions of a run."""
     path, column = split_column(str(source))
     files = [path]
     if path.is_dir():
@@ -122,7 +123,7 @@ def _find_id(row: object) -> str:
 
 
 def _is_blank(row: Mapping[str, object], column: str | None) -> bool:
-    """Tell a row whose column is there and empty from one that has none, or has something else in it."""
+    """Tell whether a row has a column for its text and it is empty, not missing or of another type."""
     names = {str(name).strip().casefold(): value for name, value in row.items()}
     wanted = [column.casefold()] if column else [name for tier in _TIERS for name in tier]
     values = [names[name] for name in wanted if name in names]

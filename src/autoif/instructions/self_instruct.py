@@ -3,10 +3,10 @@
 In:      the seeds.
 Out:     seeds and rewrites, each meaning once (a global step: it needs all of them).
 Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `not_text`, `wrong_language`, `truncated`),
-         that say what the writer was told (`copied`), duplicates (exact, normalised, near: with what they were folded
-         into), and lines beyond the number asked for and instructions beyond `max_instructions` (`over_limit`). An
-         answer without a line (`refused_by_model`, `only_reasoning`, `truncated`, `empty`) is told of the seed that it
-         was to rewrite; the seed itself goes on.
+         that repeat the prompt (`copied`), duplicates (exact, normalised, near: with what they were folded into), and
+         lines beyond the number asked for and instructions beyond `max_instructions` (`over_limit`). An answer without
+         a line (`refused_by_model`, `only_reasoning`, `truncated`, `empty`) is recorded for the seed that it should
+         have rewritten; the seed itself is kept.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ _EXAMPLES_PER_CALL = 6
 _TAGGED = re.compile(r"<(\w{1,30})>(.+)</\1>")
 """A line between tags, as in <instruction>Use no commas.</instruction>."""
 _BLOCK = 256
-"""Seeds that are examples for each other: drawn from all, a call would take longer the more seeds there are."""
+"""Size of the blocks of seeds that are examples for each other. Drawing from all would get slower with their number."""
 _IN_FLIGHT = 1_024
 """Seeds that are rewritten at once; the client keeps to what the server takes."""
 
 
 async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[list[Instruction], list[Dropped]]:
-    """Ask the writer for rewrites of each seed and fold what says the same."""
+    """Ask the writer for rewrites of each seed, and fold instructions that say the same."""
     settings = tools.config.self_instruct
-    order = await asyncio.to_thread(_by_hash, seeds, "seed", tools.config.seed)  # of a million, it takes seconds
+    order = await asyncio.to_thread(_by_hash, seeds, "seed", tools.config.seed)  # takes seconds for a million
     rewritten = order[: settings.seed_limit or None]
     scripts = await asyncio.to_thread(main_scripts, [seed.text for seed in seeds]) or LATIN
     blocks = [seeds[at : at + _BLOCK] for at in range(0, len(seeds), _BLOCK)]
@@ -64,7 +64,7 @@ async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[lis
 async def _rewrite(
     seed: Instruction, block: Sequence[Instruction], scripts: frozenset[str], tools: Tools
 ) -> list[Instruction | Dropped]:
-    """Return the lines that the writer gave for one seed, in order; they are to be in one of the scripts."""
+    """Return the lines that the writer gave for one seed, in order; those in other scripts are dropped."""
     settings, prompt = tools.config.self_instruct, tools.config.prompts.self_instruct
     lines: list[Instruction | Dropped] = []
     calls = -(-settings.rewrites_per_seed // settings.rewrites_per_call)
@@ -85,17 +85,17 @@ async def _rewrite(
         if completion.fault and not completion.text.strip():
             lines.append(Dropped.of(STAGE, completion.fault, seed, f"its rewrites: {completion.fault_detail}"))
         else:
-            told = _shape("\n".join(text for _, text in prompt.fill(examples="", count=count)))
-            lines += _read_lines(completion, count, told, settings.max_chars, scripts)
+            prompt_shape = _shape("\n".join(text for _, text in prompt.fill(examples="", count=count)))
+            lines += _read_lines(completion, count, prompt_shape, settings.max_chars, scripts)
     return lines
 
 
 def _read_lines(
-    completion: Completion, count: int, told: str, max_chars: int, scripts: frozenset[str]
+    completion: Completion, count: int, prompt_shape: str, max_chars: int, scripts: frozenset[str]
 ) -> list[Instruction | Dropped]:
     """Return the lines of an answer, markers and wrapping removed: `count` instructions at most.
 
-    `told` is the shape of what the writer was told, without the examples.
+    `prompt_shape` is the `_shape` of the prompt without its examples.
     """
     lines = _cut_lines(completion.text)
     results: list[Instruction | Dropped] = []
@@ -106,7 +106,7 @@ def _read_lines(
             results.append(Dropped.of(STAGE, Reason.TRUNCATED, instruction, completion.fault_detail))
         elif found == count:
             results.append(Dropped.of(STAGE, Reason.OVER_LIMIT, instruction, f"{count} were asked for"))
-        elif reason := _fault(line, told, max_chars, scripts):
+        elif reason := _fault(line, prompt_shape, max_chars, scripts):
             results.append(Dropped.of(STAGE, reason, instruction, line[:200]))
         else:
             found += 1
@@ -115,7 +115,7 @@ def _read_lines(
 
 
 def _cut_lines(text: str) -> list[str]:
-    """Return the lines of an answer, bare; of a list in JSON, as some models write it unasked, its texts."""
+    """Return the lines of an answer without markers; for a JSON list, as some models write unasked, its texts."""
     fence = FENCE.search(text)
     inside = (fence[2] if fence else text).lstrip()
     is_list = inside.startswith(("[", "{"))
@@ -138,11 +138,11 @@ def _list_texts(value: object) -> list[str]:
 
 
 def _shape(text: str) -> str:
-    """Return the words of a text in lower case, without its numbers: copies are told by it."""
+    """Return the words of a text in lower case, without its numbers: the form in which copies are recognised."""
     return " ".join("".join(letter if letter.isalpha() else " " for letter in text.casefold()).split())
 
 
-def _fault(line: str, told: str, max_chars: int, scripts: frozenset[str]) -> Reason | None:
+def _fault(line: str, prompt_shape: str, max_chars: int, scripts: frozenset[str]) -> Reason | None:
     if len(line) > max_chars:
         return Reason.TOO_LONG
     if count_non_text(line):
@@ -156,7 +156,7 @@ def _fault(line: str, told: str, max_chars: int, scripts: frozenset[str]) -> Rea
         or is_layout(line)
     ):
         return Reason.NOT_AN_INSTRUCTION
-    if (shape := _shape(line)) and shape in told:
+    if (shape := _shape(line)) and shape in prompt_shape:
         return Reason.COPIED
     return None
 
@@ -168,7 +168,7 @@ def _is_too_short(line: str) -> bool:
 
 
 def _limit(instructions: list[Instruction], limit: int, seed: int) -> tuple[list[Instruction], list[Instruction]]:
-    """Split into the first `limit` (0: all), taking rewrites and seeds in turn, and the rest; input order is kept."""
+    """Split into `limit` instructions (0: all), as many rewrites as seeds if possible, and the rest, in input order."""
     if not limit or len(instructions) <= limit:
         return instructions, []
     order = _by_hash(instructions, "limit", seed)
@@ -181,10 +181,11 @@ def _limit(instructions: list[Instruction], limit: int, seed: int) -> tuple[list
 
 def _by_hash(instructions: Sequence[Instruction], purpose: object, seed: int) -> list[Instruction]:
     """Return the instructions in an order that looks random and is always the same."""
-    begun = hashlib.sha256(f"[{seed},{json.dumps(str(purpose))},".encode("ascii"))  # as `content_id` does, once for all
+    # As `content_id`, with the common beginning hashed once.
+    common = hashlib.sha256(f"[{seed},{json.dumps(str(purpose))},".encode("ascii"))
 
     def digest(one: Instruction) -> bytes:
-        whole = begun.copy()
+        whole = common.copy()
         whole.update(f'"{one.id}"]'.encode("ascii"))
         return whole.digest()
 

@@ -1,4 +1,4 @@
-"""§3.2, verification functions and cases, asked for until their behaviour is settled. Off by default, part by part.
+"""§3.2, ask for verification functions and cases until their behaviour is settled. Each step is off by default.
 
     | step     | setting                     | what is done                                                         |
     |----------|-----------------------------|----------------------------------------------------------------------|
@@ -9,8 +9,8 @@
     | ask on   | `max_functions`             | `functions_step` more answers to the same request; then repair again |
     | judge    | `judge_samples`             | the judge on the texts that still split them (`discrimination.py`)   |
 
-Functions run on cases, near misses, probes and, with `contrast`, on its answers. More answers to the same request are
-those that asking for all at once would have given, so nothing depends on order.
+Functions run on cases, near misses, probes and, with `contrast`, on its answers. Asking on gives
+the answers that asking for all at once would have given, so nothing depends on order.
 
 In:      an Instruction.
 Out:     a Draft, with its repairs and rulings, and whether its behaviour is settled.
@@ -73,7 +73,7 @@ async def _is_settled(draft: Draft, observer: Observer) -> bool:
 
 
 async def _repair(draft: Draft, observer: Observer) -> Draft:
-    """Put back what has a fault, functions first, as often as the settings allow."""
+    """Send back faulty functions, then contested cases, as often as the settings allow."""
     settings = observer.tools.config.verification
     while settings.repairs and (repairs := await repair_functions(draft, observer)):
         draft = amend_draft(draft, repairs=repairs)
@@ -93,7 +93,7 @@ def assemble_draft(
 
 
 def amend_draft(draft: Draft, repairs: Sequence[Repair] = (), rulings: Sequence[Ruling] = ()) -> Draft:
-    """Return a draft with these repairs and rulings added to it, and done."""
+    """Return a draft with these repairs and rulings added and applied."""
     repairs, rulings = (*draft.repairs, *repairs), (*draft.rulings, *rulings)
     became = follow_repairs(repairs)
     functions = tuple(dict.fromkeys(became.get(each.id, each) for each in draft.matrix.functions))
@@ -108,7 +108,7 @@ def amend_draft(draft: Draft, repairs: Sequence[Repair] = (), rulings: Sequence[
 
 
 def _rule_cases(cases: Sequence[Case], rulings: Sequence[Ruling]) -> tuple[Case, ...]:
-    """Return the cases, each once: turned where the writer contradicts itself, then what the judge has decided."""
+    """Return the cases, each once, flipped where the writer contradicts itself; then those that the judge decided."""
     reviewed = {ruling.text: ruling for ruling in rulings if ruling.by == "writer"}
     judged = [ruling for ruling in rulings if ruling.by == "judge" and ruling.source != "case"]
     return tuple(

@@ -1,10 +1,10 @@
-"""§3.2 and beyond: functions are judged by what they do, where the paper asks the writer's cases.
+"""§3.2 and beyond: judge functions by what they do, where the paper uses the writer's cases.
 
     seen = await look_at(draft, tools)      # of each function its faults, its score, and the functions like it
 
-Both are told from the instruction's words, the cases and the probes: there is no answer yet. With `choose_by = "score"`
-votes of the writer's answers and scores choose together. Votes alone lose the right function where most answers share a
-mistake; the score alone says little of rules that it can't read.
+Faults and scores follow from the instruction's wording, the cases and the probes, as there are no answers yet. With
+`choose_by = "score"`, the votes of the writer's answers and the scores choose together: votes alone lose the right
+function where most answers share a mistake; the score alone says little about rules that it can't read.
 
     | functions are kept if                                                                          | setting      |
     |------------------------------------------------------------------------------------------------|--------------|
@@ -14,7 +14,7 @@ mistake; the score alone says little of rules that it can't read.
     | (3) this score is high, or                                                                     | `sure_score` |
     |     this share of the votes, and more than one of them, is for them                            | `majority`   |
 
-# Deviation: the paper's functions are chosen by cases, and so they are in its preset (docs/method.md#cross-validation).
+# Deviation: the paper chooses functions by cases, and so does its preset (docs/method.md#cross-validation).
 """
 
 from collections import Counter
@@ -33,22 +33,22 @@ from autoif.thresholds import Threshold, meets, share
 from autoif.tools import Tools
 
 _LEAST_VOTES = 2
-"""The only function that is left has all votes, which says nothing."""
+"""With a single vote, the only function that is left would have all votes, which says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """What a function shows."""
+    """The faults and the score of a function."""
 
     findings: tuple[FindingReason, ...]
     """In the order of the reasons."""
     score: float
     """How likely it is right, 0 to 1."""
     alike: tuple[int, ...]
-    """The places of the functions that say the same of all texts that were tried, its own among them."""
+    """The places of the functions with the same verdicts on all texts, its own among them."""
 
     def may_be_kept(self, rules: CrossValidation) -> bool:
-        """Tell whether it shows none of the faults, and has the score, that cross-validation asks for."""
+        """Tell whether it has none of the faults that cross-validation drops, and the score that it asks for."""
         return not set(rules.findings).intersection(self.findings) and self.score >= rules.min_score
 
 
@@ -67,18 +67,18 @@ class RatedBehaviour:
 
     def is_chosen(self, rules: CrossValidation) -> bool:
         """Tell whether enough speaks for them."""
-        return meets(self.score, rules.sure_score) or self._have(rules.majority, _LEAST_VOTES)
+        return meets(self.score, rules.sure_score) or self._has_votes(rules.majority, _LEAST_VOTES)
 
     def is_settled(self, rules: CrossValidation, settings: Verification) -> bool:
         """Tell whether so much speaks for them that more answers would hardly change the choice."""
-        return meets(self.score, rules.sure_score) or self._have(settings.settled, settings.settled_functions)
+        return meets(self.score, rules.sure_score) or self._has_votes(settings.settled, settings.settled_functions)
 
-    def _have(self, majority: Threshold, least: int) -> bool:
+    def _has_votes(self, majority: Threshold, least: int) -> bool:
         return self.votes >= least and meets(share(self.votes, self.of), majority)
 
 
 async def look_at(draft: Draft, tools: Tools) -> list[Soundness]:
-    """Return what each function of a draft shows."""
+    """Return the faults and the score of each function of a draft."""
     texts = make_probing_texts(draft.instruction.text, draft.matrix.cases)
     rows = await run_patiently([function.source for function in draft.matrix.functions], texts.all, tools.sandbox)
     findings = [find_faults(texts, dict(zip(texts.all, row, strict=True))) for row in rows]
@@ -90,7 +90,7 @@ async def look_at(draft: Draft, tools: Tools) -> list[Soundness]:
 
 
 def find_best(draft: Draft, functions: Sequence[int], seen: Sequence[Soundness]) -> RatedBehaviour:
-    """Return the behaviour, of the functions at these places, for which most speaks: votes, weighted by scores."""
+    """Return the behaviour of these functions (places) with the most votes, weighted by its highest score."""
     votes = count_votes(draft)
     of = sum(votes[place] for place in functions)
     alike = dict.fromkeys(tuple(each for each in seen[place].alike if each in functions) for place in functions)
@@ -104,7 +104,7 @@ def find_best(draft: Draft, functions: Sequence[int], seen: Sequence[Soundness])
 def choose_by_score(
     draft: Draft, functions: Sequence[int], seen: Sequence[Soundness], rules: CrossValidation
 ) -> VerifiedInstruction | Dropped:
-    """Keep those of the functions (places) that behave alike and for which most speaks, if that is enough."""
+    """Keep those of the functions (places) that have the best behaviour, if its score or votes suffice."""
     best = find_best(draft, functions, seen)
     if not best.is_chosen(rules):
         detail = f"functions of {best.votes} of {best.of} answers behave alike, score {best.score:.2f}, at most"
@@ -113,7 +113,7 @@ def choose_by_score(
 
 
 def describe_findings(found: Sequence[Soundness], dropped: Sequence[FindingReason]) -> str:
-    """Return in words how many functions have which of the findings for which they are dropped."""
+    """Return in words how many functions have each of the findings for which functions are dropped."""
     counts = Counter(reason for each in found for reason in each.findings if reason in dropped)
     listed = ", ".join(f"{reason.value} {counts[reason]}" for reason in FindingReason if counts[reason])
     return f"each of {len(found)} functions has a fault: {listed}"

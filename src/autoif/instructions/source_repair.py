@@ -19,7 +19,7 @@ from autoif.reading.python_tokens import TokenKind, cut_tokens
 _LONE_ESCAPE = re.compile(r"(?<!\\)\\(?:r\\n|n|t)")
 _CONTROLS = {"\x07": "\\a", "\x08": "\\b", "\x0b": "\\v", "\x0c": "\\f"}
 _MAX_CHARS = 20_000
-_ODD = str.maketrans("\u00a0\u2007\u202f\u3000（）：，“”‘’", "    ():,\"\"''", "\u200b\u2060\ufeff")
+_TYPOGRAPHIC = str.maketrans("\u00a0\u2007\u202f\u3000（）：，“”‘’", "    ():,\"\"''", "\u200b\u2060\ufeff")
 _DEFINED = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)[ \t]*\(\s*+([A-Za-z_])?", re.MULTILINE)
 _EVALUATE = re.compile(r"\bevaluate\b")
 _ONE_LEVEL = {"\\n": "\n", "\\r\\n": "\n", "\\t": "\t"}
@@ -53,7 +53,8 @@ def _drop_odd_characters(source: str) -> str:
     if source.isascii():
         return source
     return "".join(
-        token.text.translate(_ODD) if token.kind is TokenKind.OTHER else token.text for token in cut_tokens(source)
+        token.text.translate(_TYPOGRAPHIC) if token.kind is TokenKind.OTHER else token.text
+        for token in cut_tokens(source)
     )
 
 
@@ -72,7 +73,7 @@ _MENDS = {
     _drop_odd_characters: FormatRepair.ODD_CHARACTERS,
     _unindent: FormatRepair.INDENTED,
 }
-"""What is tried at last, in this order."""
+"""Applied last, in this order."""
 
 
 def _outside_strings(source: str) -> str:

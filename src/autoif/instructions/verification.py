@@ -48,7 +48,7 @@ async def write_functions(instruction: Instruction, tools: Tools) -> list[Draft 
 
 
 def make_request(instruction: Instruction, config: Config, samples: int) -> Request:
-    """Return what the writer is asked. The first answers are the same, however many are asked for."""
+    """Return the request to the writer. Its first answers are the same, however many it asks for."""
     settings = config.verification
     return Request(
         role="writer",
@@ -74,8 +74,8 @@ def read_function_answers(
 ) -> Draft | Dropped:
     """Gather the functions and cases of all answers, each once, in the order in which they were written.
 
-    With a vocabulary a function carries the helpers that it calls. Answers name their functions where it is counted how
-    many gave each.
+    With `vocabulary` a function carries the helpers that it calls. With `counted` each answer names its function, so
+    that the answers that gave each function can be counted.
     """
     functions: dict[Function, None] = {}
     cases: dict[Case, None] = {}
@@ -139,7 +139,7 @@ def answer_schema(cases: int, **before: JsonValue) -> dict[str, JsonValue]:
 
 
 def describe_means(settings: Verification, *, briefly: bool = False) -> str:
-    """Return what the writer is told that functions may use, briefly without examples."""
+    """Return the part of the prompt that says what functions may use; without examples if `briefly`."""
     if not settings.vocabulary:
         return "It uses nothing but Python's standard library."
     return (

@@ -1,7 +1,7 @@
-"""The yields of a pilot, a run folder, by instruction and scaled to the planned settings.
+"""Reads the yields of a pilot (a run folder) per instruction, and scales them to the planned settings.
 
-The pilot's stored verdicts are judged again by the planned thresholds (`autoif.sweep`), and answers are scaled to the
-planned functions, queries and samples. Only shards that went through all stages count.
+The planned thresholds are applied to the pilot's stored verdicts (`autoif.sweep`), and numbers of answers are scaled to
+the planned functions, queries and samples. Only shards that went through all stages count.
 """
 
 from collections import Counter
@@ -28,15 +28,15 @@ _SCALED = {
     "rejection_sampling.responses_per_prompt", "scoring.samples", "execution.shard_size", "preset", "seed", "seeds",
     "queries",
 }  # fmt: skip
-"""Settings that may differ between pilot and plan without a word."""
+"""Settings that may differ between pilot and plan without a caution."""
 _NOT_ASKED = {Reason.NEVER_ASKED, Reason.NO_RESPONSE_PASSES}
 _SHOWN = 4
 
 
 async def read_pilot(path: Path, config: Config, *, until: str, done: bool = False) -> Yields:
-    """Return what a run folder says of a run with these settings; `done` if it is the planned run's own.
+    """Return the yields that a run folder shows for a run with these settings; `done` if it is the planned run's own.
 
-    Raises ConfigError: it has no responses, and responses are planned.
+    Raises ConfigError: the folder has no responses, and responses are planned.
     """
     run = read_stored(path)
     if until == "queries" and not run.samples:
@@ -71,8 +71,8 @@ async def find_yields(source: str | None, output: Path, config: Config, *, queri
     """Return the yields to plan by.
 
     Args:
-        source: a run folder or the name of a published source; None takes what is done of the planned run itself, or
-            all that is published.
+        source: a run folder or the name of a published source; None takes the part of the planned run that is done,
+            or else all published sources.
         output: the folder of the planned run.
         config: of the planned run.
         queries: how many there are in the pool.
@@ -92,7 +92,7 @@ async def find_yields(source: str | None, output: Path, config: Config, *, queri
 
 
 def _is_own(pilot: Path, output: Path) -> bool:
-    """Tell whether a pilot is the planned run itself. Raises ConfigError: it is not there."""
+    """Tell whether a pilot is the planned run itself. Raises ConfigError: there is no such folder."""
     if not pilot.exists():
         raise ConfigError(
             f'there is no run folder "{pilot}", and published yields are {", ".join(load_published()[0])}'
@@ -101,7 +101,7 @@ def _is_own(pilot: Path, output: Path) -> bool:
 
 
 def _find_changes(run: StoredRun, config: Config) -> Point:
-    """Return the settings that only judge, where the plan has them otherwise than the pilot."""
+    """Return the planned values of the settings that only judge stored verdicts and differ from the pilot's."""
     planned, found = (dict(flatten(each.model_dump(mode="json"))) for each in (config, run.config))
     skipped = {"contrast"} if not run.config.contrast.enabled else set[str]()
     if run.begun_verified:
@@ -112,7 +112,7 @@ def _find_changes(run: StoredRun, config: Config) -> Point:
 
 
 def _gather(run: StoredRun, judged: JudgedRun, config: Config, until: str) -> list[OneYield]:
-    """Return what each instruction of the pilot takes and makes."""
+    """Return the answers and rows of each instruction of the pilot, scaled to the plan."""
     queries = config.augmentation.queries_per_instruction / run.config.augmentation.queries_per_instruction
     per_prompt = config.rejection_sampling.responses_per_prompt
     samples = queries * per_prompt / run.config.rejection_sampling.responses_per_prompt
@@ -164,9 +164,9 @@ def _count_responses(judged: JudgedRun, at: int) -> tuple[Counter[str], Counter[
 
 
 def _count_written(shard: StoredShard, run: StoredRun, config: Config) -> dict[str, dict[str, float]]:
-    """Return the answers about functions of each instruction of a shard, by stage."""
-    lost = config.verification.functions_per_instruction
-    functions = lost / run.config.verification.functions_per_instruction
+    """Return how many answers about functions each instruction of a shard took, by stage."""
+    planned = config.verification.functions_per_instruction
+    scale = planned / run.config.verification.functions_per_instruction
     found: dict[str, dict[str, float]] = {}
     for stored in shard.instructions:
         draft = stored.draft
@@ -174,15 +174,15 @@ def _count_written(shard: StoredShard, run: StoredRun, config: Config) -> dict[s
             found[name_stored(stored)] = {}
             continue
         found[name_stored(stored)] = {
-            "verification": functions * len(draft.answers),
+            "verification": scale * len(draft.answers),
             "repair": float(len(draft.repairs)),
             "discrimination": float(sum(len(ruling.answers) for ruling in draft.rulings)),
         }
-    return found | {each.record_id: {"verification": float(lost)} for each in shard.lost}
+    return found | {each.record_id: {"verification": float(planned)} for each in shard.lost}
 
 
 def _count_rewrites(run: StoredRun) -> float | None:
-    """Return how many instructions are left of each rewrite that was asked for; None where none was."""
+    """Return the instructions that are left per rewrite asked for; None if no rewrites were asked for."""
     settings = run.config.self_instruct
     if not settings.rewrites_per_seed or not (run.path / SELF_INSTRUCT).is_dir():
         return None
@@ -197,7 +197,7 @@ def _count_rewrites(run: StoredRun) -> float | None:
 
 
 def _list_cautions(run: StoredRun, judged: JudgedRun, config: Config, replayed: bool) -> Iterable[str]:
-    """Yield what to know of a pilot."""
+    """Yield cautions about using this pilot for the plan."""
     planned, found = identity(config), identity(run.config)
     differing = [
         key

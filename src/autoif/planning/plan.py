@@ -3,10 +3,10 @@
     plan = make_plan(config, PlannedInput(seeds=36, queries=2000), [yields])
     plan.sft.expected, plan.sft.low, plan.sft.high
 
-The range of a pilot is Student's 95 % prediction interval for the sum over the planned instructions, from how much the
-pilot's instructions differ: mean ± t · s · sqrt(N + N²/n). It doesn't know how far the plan's instructions, models or
-prompts are from the pilot's. Of several published sources, the range is from the lowest to the highest, and the middle
-one is expected.
+With a pilot, the range is Student's 95 % prediction interval for the sum over the planned instructions, from how much
+the pilot's n instructions differ: N · mean ± t · s · sqrt(N + N²/n). It doesn't cover how far the plan's instructions,
+models or prompts are from the pilot's. With several published sources, the range is from the lowest to the highest, and
+the median is expected.
 """
 
 import math
@@ -31,12 +31,13 @@ _ROLES: dict[str, Role] = {
     "rejection_sampling": "responder",
     "scoring": "judge",
 }
-"""The stages that ask, in the paper's order, and whom."""
+"""The stages that ask a model, in the paper's order, and the role that they ask."""
 _FEW = 8
+"""Instructions of a pilot below which its range is rough."""
 
 
 class Amount(Record):
-    """How much is expected, and between what."""
+    """An expected amount and its range."""
 
     expected: float
     low: float | None = None
@@ -54,7 +55,7 @@ class PlannedStage(Record):
     stage: str
     role: str
     answers: Amount
-    """A server that gives several answers a request gets fewer requests."""
+    """There are fewer requests where a server gives several answers per request."""
     prompt_tokens: Amount
     completion_tokens: Amount
     hours: Amount | None
@@ -67,9 +68,9 @@ class RunPlan(Record):
     """What a run takes and makes."""
 
     source: str
-    """Whose yields these are; of a published one, who says so."""
+    """The names of the sources of yields; for published ones with their origin."""
     entering: int
-    """Instructions that enter verification, or verified ones that a run begins with."""
+    """Instructions that enter verification, or the verified ones that the run begins with."""
     stages: tuple[PlannedStage, ...]
     total: PlannedStage
     instructions: Amount
@@ -78,7 +79,7 @@ class RunPlan(Record):
     preferences: Amount
     rewards: Amount
     notes: tuple[str, ...]
-    """What to know of the figures, a line each."""
+    """Cautions about the figures, a line each."""
     over_budget: tuple[str, ...]
     """What of the budget the plan exceeds or may exceed, a line each."""
 
@@ -100,7 +101,7 @@ class PlannedInput:
     queries: int
     """In the pool."""
     given: int | None = None
-    """Verified instructions of another run, where it begins with these."""
+    """How many verified instructions it begins with, if they come from another run."""
 
 
 def make_plan(
@@ -111,7 +112,7 @@ def make_plan(
     until: str = "queries",
     tokens_per_second: float | None = None,
 ) -> RunPlan:
-    """Return the plan of a run; its speed, over all that is in flight, is by default the pilot's."""
+    """Return the plan of a run. `tokens_per_second`, over all requests in flight, is by default the pilot's."""
     counts = [_count_entering(config, given, each) for each in sources]
     entering = round(median(counts))
     speed = tokens_per_second or sources[0].tokens_per_second
@@ -152,12 +153,12 @@ def _count_entering(config: Config, given: PlannedInput, source: Yields) -> int:
 
 
 def _estimate(source: Yields, count: int, of: Callable[[OneYield], float], given: PlannedInput) -> Amount:
-    """Return the sum over so many instructions, of which a source that is done knows the first."""
+    """Estimate the sum of `of` over `count` instructions; a source that is `done` knows the first of them exactly."""
     each = [one for one in source.each if given.given is None or one.instructions] or list(source.each)
     values = [of(one) for one in (each[:count] if source.done else each)]
     if not values:
         return Amount(expected=0.0)
-    if given.given is not None and len(source.each) == 1:  # a published mean is of all instructions, not of left ones
+    if given.given is not None and len(source.each) == 1:  # a published mean is over all instructions, not the kept
         values = [values[0] / max(source.each[0].instructions, 1e-9)]
     known = math.fsum(values) if source.done else 0.0
     left = max(count - len(values), 0) if source.done else count
@@ -171,12 +172,12 @@ def _estimate(source: Yields, count: int, of: Callable[[OneYield], float], given
 
 
 def _cap(amount: Amount, most: int) -> Amount:
-    """Return an amount whose range goes no further than it can."""
+    """Return an amount whose range doesn't exceed `most`."""
     return amount.model_copy(update={"high": None if amount.high is None else min(amount.high, float(most))})
 
 
 def _span(amounts: Sequence[Amount]) -> Amount:
-    """Return one amount for several sources: the middle, and the lowest and the highest."""
+    """Return one amount for several sources: their median, lowest and highest."""
     if len(amounts) == 1:
         return amounts[0]
     found = [each.expected for each in amounts]
@@ -209,13 +210,13 @@ def _count_answers(
 
 
 def _count_asked(config: Config, given: PlannedInput) -> int:
-    """Return how many answers with the instruction contrast asks for, of one."""
+    """Return how many answers with the instruction contrast asks for, per instruction."""
     settings = config.contrast
     return min(settings.queries, given.queries) * settings.responses_per_query
 
 
 def _count_contrast(config: Config, given: PlannedInput, entering: int) -> Amount:
-    """Return the answers of contrast: with each instruction, and without one to each query that comes up."""
+    """Return the answers of contrast: some with each instruction, and some to each query alone that is ever drawn."""
     if not config.contrast.enabled or given.given is not None or not given.queries:
         return Amount(expected=0.0)
     settings = config.contrast
@@ -243,7 +244,7 @@ def _plan_stage(stage: str, answers: Amount, config: Config, tokens: TokensEach,
 
 
 def _add(amounts: Sequence[Amount]) -> Amount:
-    """Return the sum, whose range is known where all are."""
+    """Return the sum; its range is known only if all ranges are."""
     low, high = (
         None if None in ends else math.fsum(end for end in ends if end is not None)
         for ends in ([each.low for each in amounts], [each.high for each in amounts])
@@ -266,7 +267,7 @@ def _sum_stages(stages: Sequence[PlannedStage]) -> PlannedStage:
 
 
 def _list_cautions(config: Config, sources: Sequence[Yields], speed: float | None) -> list[str]:
-    """Return what to know of the figures."""
+    """Return cautions about the figures."""
     first = sources[0]
     notes = [note for each in sources for note in each.notes]
     published = load_published()[0]

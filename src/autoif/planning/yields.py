@@ -1,8 +1,8 @@
-"""How much a run makes of an instruction, from a pilot or as a published mean.
+"""What an instruction takes and yields in a run, from a pilot or as a published mean.
 
     Yields("runs/pilot", (OneYield(...), ...), tokens={"scoring": TokensEach(136, 46)}, tokens_per_second=210.0)
 
-A `OneYield` has the answers and rows of an instruction with the functions, queries and samples of the planned settings.
+A `OneYield` holds an instruction's answers and rows, scaled to the planned functions, queries and samples.
 """
 
 import tomllib
@@ -30,7 +30,7 @@ class OneYield:
     answers: Mapping[str, float]
     """By the stage that asks for them."""
     instructions: float
-    """1 if it is left after back-translation, else 0; of a published mean, the share."""
+    """1 if it is left after back-translation, else 0; for a published mean, the share that is left."""
     sft: float = 0.0
     preferences: float = 0.0
     rewards: float = 0.0
@@ -38,22 +38,22 @@ class OneYield:
 
 @dataclass(frozen=True, slots=True)
 class Yields:
-    """What one source says."""
+    """The yields of one source."""
 
     name: str
     each: tuple[OneYield, ...]
-    """Of a published source one, the mean."""
+    """One per instruction; for a published source a single one, the mean."""
     tokens: Mapping[str, TokensEach]
     """By stage."""
     rewrites: float | None = None
-    """Instructions that are left of each rewrite that is asked for, after de-duplication."""
+    """Instructions that are left per rewrite asked for, after de-duplication."""
     tokens_per_second: float | None = None
-    """Completion tokens, over all that was in flight; None where that wasn't observed."""
+    """Completion tokens, over all requests in flight; None where it wasn't observed."""
     done: bool = False
-    """Whether the instructions are some of the planned run's own: of these nothing has to be guessed."""
+    """Whether these are the planned run's own instructions, for which nothing has to be estimated."""
     notes: tuple[str, ...] = field(default=())
     origin: str = ""
-    """Of a published source: of how many instructions it is, and who says so."""
+    """For a published source: how many instructions it covers, and who published it."""
 
 
 class PublishedYield(Record):
@@ -68,26 +68,26 @@ class PublishedYield(Record):
 
 
 class Estimated(Record):
-    """Estimates for what sources don't say."""
+    """Estimates of what published sources don't report."""
 
     functions: float
     pairs_per_prompt: float
     rewrites: float
     tokens: dict[str, TokensEach]
     yes_or_no: TokensEach
-    """Of scoring, where the judge is asked for one word."""
+    """For scoring, where the judge is asked for one word."""
 
 
 @cache
 def load_published() -> tuple[dict[str, PublishedYield], Estimated]:
-    """Return the table that comes with the package."""
+    """Return the published sources by name, and the estimates, from the package's table."""
     table = tomllib.loads((resources.files("autoif.planning") / "yields.toml").read_text(encoding="utf-8"))
     estimated = Estimated.model_validate(table.pop("estimated"))
     return {name: PublishedYield.model_validate(each) for name, each in table.items()}, estimated
 
 
 def read_published(name: str, config: Config, queries: int) -> Yields:
-    """Return what a published source says of a run with these settings."""
+    """Return the yields of a published source for a run with these settings."""
     sources, estimated = load_published()
     found = sources[name]
     settings, translation = config.verification, config.back_translation

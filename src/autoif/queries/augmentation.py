@@ -4,8 +4,8 @@ In:      a VerifiedInstruction.
 Out:     one Prompt for each of its queries: the same queries for the same instruction in every run.
 Dropped: nothing; the filters of the pool (language, length, duplicates) are in `queries/pool.py`.
 
-# Deviation: responses are sampled for the very message of the training row, where the released code asks with labelled
-# parts and joins later (docs/method.md#augmentation).
+# Deviation: responses are sampled for exactly the message of the training row; the released code asks with labelled
+# parts and joins them later (docs/method.md#augmentation).
 """
 
 from autoif.models.requests import sampling_seed
@@ -25,7 +25,7 @@ async def augment(verified: VerifiedInstruction, tools: Tools) -> list[Prompt | 
 
 
 def join_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Prompt]:
-    """Return the prompts that `choose_queries` and the instruction make."""
+    """Join the instruction with each query of `choose_queries`."""
     return [join(verified, query) for query in choose_queries(verified, pool, count, seed)]
 
 
@@ -45,8 +45,8 @@ def choose_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count
 def join_sentences(query: str, instruction: str) -> str:
     """Return query and instruction as one natural message.
 
-    The query is closed with a full stop only if it has no ending of its own; the instruction begins with a capital only
-    if its first word is a plain lower-case one ("iPhone" and "'e'" stay); nothing is doubled.
+    The query gets a full stop only if it has no ending of its own, and the instruction a capital only if its first word
+    is a plain lower-case one ("iPhone" and "'e'" stay). Nothing is doubled.
     """
     query, instruction = query.strip(), instruction.strip()
     ends = query.rstrip(_CLOSERS) if query[-1:] in _CLOSERS else query

@@ -2,13 +2,13 @@
 
 In:      a file of rows, a run folder, a `datasets` name, or the queries of this package.
 Out:     the queries in their order, each once.
-Dropped: not longer than `min_chars` or not shorter than `max_chars`, not in the language, not text, there before, a
-         prompt of a benchmark (`benchmark_prompt`), or about a context that is no text. A context that is text is
-         joined with its query, as in Alpaca's prompts.
+Dropped: queries that are not longer than `min_chars` or not shorter than `max_chars`, in another language, not text,
+         repeated, a prompt of a benchmark (`benchmark_prompt`), or about a context that is no text, such as an image.
+         A context that is text is appended to its query, as in Alpaca's prompts.
          The paper takes first user turns of ShareGPT, in English, with 20 < length < 300.
 
-Languages are told by py3langid's probabilities, not by its first guess: that errs on short questions about foreign
-names (docs/queries.md).
+Languages are identified by py3langid's probabilities, not by its first guess, which errs on short questions about
+foreign names (docs/queries.md).
 """
 
 from collections import Counter
@@ -30,10 +30,10 @@ STAGE = "queries"
 MAX_DROPPED = 100_000
 _DETAIL_CHARS = 120
 _PACKAGED_LANGUAGE = "en"
-"""What all queries of the package are written in: they need no identifier, which takes a second to load."""
+"""The language of the package's own queries: they need no identifier, which takes a second to load."""
 MIN_RATIO = 0.2
-"""A text counts as written in a language if that is at least this fraction as probable as the most probable one. A
-ratio, as for code and formulas no language is probable."""
+"""A text counts as written in a language that is at least this fraction as probable as the most probable one. It is a
+ratio because no language is probable for code and formulas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Pool:
     dropped: list[Dropped] = field(default_factory=list)
     """The first `MAX_DROPPED`, each with the beginning of its text: most of a dump is dropped."""
     reasons: Counter[Reason] = field(default_factory=Counter)
-    """How many were dropped, all of them."""
+    """How many were dropped in all, by reason."""
 
     def describe(self) -> str:
         """Return the counts as a line for reading."""
@@ -91,7 +91,7 @@ def _sift(queries: Iterable[RowText], chars: tuple[int, int], language: str) -> 
 
 
 def _fault(text: str, chars: tuple[int, int], language: str, kept: dict[str, Query]) -> Reason | None:
-    """Tell why a text is no query of the pool, if it isn't; the costly question comes last."""
+    """Return why a text can't be in the pool, None if it can; the costly check comes last."""
     if not text:
         return Reason.EMPTY
     if len(text) <= chars[0]:

@@ -7,8 +7,8 @@ ten times the probability of "yes".
 In:      a Response that passed its functions.
 Out:     the same with its Quality, if the mean of its scores is at least 8 (released code: above 8). With
          `enabled = false` the same, unscored.
-Dropped: `low_quality`, and `no_score` where the judge wrote none that can be read; if an answer of the judge was no
-         whole one, its fault (`refused_by_model`, `only_reasoning`, `truncated`, `empty`).
+Dropped: `low_quality`, and `no_score` where no score of the judge can be read, or the fault of an answer of the judge
+         that has one (`refused_by_model`, `only_reasoning`, `truncated`, `empty`).
 
 # Deviation: a score that can't be read is no score; in the released code it is 0 (docs/method.md#scoring).
 """
@@ -29,7 +29,7 @@ STAGE = "scoring"
 _ALTERNATIVES = 5
 """Enough for "yes" and "no" in their spellings; some servers give no more."""
 _ENOUGH = 0.5
-"""Probability that the first token is one of the two, from which their share says what the judge means."""
+"""Least probability that the first token is "yes" or "no". Below it, their shares don't tell what the judge means."""
 
 
 async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
@@ -64,7 +64,7 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
 
 
 def judge_quality(scored: Response, settings: Scoring) -> Response | Dropped:
-    """Drop a response that has its scores if their mean is too low."""
+    """Drop a scored response if the mean of its scores is too low."""
     quality = scored.quality
     assert quality
     if meets(quality.mean, settings.mean):
@@ -73,16 +73,16 @@ def judge_quality(scored: Response, settings: Scoring) -> Response | Dropped:
 
 
 def answer_schema(max_analysis_chars: int) -> dict[str, JsonValue]:
-    """Return the JSON schema of an answer; 0 leaves the analysis as long as it gets."""
+    """Return the JSON schema of an answer; 0 sets no limit on the analysis."""
     limit: dict[str, JsonValue] = {"maxLength": max_analysis_chars} if max_analysis_chars else {}
     return write_schema(analysis={"type": "string", **limit}, score={"type": "integer", "minimum": 0, "maximum": 10})
 
 
 def read_yes_or_no(completion: Completion) -> float | None:
-    """Return ten times the probability of "yes" beside "no" as the answer's first token.
+    """Return ten times the probability of "yes", against "no", as the answer's first token.
 
-    Where these two are not what the model would begin with (it thinks first) or the server tells no probabilities, the
-    answer's first word: 10 or 0; and where that is neither, the score that the judge wrote unasked, if any.
+    If the model begins otherwise (it thinks first) or the server gives no probabilities, the answer's first word
+    counts, as 10 or 0. If that is neither "yes" nor "no", a score that the judge wrote unasked counts, if there is one.
     """
     if completion.fault is Reason.REFUSED_BY_MODEL:
         return None
@@ -98,7 +98,7 @@ def read_yes_or_no(completion: Completion) -> float | None:
 
 
 def _read_answer(completion: Completion) -> float | None:
-    """Read the score of an answer: of one that was refused none, of one that was cut only what is surely whole."""
+    """Read the score of an answer: none of a refusal, and of an answer that was cut off only a complete one."""
     if completion.fault is Reason.REFUSED_BY_MODEL:
         return None
     return read_score(completion.text, complete=completion.fault is not Reason.TRUNCATED)
@@ -138,7 +138,7 @@ _SPELLED = re.compile(
 """A score in words, where the line ends with it."""
 _TAIL_CHARS = 120
 _GAP_CHARS = 24
-"""From a name to its number, asides and scales not counted: farther off, a number is about something else."""
+"""Most characters between a name and its number, without asides and scales; farther off, it is another number."""
 _LINE_CHARS = 40
 """A line that is only a score is not longer."""
 _FULLWIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {ord("“"): '"', ord("”"): '"'}
@@ -146,9 +146,9 @@ _MARKUP = str.maketrans("*_`#|", "     ")
 
 
 def read_score(text: str, *, complete: bool = True) -> float | None:
-    """Return the score, 0 to 10, in what a judge wrote without its thought; None if there is none.
+    """Return the score, 0 to 10, in a judge's answer without its reasoning; None if there is none.
 
-    The first of these forms that is there counts, and of several in that form the last:
+    The first of these forms that occurs counts; if it occurs several times, the last one:
 
         | form                         | examples                                                                 |
         |------------------------------|--------------------------------------------------------------------------|
@@ -157,7 +157,7 @@ def read_score(text: str, *, complete: bool = True) -> float | None:
         | a score within a sentence    | `I would give it a score of 7 out of 10.`                                |
         | a line with a grade, "note"  | `Note : 8/10`, but not `Note: 2 claims are unsupported`                  |
 
-    A number is out of 10 unless it says out of what; outside of its scale it is no score. Of an answer that is not
+    A number is out of 10 unless it names its scale; outside of its scale it is no score. In an answer that is not
     `complete`, only a key or a whole line is read.
     """
     text = _SPELLED.sub(lambda found: f"{found[1]}{_WORDS.index(found[2].lower())}", text.translate(_FULLWIDTH))
@@ -190,7 +190,7 @@ def _read_note(line: str) -> list[float | None]:
 
 
 def _read_names(line: str) -> Iterator[tuple[bool, float | None]]:
-    """Yield (whether the line is there to give it, score) for each name of a score that has a number behind it."""
+    """Yield (whether the line states it as the score, score) for each name of a score with a number after it."""
     names = list(_NAMED.finditer(line))
     leading = bool(names) and not line[: names[0].start()].strip(" >-•")
     ends = [*(name.start() for name in names[1:]), len(line)]
@@ -217,7 +217,7 @@ def _is_no_score(before: str, after: str) -> bool:
 
 
 def _scale(number: re.Match[str], scale: re.Match[str] | None = None) -> float | None:
-    """Return a number as one out of 10, or None if it is outside of its scale."""
+    """Return a number on the scale of 0 to 10; None if it is outside of its own scale."""
     top = "100" if number["percent"] else number["whole"] or (scale["top"] if scale else "10")
     value, whole = float(number["value"].replace(",", ".")), float(top)
     return round(value * 10 / whole, 4) if 0 < whole <= 100 and value <= whole else None

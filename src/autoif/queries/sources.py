@@ -1,7 +1,6 @@
 """Where queries come from: files of any form (row_files.py), run folders and `datasets` names, read row by row.
 
-A source yields one query for each of its rows, an empty one for a row that holds none, so that nothing is skipped in
-silence.
+A source yields one query per row, and an empty one for a row without a query, so that no row is skipped silently.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,13 +28,13 @@ from autoif.runs.store import MANIFEST, QUERIES, find_rows
 
 HUB_PREFIX = "hf:"
 _PAIRS = ("chosen", "conversation_a")
-"""Of preferences without a prompt of its own: each side begins with it."""
+"""Columns of preference data without a prompt column: each side begins with the prompt."""
 _ONLY_TURNS = ("dialogue", "dialog", "turns", "data", "chat", "contents", "chat_messages")
 CONVERSATION_COLUMNS = ("conversations", "messages", "conversation", *_ONLY_TURNS)
 _NO_QUESTIONS = (*_ONLY_TURNS, *_PAIRS)
-"""A text in a column of these names is something else, unless it is a conversation written out."""
+"""A text in one of these columns is no query, unless it is a conversation written out."""
 INNER = ("body", "params", "request", "fields", "data", "chat")
-"""Of requests in batches and of exports: objects that hold the row itself."""
+"""Columns of batch requests and of exports whose object holds the row itself."""
 _TIERS = (
     ("query", "queries"),
     CONVERSATION_COLUMNS,
@@ -44,7 +43,7 @@ _TIERS = (
     _PAIRS,
 )
 _LIST_LINES = 1_000
-"""So many lines of a text tell whether it is a numbered list."""
+"""How many lines of a text decide whether it is a list."""
 
 
 def read_queries(source: str) -> Iterator[RowText]:
@@ -64,7 +63,7 @@ def read_queries(source: str) -> Iterator[RowText]:
 
 
 def _clean_lists(rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
-    """Take numbering, bullets and marks off the lines of a text, if most have some: a single one may be meant."""
+    """Take numbering, bullets and marks off the lines of a text file if most have some; single ones may be meant."""
     first = list(islice(rows, _LIST_LINES))
     lines = [str(row.value) for row in first if row.written and not is_layout(str(row.value))]
     is_list = sum(clean_line(line) != line for line in lines) * 2 > len(lines)
@@ -93,25 +92,27 @@ def _read_query(row: object, column: str | None, where: str) -> RowText:
     if isinstance(row, str):
         return RowText(_find_question(read_line(row, column, where)))
     if isinstance(row, list):
-        return _mark_media(RowText(str(replace_surrogates(first_turn(row, alternate=False)))), shows_media(row))
+        return _mark_unreadable(RowText(str(replace_surrogates(first_turn(row, alternate=False)))), shows_media(row))
     if not isinstance(row, Mapping):
         return RowText()
-    if column is None and is_turn(row):  # of a tree, whose other turns are rows too
+    if column is None and is_turn(row):  # from a tree of turns, in which every turn is a row
         opens = is_user_turn(row) and not row.get("parent_id")
         text = str(replace_surrogates(turn_text(row))) if opens else ""
-        return _mark_media(RowText(text), opens and shows_media([row]))
-    said = {name: _read_conversation(str(name).strip().casefold(), value, column) for name, value in row.items()}
-    found = pick_text({**row, **{name: text for name, text in said.items() if text is not None}}, _TIERS, column, where)
+        return _mark_unreadable(RowText(text), opens and shows_media([row]))
+    spoken = {name: _read_conversation(str(name).strip().casefold(), value, column) for name, value in row.items()}
+    found = pick_text(
+        {**row, **{name: text for name, text in spoken.items() if text is not None}}, _TIERS, column, where
+    )
     if not found.text and column is None:
         inner = [row[name] for name in INNER if isinstance(row.get(name), Mapping)]
         return next((each for each in (_read_query(value, None, where) for value in inner) if each.text), found)
     text = _find_question(found.text)
-    shown = (turns for name, value in row.items() if said[name] == found.text and (turns := find_turns(value)))
-    return _mark_media(replace(found, text=text), any(map(shows_media, shown)))
+    shown = (turns for name, value in row.items() if spoken[name] == found.text and (turns := find_turns(value)))
+    return _mark_unreadable(replace(found, text=text), any(map(shows_media, shown)))
 
 
-def _mark_media(found: RowText, is_shown: bool) -> RowText:
-    """Return a query as one that asks about what is no text, if it does."""
+def _mark_unreadable(found: RowText, is_shown: bool) -> RowText:
+    """Mark a query as unreadable if it asks about media."""
     return replace(found, unreadable=True) if is_shown or has_placeholder(found.text) else found
 
 
@@ -134,13 +135,13 @@ def _find_question(text: str) -> str:
 
 
 def _may_be_a_name(source: str) -> bool:
-    """Tell whether this looks like the name of a data set and not like a file that is missing."""
+    """Tell whether this looks like the name of a data set rather than a missing file."""
     name = source.partition(":")[0]
     return not is_file_name(name) and not source.startswith((".", "/", "~")) and source.count("/") <= 1
 
 
 def _read_dataset(name: str) -> Iterator[RowText]:
-    """Yield the queries of a data set: of its `train` split, or of its first one, unless a split is named."""
+    """Yield the queries of a data set, from the named split, else from `train`, else from its first one."""
     repository, split, column = (*name.split(":", 2), "", "")[:3]
     if not repository:
         raise ConfigError(f"queries {HUB_PREFIX}{name}: name the data set, as in {HUB_PREFIX}OWNER/NAME")
