@@ -1,1 +1,1 @@
-"""Files and lines that people have: unpacked, decoded, cut into rows, and cleaned. Nothing here knows of a stage."""
+"""Reads files that users bring: unpacks and decodes them, cuts them into rows, cleans lines. Knows no stages."""

@@ -1,4 +1,4 @@
-"""JSON lists read one element at a time, since a dump of conversations is larger than memory should be."""
+"""Reads JSON lists one element at a time, as a dump of conversations may be too large for memory."""
 
 import io
 import json
@@ -16,8 +16,8 @@ _SPACE = " \t\r\n"
 
 
 def cut_elements(file: io.BufferedReader, path: Path, what: str) -> Iterator[object]:
-    """Yield the elements of the list in an open text, or all values of a text that has one after another.
-    Raises ConfigError: it holds no list, or is broken; `path`, `what` and the line are named."""
+    """Yield the elements of the list in an open file, or the values of a file that has one after another.
+    Raises ConfigError: it holds no list, or is broken; names `path`, `what` and the line."""
     with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         yield from _elements(_Reader(text, path, what))
 
@@ -46,7 +46,7 @@ def _elements(reader: "_Reader") -> Iterator[object]:
 
 
 class _Reader:
-    """A window on the text of a file: values are decoded at its start, and it grows as long as one is incomplete."""
+    """A window on the text of a file. Values are decoded at its start; it grows while a value is incomplete."""
 
     def __init__(self, file: TextIO, path: Path, what: str) -> None:
         self.path, self.what = path, what
@@ -54,10 +54,10 @@ class _Reader:
         self._text = ""
         self._start = 0
         self._line = 1
-        """Of the first character of `_text`."""
+        """The line of the first character of `_text`."""
 
     def peek(self) -> str:
-        """Return the next character that is no space, "" at the end."""
+        """Return the next character that isn't white space, "" at the end."""
         while True:
             while self._start < len(self._text) and self._text[self._start] in _SPACE:
                 self._start += 1
@@ -65,13 +65,13 @@ class _Reader:
                 return self._text[self._start : self._start + 1]
 
     def skip(self, char: str) -> bool:
-        """Go on behind this character, if it is the next one."""
+        """Move past this character if it is the next one; tell whether it was."""
         found = self.peek() == char
         self._start += found
         return found
 
     def value(self) -> object:
-        """Return the next value, whole."""
+        """Return the next complete value."""
         while True:
             try:
                 value, self._start = _DECODER.raw_decode(self._text, self._start)
@@ -89,7 +89,7 @@ class _Reader:
         return self._line + self._text.count("\n", 0, self._start)
 
     def _grow(self) -> bool:
-        """Read on, dropping what is behind; tell whether there was more."""
+        """Read more text and drop what has been decoded; tell whether there was more."""
         more = self._file.read(max(_CHUNK_CHARS, len(self._text) - self._start))
         if more:
             self._line = self._current_line()
@@ -104,11 +104,11 @@ _ROW_LISTS = (
 
 
 def unfold_rows(value: object) -> list[object] | None:
-    """Return the rows that one object holds, as exports have them; None if it is a row itself.
+    """Return the rows within one object, as exports hold them; None if the object is itself a row.
 
-    {"data": [row, …], "version": …}            a list beside notes on it; the splits of a data set: "train"
-    {"0": row, "1": row}                        pandas, by rows
-    {"query": {"0": …}, "id": {"0": …}}         pandas, by columns; {"query": […], "id": […]} likewise
+    {"data": [row, …], "version": …}            a list beside metadata; a split of a data set, such as "train"
+    {"0": row, "1": row}                        pandas, row by row
+    {"query": {"0": …}, "id": {"0": …}}         pandas, column by column; also {"query": […], "id": […]}
     {"columns": ["query"], "data": [[…], …]}    pandas, split
     """
     if not isinstance(value, dict) or not value:
@@ -128,14 +128,14 @@ def unfold_rows(value: object) -> list[object] | None:
     lists = {name: each for name, each in value.items() if _is_row_list(each)}
     if any(_is_conversation(each) for each in value.values()):
         return None
-    of_objects = [name for name, each in lists.items() if isinstance(each[0], dict)]
-    alone = of_objects[0] if len(of_objects) == 1 else ""
-    found = lists.get(next((name for name in _ROW_LISTS if name in lists), alone))
+    object_lists = [name for name, each in lists.items() if isinstance(each[0], dict)]
+    only_list = object_lists[0] if len(object_lists) == 1 else ""
+    found = lists.get(next((name for name in _ROW_LISTS if name in lists), only_list))
     return [_unwrap_row(each) for each in found] if found else None
 
 
 def _read_column(value: object) -> list[object] | None:
-    """Return the cells of a column; None if it is none."""
+    """Return the cells of a column; None if the value isn't a column."""
     if isinstance(value, dict):
         return list(value.values()) if value and all(name.isdigit() for name in value) else None
     if isinstance(value, list) and len(value) > 1 and not any(isinstance(each, dict) for each in value):
@@ -150,11 +150,11 @@ def _is_row_list(value: object) -> bool:
 
 
 def _is_conversation(value: object) -> bool:
-    """Tell whether a list is of the turns of one conversation."""
+    """Tell whether a list holds the turns of one conversation."""
     return isinstance(value, list) and any(isinstance(each, dict) and {"role", "from"} & each.keys() for each in value)
 
 
 def _unwrap_row(row: object) -> object:
-    """Return what the Hugging Face data set server has as {"row_idx": 0, "row": {…}, …}."""
+    """Return the inner row of {"row_idx": 0, "row": {…}, …}, as the Hugging Face data set server sends it."""
     inner = row.get("row") if isinstance(row, dict) else None
     return inner if isinstance(inner, dict) else row

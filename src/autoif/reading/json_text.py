@@ -1,14 +1,14 @@
-"""Parses JSON, TOML and Python literals of others; JSON that nests too deep for the code that uses it is refused.
+"""Parses JSON, TOML and Python literals from outside; refuses JSON that nests too deep for the code that uses it.
 
 | function        | returns                                                             |
 |-----------------|---------------------------------------------------------------------|
-| `parse_json`    | what is written                                                     |
-| `try_json`      | the same, and something else in place of what is no JSON            |
-| `load_json`     | what may be written again: no half characters, null in place of NaN |
+| `parse_json`    | the value as it is written                                          |
+| `try_json`      | the same, or a default if the text is no JSON                       |
+| `load_json`     | a value fit for writing: no lone surrogates, null in place of NaN   |
 | `parse_literal` | the value of a Python literal                                       |
 
-Of an object that has a name twice, Python's parser keeps the last value without a word. A row of data is refused there,
-as a table is in which two columns have one name: nobody knows which was meant. What a server sends is read as it is.
+If an object has a key twice, Python's parser silently keeps the last value. In a row of data that is refused, like two
+columns of one name in a table: nobody knows which was meant. A server's responses are read as they are.
 """
 
 import ast
@@ -24,15 +24,14 @@ from typing import Any
 from autoif.errors import ConfigError
 
 MAX_DEPTH = 100
-"""Of JSON: answers and rows nest some ten deep, and what goes much deeper stops whoever walks through it."""
+"""For JSON. Answers and rows nest some ten deep; much deeper values break the recursive code that walks them."""
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _PatientDecoder(json.JSONDecoder):
-    """The decoder of the standard library that is written in Python: the one in C holds up all threads until it is
-    done."""
+    """The standard library's decoder in pure Python. The one in C blocks all other threads until it is done."""
 
     def __init__(self, **hooks: Any) -> None:
         super().__init__(**hooks)
@@ -41,11 +40,11 @@ class _PatientDecoder(json.JSONDecoder):
 
 
 class TwoValues(ValueError):
-    """An object has a name twice, with different values."""
+    """An object has a key twice, with different values."""
 
 
 def refuse_two_values(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of these members, for the parser. Raises TwoValues."""
+    """Build an object from these members; a hook for the parser. Raises TwoValues."""
     found = dict(members)
     if len(found) < len(members) and (twice := [name for name, value in members if found[name] != value]):
         raise TwoValues(f"{twice[0][:80]!r} is there twice, with different values")
@@ -60,10 +59,10 @@ def parse_json(
     strict: bool = True,
     unique: bool = False,
 ) -> Any:
-    """Return the value of a JSON text from outside, such that nothing done with it later can go too deep.
+    """Return the value of a JSON text from outside, with limited depth, so that later code can't recurse too deep.
 
-    With `patient` it takes some ten times as long, and other threads go on meanwhile. Without `strict` texts may hold
-    control characters as they are. With `unique` no object may have two values of one name.
+    With `patient` it takes some ten times as long, and other threads run meanwhile. Without `strict`, strings may hold
+    raw control characters. With `unique`, no object may have two values for one key.
 
     Raises:
         ValueError: it is no JSON, nests more than `MAX_DEPTH` deep, or holds a number of thousands of digits; or
@@ -87,7 +86,7 @@ def parse_json(
 
 
 def try_json(text: str, instead: object = None) -> Any:
-    """Return the value of a JSON text from outside, as `parse_json`; `instead` for what is none."""
+    """Return the value of a JSON text from outside, as `parse_json`; `instead` if it can't be parsed."""
     try:
         return parse_json(text)
     except ValueError:
@@ -95,9 +94,9 @@ def try_json(text: str, instead: object = None) -> Any:
 
 
 def load_json(text: str) -> Any:
-    """Return the value of a JSON text. Half a character (a lone surrogate) becomes U+FFFD, and NaN null.
+    """Return the value of a JSON text, with U+FFFD for lone surrogates (half characters) and null for NaN.
 
-    No tokenizer takes half a character, and no strict reader takes NaN, so neither may reach a file that is written.
+    No tokenizer accepts a lone surrogate, and no strict reader NaN, so neither may reach an output file.
 
     Raises:
         ValueError: as `parse_json` with `unique` does.
@@ -109,7 +108,7 @@ def load_json(text: str) -> Any:
 def parse_literal(text: str) -> object:
     """Return the value of a Python literal, as pandas and models write lists. Raises ValueError if it is none.
 
-    Nothing is said of escapes that Python doesn't know, such as `\\_`: from 3.12 on it warns of them on the terminal.
+    Python 3.12 and later warn on the terminal of unknown escapes such as `\\_`; these warnings are suppressed.
     """
     try:
         with warnings.catch_warnings():
@@ -133,7 +132,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def replace_surrogates(value: Any) -> Any:
-    """Return a JSON value with U+FFFD for each half of a character."""
+    """Return a JSON value with U+FFFD in place of each lone surrogate."""
     match value:
         case str():
             return _SURROGATE.sub("\ufffd", value)

@@ -1,4 +1,4 @@
-"""Rows of JSON lines that a user names: typed, or refused with the file and the line."""
+"""Reads rows of JSONL files that a user names: validated, or refused with the file and the line."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -27,11 +27,10 @@ def read_jsonl(
 def iterate_jsonl(
     path: Path, row: type[Row], *, exact: bool = False, check: Callable[[Row], None] = lambda row: None
 ) -> Iterator[Row]:
-    """Yield the rows of a JSONL file that a user names, also packed; blank lines are nothing.
+    """Yield the rows of a JSONL file that a user names, also a packed one; blank lines are skipped.
 
-    `exact` leaves half characters (lone surrogates) as they are, where a text is judged and not handed on; `check`
-    raises ValueError for a row that can't be used. Raises StoreError: it can't be read, or a line, which is named, is
-    no such row.
+    `exact` keeps lone surrogates, for texts that are only judged and not passed on. `check` raises ValueError for a row
+    that can't be used. Raises StoreError: the file can't be read, or a line, which is named, is no such row.
     """
     load: Callable[[str], Any] = partial(parse_json, unique=True) if exact else load_json
     for number, line in read_json_lines(path):
@@ -51,8 +50,8 @@ def iterate_jsonl(
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, row) of a file of rows that a user names: the lines of JSON lines, blank ones left out, and as
-    such lines the elements of a JSON list and the rows of a Parquet file.
+    """Yield (number, row as JSON) for each row of a file that a user names: the lines of a JSONL file, but blank ones,
+    the elements of a JSON list, or the rows of a Parquet file.
 
     Raises:
         StoreError: it can't be read, is no text, or a list is broken.
@@ -86,8 +85,8 @@ def _read_list(elements: Iterator[object]) -> Iterator[tuple[int, str]]:
 
 
 def name_problem(error: ValidationError) -> str:
-    """Return the first thing that is wrong with a row, and where in it."""
+    """Describe the first problem of a row, and where in the row it is."""
     problem = error.errors()[0]
     where = ".".join(map(str, problem["loc"]))
-    said = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {said}" if where else said
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

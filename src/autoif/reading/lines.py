@@ -1,4 +1,4 @@
-"""One line of a list, as a model or a person writes it: numbering, bullets and marks around the whole are taken off.
+"""Cleans a line of a list that a model or a person wrote: takes off numbering, bullets and marks around the whole.
 
 | taken off                                      | left alone                                        |
 |------------------------------------------------|---------------------------------------------------|
@@ -59,7 +59,7 @@ _PAIRS = (
 )
 _INVISIBLE = "\ufeff\u200b"
 _ROUNDS = 4
-"""A line may wear a bullet, a number and two pairs of marks: `- **1. "Use X."**`."""
+"""A line may have a bullet, a number and two pairs of marks: `- **1. "Use X."**`."""
 
 
 def clean_line(text: str) -> str:
@@ -79,7 +79,7 @@ def _drop_marker(line: str) -> str:
 
 
 def _unwrap(line: str) -> str:
-    """Take off a pair of marks around the whole; a full stop behind it stays, a comma (as between strings) goes."""
+    """Take off a pair of marks around the whole; a full stop after it stays, a comma (as between strings) goes."""
     for end in ("", ".", "!", "。", ",", ";"):
         body = line.removesuffix(end) if line.endswith(end) else ""
         for opening, closing in _PAIRS:
@@ -92,7 +92,7 @@ def _unwrap(line: str) -> str:
 
 
 def _stands_around(inside: str, opening: str, closing: str) -> bool:
-    """Tell whether a pair of marks is still open all through the text that it encloses."""
+    """Tell whether the opening mark is closed by the last one only, and not earlier within the text."""
     depth, at = 1, 0
     while at < len(inside) and depth:
         mark = next((mark for mark in (opening, closing) if inside.startswith(mark, at)), "")
@@ -108,15 +108,15 @@ def _stands_around(inside: str, opening: str, closing: str) -> bool:
 
 
 def _joins_letters(mark: str, before: str, after: str) -> bool:
-    """Tell an apostrophe, as in "don't", or the underscore of a name from a mark that closes."""
+    """Tell whether a mark is an apostrophe, as in "don't", or the underscore of a name, and so closes nothing."""
     return mark in "'’_*" and before.isalnum() and after.isalnum()
 
 
 def is_layout(line: str) -> bool:
-    """Tell what lays out a list and says nothing: a fence, a rule, a row of a table, a bracket."""
+    """Tell whether a line is layout without content: a fence, a rule, a row of a table, a bracket."""
     return line.startswith(("```", "~~~", "|")) or not any(map(str.isalnum, line))
 
 
 def make_key(instruction: str) -> str:
-    """Return what two wordings of an instruction share if they are the same words."""
+    """Return a key that two copies of an instruction share if their words are the same."""
     return " ".join(clean_line(" ".join(unicodedata.normalize("NFC", instruction).split())).split())

@@ -1,4 +1,4 @@
-"""Python source cut into comments, literals and the code between them, without the compiler: the source may be broken.
+"""Cuts Python source into comments, literals and the code between them, without the compiler, as it may be broken.
 
 for token in cut_tokens(source): ...     # token.kind, token.text; together they are the source
 """
@@ -18,7 +18,7 @@ class TokenKind(Enum):
     TRIPLE = auto()
     STRING = auto()
     OTHER = auto()
-    """Code, or a quote that opens nothing."""
+    """Code, or a quotation mark that opens no literal."""
 
 
 class Token(NamedTuple):
@@ -27,7 +27,7 @@ class Token(NamedTuple):
 
 
 def cut_tokens(source: str) -> Iterator[Token]:
-    """Yield the source in pieces, in time proportional to its length, whatever is left open in it."""
+    """Yield the tokens of a source, in time proportional to its length, whatever is left open in it."""
     ends = _find_ends(source)
     at = 0
     while at < len(source):
@@ -37,9 +37,9 @@ def cut_tokens(source: str) -> Iterator[Token]:
 
 
 def _find_ends(source: str) -> dict[str, list[int]]:
-    """Return where a literal could end, by its mark, in order.
+    """Return for each mark the places where a literal could end, in order.
 
-    That doesn't depend on where it begins: a backslash before a quote hides it from every literal around it.
+    These don't depend on where the literal begins, as a backslash hides a quote from every literal around it.
     """
     ends: dict[str, list[int]] = {mark: [] for mark in ("'''", '"""', "'", '"')}
     for match in _ESCAPE_OR_QUOTE.finditer(source):

@@ -1,4 +1,4 @@
-"""Rows of any file of texts that people have, one reader for seeds and queries.
+"""Reads rows from any file of texts; used for seeds and for queries.
 
     | what it holds          | read as                                                      | a row is            |
     |------------------------|--------------------------------------------------------------|---------------------|
@@ -9,7 +9,7 @@
     | Parquet                | a table (extra `datasets`)                                   | an object           |
     | text                   | a row a line; lines that begin with "#" are comments         | a text              |
 
-The content decides where it can: JSON is read as JSON whatever the file is called. Each of them may be packed
+The content decides where it can: JSON is read as JSON whatever the file is called. Any of these files may be packed
 (text_lines.py).
 """
 
@@ -53,9 +53,9 @@ _DELIMITERS = ",\t;|"
 _BATCH_ROWS = 1_000
 _FEW_ROWS = 10
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
-"""A first line by which Excel says what parts the cells."""
+"""A first line that names the delimiter, as Excel writes it."""
 _RULE = re.compile(r":?-*:?")
-"""A cell that is empty, or of the line below the head of a table in Markdown."""
+"""A cell that is empty, or part of the line below the header of a Markdown table."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _PARQUET = b"PAR1"
 _OPENS_JSON = re.compile(r'\{\s*["}]|\[\s*["{\[\]]')
@@ -74,26 +74,26 @@ class FileForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One row, and where it stands."""
+    """One row and its place in the file."""
 
     place: str
     """As in "line 3", for errors."""
     value: object
-    """A text, or what JSON or a table has."""
+    """A text, or a value of JSON or of a table."""
     written: bool = False
-    """A line of a plain text file, where people number, quote and mark what they list."""
+    """Whether it is a line of a plain text file, where people number, quote and mark what they list."""
 
     @property
     def number(self) -> int:
-        """That of the place, from 1."""
+        """The number in `place`, from 1."""
         return int(self.place.split()[1])
 
 
 def read_rows(path: Path, what: str, *, max_line_bytes: int = MAX_JSON_LINE_BYTES) -> Iterator[SourceRow]:
-    """Yield the rows of a file; blank lines and comments are none. A line of JSON has at most `max_line_bytes`.
+    """Yield the rows of a file, without blank lines and comments. A line of JSON has at most `max_line_bytes`.
 
     Raises:
-        ConfigError: the file is missing, unreadable, broken, or of no form that is read; names the line.
+        ConfigError: the file is missing, unreadable, broken, or in no form that is supported; names the line.
     """
     if is_parquet(path):
         yield from _read_parquet(path, what)
@@ -124,7 +124,7 @@ def name_suffix(path: Path) -> str:
 
 
 def find_form(head: str, suffix: str) -> FileForm | None:
-    """Return how a file with this beginning and this suffix is read; None if it isn't."""
+    """Return how a file with this beginning and suffix is read; None if it can't be."""
     lines = [line for line in head.splitlines() if line.strip() and not line.startswith("#")]
     first = lines[0].strip() if lines else ""
     if suffix == ".json":
@@ -144,7 +144,7 @@ def known_columns(names: Mapping[str, object] | list[str]) -> list[str]:
 
 
 def _json_form(text: str, first: str, suffix: str) -> FileForm:
-    """Tell values on lines of their own from one list or from values over many lines."""
+    """Tell JSON lines from one list, or from values that span several lines."""
     if text.startswith("["):
         try:
             element, _ = _DECODER.raw_decode(text[1:].lstrip())
@@ -161,7 +161,7 @@ def _json_form(text: str, first: str, suffix: str) -> FileForm:
 
 
 def _is_header(line: str) -> bool:
-    """Tell the head of a table from prose: short names, several of them, and one that is known."""
+    """Tell whether a line is the header of a table: several short names, of which one is known."""
     for delimiter in _DELIMITERS:
         names = [name for cell in line.split(delimiter) if (name := cell.strip().strip('"'))]
         if len(names) > 1 and all(re.fullmatch(r"[\w-]{1,30}|[#№]", name) for name in names) and known_columns(names):
@@ -212,7 +212,7 @@ def _read_json(file: io.BufferedReader, path: Path, what: str) -> Iterator[Sourc
 
 
 def _unpack_json(value: object) -> object:
-    """Return the object that a row has as a text of JSON, as rows are that were written as JSON twice."""
+    """Parse a row that is a string of JSON, as in files whose rows were encoded twice."""
     if isinstance(value, str) and _OPENS_JSON.match(value.strip()):
         with suppress(ValueError):
             return load_json(value.strip())
@@ -220,12 +220,12 @@ def _unpack_json(value: object) -> object:
 
 
 def _has_text(value: object) -> bool:
-    """Tell whether an object is a row: it has a text in a column that is known."""
+    """Tell whether an object is a row: it has a text in a known column."""
     return isinstance(value, dict) and any(isinstance(value[name], str) for name in known_columns(value))
 
 
 def _read_table(file: io.BufferedReader, path: Path, what: str, suffix: str) -> Iterator[SourceRow]:
-    """Yield the rows of a table, each an object of column and text."""
+    """Yield the rows of a table, each a mapping of columns to texts."""
     lines = _Lines(file)
     csv.field_size_limit(MAX_JSON_LINE_BYTES)  # for a cell that holds a conversation
     try:
@@ -260,7 +260,7 @@ def _refuse_twins(names: list[str], path: Path, what: str) -> None:
 
 
 class _Lines:
-    """The lines of a table, without those that are comments; a quoted cell may go on over several lines."""
+    """The lines of a table, without comments and blank lines; a quoted cell, which may span lines, keeps them."""
 
     def __init__(self, file: io.BufferedReader) -> None:
         self._lines = cut_lines(file, MAX_JSON_LINE_BYTES)
@@ -270,7 +270,7 @@ class _Lines:
         self.number = 0
 
     def first(self) -> str:
-        """Return the first line that counts, and keep it."""
+        """Return the first line that is no comment, without consuming it."""
         self._held = next(self, "")
         return self._held
 
@@ -292,7 +292,7 @@ class _Lines:
 
 
 def _find_delimiter(header: str) -> str:
-    """Return what parts the names in a header: the comma, unless another mark gives a name that is known."""
+    """Return the delimiter of a header: the first that gives a known name, else the most frequent."""
     for delimiter in _DELIMITERS:
         names = [name.strip().strip('"') for name in header.split(delimiter)]
         if len(names) > 1 and known_columns(names):
@@ -301,14 +301,14 @@ def _find_delimiter(header: str) -> str:
 
 
 def is_parquet(path: Path) -> bool:
-    """Tell by its first bytes; what can't be read is none."""
+    """Tell by its first bytes whether a file is Parquet; a file that can't be read is not."""
     try:
         if not path.is_file():  # a pipe can be read only once
             return False
         with path.open("rb") as file:
             return file.read(len(_PARQUET)) == _PARQUET
     except OSError:
-        return False  # said by who reads it as text
+        return False  # reported when it is read as text
 
 
 def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
@@ -326,7 +326,7 @@ def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
 
 
 def _unpack_table(table: Any, path: Path, most_bytes: int) -> Iterator[Any]:
-    """Yield the rows of an open Parquet file, counted before they are unpacked: there, rows share their texts.
+    """Yield the rows of an open Parquet file. Their bytes are counted before unpacking, while rows share equal texts.
     Raises UnreadableText: it unpacks to too much."""
     from pyarrow import ArrowException, parquet
 
@@ -346,7 +346,7 @@ def _unpack_table(table: Any, path: Path, most_bytes: int) -> Iterator[Any]:
             try:
                 for batch in shared.iter_batches(rows, [group]):
                     count(batch)
-            except (ArrowException, OSError):  # as of texts that share their beginnings: a few rows of them take little
+            except (ArrowException, OSError):  # as for delta-encoded texts: a few rows of these take little
                 counted, rows, unpacked = False, _FEW_ROWS, before
             for batch in table.iter_batches(rows, [group]):
                 if not counted:
@@ -355,7 +355,7 @@ def _unpack_table(table: Any, path: Path, most_bytes: int) -> Iterator[Any]:
 
 
 def _count_bytes(values: Any) -> int:
-    """Return how many bytes an array of Arrow takes without its dictionaries."""
+    """Return how many bytes an Arrow array takes once its dictionaries are expanded."""
     from pyarrow import compute, types
 
     if types.is_dictionary(values.type):
@@ -368,7 +368,7 @@ def _count_bytes(values: Any) -> int:
 
 
 def split_column(source: str) -> tuple[Path, str | None]:
-    """Return the file and the column of FILE:COLUMN; a file whose own name has a colon is taken as it is.
+    """Split FILE:COLUMN into file and column; a file whose own name has a colon is taken as it is.
     Raises ConfigError: it is an address, or `expand_home` refuses it."""
     if _ADDRESS.match(source) and not Path(source).exists():
         raise ConfigError(f"{source} is an address: download the file, and name that")
@@ -379,5 +379,5 @@ def split_column(source: str) -> tuple[Path, str | None]:
 
 
 def is_file_name(name: str) -> bool:
-    """Tell whether a name ends as those of files that are read here do."""
+    """Tell whether a name has the suffix of a file that can be read here."""
     return name.lower().endswith((*SUFFIXES, *PACKED_SUFFIXES))

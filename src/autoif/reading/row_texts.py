@@ -1,7 +1,7 @@
-"""The text of a row: which of its columns holds what is asked, and what else belongs to it.
+"""Finds the text of a row: the column that holds the question, and those with its context.
 
-Names are tried in tiers, the surest first. Where several columns of a tier hold different texts, nobody but the user
-can tell which is meant: that is refused with the way to name one.
+Column names are tried in tiers, the surest first. If several columns of a tier hold different texts, only the user can
+tell which is meant, so the row is refused with a message that says how to name one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from autoif.errors import ConfigError
 from autoif.reading.json_text import replace_surrogates
 
 CONTEXTS = ("input", "context", "passage", "document", "article", "paragraph")
-"""Columns of what a text asks about, as Alpaca's `input` and Dolly's `context`."""
+"""Columns that hold what a text asks about, such as Alpaca's `input` and Dolly's `context`."""
 MEDIA = frozenset({
     "image", "images", "img", "image_path", "image_url", "image_urls", "image_file", "video", "videos", "video_path",
     "video_url", "audio", "audios", "audio_path", "audio_url",
 })  # fmt: skip
-"""Columns of what a text asks about that is no text."""
+"""Columns that hold media that a text asks about."""
 HOW_TO_NAME = "as FILE:COLUMN, or as hf:NAME:SPLIT:COLUMN"
 _NOTHING = {"", "<noinput>", "noinput", "no input", "no input required", "none", "null", "nan", "n/a", "-"}
-"""What data sets write where there is no context."""
+"""How data sets write that there is no context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class RowText:
     """What a row asks."""
 
     text: str = ""
-    """"" if it asks nothing."""
+    """"" if the row asks nothing."""
     context: str = ""
-    """What the text is about, if the row has that apart."""
+    """What the text is about, if the row holds it separately."""
     unreadable: bool = False
-    """There is a context, and it is no text."""
+    """Whether there is a context that is no text."""
 
     @property
     def whole(self) -> str:
@@ -40,7 +40,7 @@ class RowText:
 
 
 def pick_text(row: Mapping[str, object], tiers: Sequence[Sequence[str]], column: str | None, where: str) -> RowText:
-    """Return the text of a row with its context; `tiers` name columns, the surest first, unless the user names one.
+    """Return the text of a row with its context, from the user's `column` or the first of the `tiers` that has one.
 
     Raises:
         ConfigError: several columns of a tier hold different texts, or the named column isn't there.
@@ -63,7 +63,7 @@ def pick_text(row: Mapping[str, object], tiers: Sequence[Sequence[str]], column:
 
 
 def read_line(row: object, column: str | None, where: str) -> str:
-    """Return the text of a row that is nothing else. Raises ConfigError: the user names a column, and it has none."""
+    """Return the text of a row that is a plain string. Raises ConfigError: the user names a column, and it has none."""
     if column is not None:
         raise ConfigError(f"{where}: a text without columns, and {column!r} is named as one: name the file alone")
     return read_text(row)
@@ -75,7 +75,7 @@ def list_columns(names: Mapping[str, object] | Sequence[str]) -> str:
 
 
 def read_text(value: object) -> str:
-    """Return a text, or that of a record that has one, as an instruction or the constraints of a run; "" for anything
+    """Return a text itself, or the text within a record such as a run's instruction or constraints; "" for anything
     else."""
     if isinstance(value, list) and value and all(isinstance(each, Mapping) and "instruction" in each for each in value):
         return " ".join(read_text(each["instruction"]) for each in value)
@@ -97,7 +97,7 @@ def _with_context(row: Mapping[str, object], names: Mapping[str, str], chosen: s
 
 
 def _is_something(value: object) -> bool:
-    """Tell whether a cell of an image, video or sound holds one."""
+    """Tell whether a media cell holds anything."""
     if isinstance(value, list | tuple):
         return any(map(_is_something, value))
     if isinstance(value, Mapping):

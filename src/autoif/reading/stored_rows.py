@@ -1,9 +1,9 @@
-"""The rows of a JSONL file that a run has made: a sequence that reads each row as it is asked for.
+"""The rows of a run's JSONL file as a sequence that reads each row on demand.
 
     rows = Rows("runs/first/sft.jsonl")
     len(rows), rows[0]["messages"], rows[-3:]
 
-Where each row begins is found at the first use, and anew when the file is another; rows are never all in memory.
+The offsets of the rows are found at the first use, and again if the file changes; rows are never all in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,13 +22,13 @@ Row = dict[str, Any]
 
 
 class Rows(Sequence[Row]):
-    """The rows of a JSONL file, read as they are asked for; blank lines are none."""
+    """The rows of a JSONL file, read on demand; blank lines are skipped."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = expand_home(path).absolute()  # whoever changes the working directory has the same rows
+        self.path = expand_home(path).absolute()  # so that changing the working directory changes nothing
         self._starts: list[int] = []
         self._version: tuple[int, ...] | None = None
-        """Of the file whose rows begin there: a run that goes on makes it, or another in its place."""
+        """Identifies the file that `_starts` belongs to, as a run may still write or replace it."""
 
     def __iter__(self) -> Iterator[Row]:
         if self._is_there():
@@ -69,7 +69,7 @@ class Rows(Sequence[Row]):
             raise StoreError(f"{self.path} is no data set ({error.__cause__ or error}); mend it") from None
         except OSError as error:
             raise StoreError(f"datasets can't keep its cache ({error}): set HF_HOME to a folder for it") from None
-        # JSON has no times: a column of texts of which each happens to read as one is made anew, as texts.
+        # JSON has no timestamps: if `datasets` took a column of texts for timestamps, build it again from the rows.
         return datasets.Dataset.from_list(list(self)) if "timestamp" in str(made.features) else made
 
     def __repr__(self) -> str:
@@ -86,7 +86,7 @@ class Rows(Sequence[Row]):
         return row
 
     def _index(self) -> list[int]:
-        """Return where each row begins."""
+        """Return the offset of each row."""
         if not self._is_there():
             return []
         with reading_errors(self.path):
@@ -103,7 +103,7 @@ class Rows(Sequence[Row]):
         return self._starts
 
     def _is_there(self) -> bool:
-        """Tell whether the run has made the file yet. Raises StoreError: it is gone, or nobody makes it."""
+        """Tell whether the run has made the file yet. Raises StoreError: the folder is gone, or belongs to no run."""
         folder = self.path.parent
         if not folder.is_dir():
             raise StoreError(f"{folder} is gone: load the run from where it is now")

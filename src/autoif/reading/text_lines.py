@@ -1,9 +1,9 @@
-"""The text of a file that a user gave: unpacked, decoded, cut into lines, or refused with one sentence.
+"""Reads the text of a user's file: unpacks it, decodes it and cuts it into lines, or refuses it with one sentence.
 
     plain, .gz, .bz2, .xz, .zst   known by the first bytes, whatever the name says
-    UTF-8, UTF-16, UTF-32         a byte order mark says which; it is no part of the text
+    UTF-8, UTF-16, UTF-32         known by the byte order mark, which is removed
 
-What is packed may unpack to `MAX_UNPACKED_BYTES` and no more, so that a small file can't fill the memory.
+A packed file may unpack to at most `MAX_UNPACKED_BYTES`, so that a small file can't fill the memory.
 """
 
 import bz2
@@ -26,7 +26,7 @@ MAX_LINE_BYTES = 1_000_000
 MAX_ROW_BYTES = 256_000_000
 """A longer line of a JSONL file is refused before it fills the memory."""
 MAX_UNPACKED_BYTES = 1_000_000_000
-"""Of a packed file."""
+"""What a packed file may unpack to."""
 MAX_RATIO = 200
 """A packed file of more than `_SMALL_BYTES` may unpack to so many times its size; rows of text take 3 to 50."""
 _SMALL_BYTES = 20_000_000
@@ -34,7 +34,7 @@ _CHUNK_BYTES = 1 << 16
 
 _MARKS: Final = {
     codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # begins as UTF-16 does: asked first
+    codecs.BOM_UTF32_LE: "utf-32",  # begins like the mark of UTF-16, so it comes first
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -56,7 +56,7 @@ _NO_TEXT: Final = {
 }
 _LONGEST_MAGIC = 32
 _TAR_PLACE = 257
-"""Where a tar archive says that it is one."""
+"""Offset of the signature of a tar archive."""
 
 
 class UnreadableText(Exception):
@@ -65,12 +65,12 @@ class UnreadableText(Exception):
     def __init__(self, reason: str, line: int | None = None) -> None:
         super().__init__(reason)
         self.line = line
-        """From 1, if one is to blame."""
+        """The line that is to blame, from 1, if there is one."""
 
 
 @contextmanager
 def naming(path: Path, what: str) -> Iterator[None]:
-    """Turn what makes a text unreadable into a ConfigError that names the file."""
+    """Turn errors of reading a text into a ConfigError that names the file."""
     try:
         yield
     except UnreadableText as error:
@@ -91,8 +91,8 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file to read its text as UTF-8 bytes, unpacked and without a byte order mark.
 
     Raises:
-        OSError: as the system says.
-        UnreadableText: it is no text, is damaged, or unpacks to too much; also while it is read.
+        OSError: from the operating system.
+        UnreadableText: it is no text, is damaged, or unpacks to too much. May also be raised later, while reading.
     """
     with path.open("rb") as file:
         head = file.peek(_LONGEST_MAGIC)
@@ -103,7 +103,7 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
 
 
 def _refuse_no_text(head: bytes) -> None:
-    """Refuse what begins as a file of another kind does, be it packed or not."""
+    """Refuse a file, packed or not, that begins like one of another kind. Raises UnreadableText."""
     kind = next((kind for magic, kind in _NO_TEXT.items() if _begins(head, magic)), "")
     if head[_TAR_PLACE:].startswith(b"ustar"):
         kind = "a tar archive: unpack it"
@@ -114,7 +114,7 @@ def _refuse_no_text(head: bytes) -> None:
 
 
 def _begins(head: bytes, magic: bytes) -> bool:
-    """Tell whether a file begins so; a web page also behind blanks and in capitals."""
+    """Tell whether a file begins like this; a web page also after blanks and in any letter case."""
     return head.startswith(magic) or (magic.startswith(b"<") and head[:64].lstrip().lower().startswith(magic))
 
 
@@ -124,7 +124,7 @@ def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, st
     Lines end with "\n" or "\r\n" and with nothing else. Byte order marks are removed, also where files were joined.
 
     Raises:
-        UnreadableText: no UTF-8, or a line of more than `max_bytes`; says which line.
+        UnreadableText: not UTF-8, or a line of more than `max_bytes`; names the line.
     """
     number = 0
     # Bounded, so that a file without line ends is refused before it fills the memory.
@@ -140,9 +140,9 @@ def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, st
 
 
 def expand_home(path: str | os.PathLike[str]) -> Path:
-    """Return a path with the home folder for "~", which shells leave behind a "=" and programs everywhere.
-    Raises ConfigError: no file can have this name, or it stands for standard input: what reads rows may look at them
-    twice, and notes which file they are of."""
+    """Return a path with "~" expanded, which shells don't do after a "=" and programs never do.
+    Raises ConfigError: no file can have this name, or it stands for standard input. Rows may be read twice, and the
+    file is recorded, so standard input isn't possible."""
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
         raise ConfigError(f"a file or folder is named by a text or a Path, not by {path!r:.80}")
     if os.fspath(path) == "-":
@@ -153,7 +153,7 @@ def expand_home(path: str | os.PathLike[str]) -> Path:
 
 
 def refuse_repeats(paths: Sequence[Path]) -> None:
-    """Refuse inputs of which one is named twice, whatever the ways to it. Raises StoreError: names it."""
+    """Refuse inputs of which one is named twice, by whatever path. Raises StoreError: names it."""
     seen = set[Path]()
     for path in paths:
         if path.resolve() in seen:
@@ -229,7 +229,7 @@ def _as_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _end_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield a text with LF for CR, if its lines end with CR alone, as spreadsheets on a Mac write them."""
+    """Yield a text with LF for CR if its lines end with CR alone, as spreadsheets on a Mac may write them."""
     head = next(chunks, b"")
     is_cr = b"\r" in head[:-1] and b"\n" not in head
     for chunk in itertools.chain([head], chunks):
@@ -237,7 +237,7 @@ def _end_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class _Chunks(io.RawIOBase):
-    """Chunks of bytes as a file."""
+    """A readable file over chunks of bytes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

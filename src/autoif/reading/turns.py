@@ -1,4 +1,4 @@
-"""Who says what in a conversation, in whatever form data sets and exports keep conversations.
+"""Finds who says what in a conversation, in any form in which data sets and exports keep conversations.
 
 | form                                                | as in                                |
 |-----------------------------------------------------|--------------------------------------|
@@ -24,7 +24,7 @@ _NAMES = (*_SPEAKERS, "content", "value")
 _ASKED = ("human", "user")
 _SAID = ("assistant", "gpt", "bot")
 _PAIRED = {"input": True, "output": False}
-"""Whether the user says it, where it is known to be a conversation: examples of a task have the same names."""
+"""Whether the user says it. Only for known conversations, as the examples of a task have the same keys."""
 _TEXTS = ("value", "content", "text", "parts", "utterance")
 _MARKS = (
     ("<|im_start|>user", ("<|im_end|>",)),
@@ -41,13 +41,13 @@ _MARKS = (
 )
 """How the user's turn begins in a transcript, and what ends it."""
 _AT_START = (("Human:", "\nAssistant:"), ("User:", "\nAssistant:"))
-"""Words of everyday language, which are marks at the beginning only."""
+"""Everyday words, which count as marks only at the beginning."""
 _LONGEST_CELL = 1_000_000
 
 
 def list_turns(turns: Sequence[object], *, alternate: bool = True) -> Iterator[tuple[bool, str]]:
-    """Yield (whether the user says it, text) for each turn that is one. Turns that don't say whose they are take turns;
-    without `alternate` they are none, as a list of texts may be anything."""
+    """Yield (whether the user says it, text) for each turn. Turns without a speaker alternate, the user first; without
+    `alternate` they are skipped, as a list of texts may be anything."""
     for number, turn in enumerate(turns):
         if isinstance(turn, str):
             if alternate:
@@ -71,7 +71,7 @@ def first_turn(turns: Sequence[object], *, alternate: bool = True) -> str:
 
 _NO_TEXT = re.compile(r"image|video|audio|file|document|inline_?data", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"(?:\A|\n)\s*<(?:image|img|video|audio)\d{0,2}>|<(?:image|img|video|audio)\d{0,2}>\s*\Z")
-"""Where LLaVA's and others' data have what is shown."""
+"""Marks in data such as LLaVA's for the place of an image, a video or a sound."""
 
 
 def shows_media(turns: Sequence[object]) -> bool:
@@ -103,7 +103,7 @@ def is_turn(row: Mapping[str, Any]) -> bool:
 
 
 def turn_text(turn: Mapping[str, Any]) -> str:
-    """Return what a turn says: ShareGPT's `value`, or OpenAI's `content`, which can come in parts."""
+    """Return the text of a turn: ShareGPT's `value`, or OpenAI's `content`, which may come in parts."""
     content = next((turn[name] for name in _TEXTS if turn.get(name)), None)
     if isinstance(content, Mapping):
         content = content.get("parts") or content.get("text")
@@ -114,8 +114,8 @@ def turn_text(turn: Mapping[str, Any]) -> str:
 
 
 def find_turns(value: object) -> list[object] | None:
-    """Return the conversation that a value is: a list, a list within a text, or the columns of one, as `datasets` has
-    {"from": [...], "value": [...]}; None if it is something else."""
+    """Return a value as a conversation: a list, a list within a text, or columns such as {"from": [...], "value":
+    [...]}, as `datasets` has them; None if it is something else."""
     if isinstance(value, str):
         return parse_turns(value)
     if (
@@ -128,9 +128,9 @@ def find_turns(value: object) -> list[object] | None:
 
 
 def parse_turns(text: str) -> list[object] | None:
-    """Return the conversation that a text holds as JSON, or as Python or numpy writes it; None if it holds none.
+    """Return the conversation that a text holds in the notation of JSON, Python or numpy; None if it holds none.
 
-    One that can't be read is empty: it is no question.
+    A conversation that can't be parsed is returned empty, as its text is no question either.
     """
     start = text.lstrip()
     if start.startswith("array([{"):
@@ -145,7 +145,7 @@ def parse_turns(text: str) -> list[object] | None:
 
 
 def read_transcript(text: str) -> str:
-    """Return the user's first turn of a conversation that was written out as a text; any other text as it is."""
+    """Return the first user turn of a conversation that is written out as a text; any other text as it is."""
     for opening, endings in _MARKS:
         _, found, rest = text.partition(opening)
         places = [place for ending in endings if (place := rest.find(ending)) >= 0] if found else []
@@ -166,7 +166,7 @@ def _clean_turn(turn: str) -> str:
 
 
 def _speaker(turn: Mapping[str, Any]) -> str:
-    """Return who a turn is of, in small letters; "" if it doesn't say."""
+    """Return the speaker of a turn in lower case; "" if it names none."""
     named = next((turn[name] for name in _SPEAKERS if turn.get(name)), "")
     named = named.get("role", "") if isinstance(named, Mapping) else named
     return named.strip().casefold() if isinstance(named, str) else ""
