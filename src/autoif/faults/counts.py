@@ -216,31 +216,31 @@ def _find_limits(words: str) -> tuple[Count, str] | None:
     """Return the number, or range, that words ask for, and the words around it; None if there is none."""
     for form in _LIMITS:
         if match := form.search(words):
-            said = {name: text for name, text in match.groupdict().items() if text}
-            units = {_name_unit(said[name]) for name in ("unit", "again") if name in said}
+            groups = {name: text for name, text in match.groupdict().items() if text}
+            units = {_name_unit(groups[name]) for name in ("unit", "again") if name in groups}
             rest = f"{words[: match.start()]} {words[match.end() :]}"
-            if "usual" in said:
-                usual = _SOME if said["usual"].lower() == "some" else 1
+            if "usual" in groups:
+                usual = _SOME if groups["usual"].lower() == "some" else 1
                 return Count(1, None, units.pop(), usual=usual), rest
-            if "some" in said:
+            if "some" in groups:
                 if re.search(rf"\b(?:{_BOUND})\b", rest):
                     return None
-                number = _read_number(said["some"])
+                number = _read_number(groups["some"])
                 return Count(number, None, units.pop(), usual=number), rest
-            bounds = [_read_bound(said.get("one", "exactly"), said["first"])] if "first" in said else []
-            bounds += [_read_bound(said["two"], said["second"])] if "two" in said else []
+            bounds = [_read_bound(groups.get("one", "exactly"), groups["first"])] if "first" in groups else []
+            bounds += [_read_bound(groups["two"], groups["second"])] if "two" in groups else []
             least = [low for low, _ in bounds if low is not None] or [
-                _read_number(said[name]) for name in said if name == "low"
+                _read_number(groups[name]) for name in groups if name == "low"
             ]
             most = [high for _, high in bounds if high is not None] or [
-                _read_number(said[name]) for name in said if name == "high"
+                _read_number(groups[name]) for name in groups if name == "high"
             ]
             again = re.search(rf"\b(?:{_BOUND})\b", rest)
             if len(units) != 1 or len(least) > 1 or len(most) > 1 or again or (least and most and least > most):
                 return None
-            if said.get("joint") == " or " and least[0] + 1 != most[0]:
+            if groups.get("joint") == " or " and least[0] + 1 != most[0]:
                 return None
-            if "two" not in said and said.get("one", "").lower() == "over" and not units <= {"words", "characters"}:
+            if "two" not in groups and groups.get("one", "").lower() == "over" and not units <= {"words", "characters"}:
                 return None
             return Count(next(iter(least), None), next(iter(most), None), units.pop()), rest
     return None

@@ -212,8 +212,8 @@ def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
                 yield edge(without, inside, f"a text without {quoted}", "one with it")
                 if term.text.isalpha() and term.noun in _WHOLE:
                     longer = f"un{term.text.lower()}ly"
-                    said = f'a text with the word "{longer}"', f"one with {quoted}"
-                    yield edge(f"{before} {longer} {after}.", inside, *said)
+                    labels = f'a text with the word "{longer}"', f"one with {quoted}"
+                    yield edge(f"{before} {longer} {after}.", inside, *labels)
             case TermRole.START:
                 text = f"{asked} {before.lower()} {after}."
                 yield edge(text, inside, f"a text that starts with {quoted}", "one that has it in the middle")
@@ -265,9 +265,9 @@ def _name_line(term: Term) -> Iterator[Edge]:
             texts = f"{first}\n{asked} {second}", f"{asked} {second}\n{first}"
             yield edge(*texts, f"a text whose last line starts with {quoted}", "one whose first line does")
         case TermRole.WHOLE_LAST_LINE:
-            obeys, said = f"{first}\n{asked}", f"a text whose last line is {quoted}"
-            yield edge(obeys, f"{first}\n{asked} {second}", said, "one that goes on after it")
-            yield edge(obeys, f"{first} {asked}", said, "one whose last line says more before it")
+            obeys, right = f"{first}\n{asked}", f"a text whose last line is {quoted}"
+            yield edge(obeys, f"{first}\n{asked} {second}", right, "one that goes on after it")
+            yield edge(obeys, f"{first} {asked}", right, "one whose last line says more before it")
 
 
 def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:
@@ -279,15 +279,15 @@ def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:
     before, after = " ".join(words[:5]), " ".join(words[5:10])
     for term in terms:
         asked = [f"b{each.text}b" for each in terms]
-        said = f'a text with the letter "{term.text}"', f'one without the letter "{term.text}"'
+        labels = f'a text with the letter "{term.text}"', f'one without the letter "{term.text}"'
         edge = partial(Edge, FindingReason.ASKED_TEXT)
         match term.role:
             case TermRole.USE:
                 lacking = [each for each in asked if term.text not in each]
                 texts = f"{' '.join([before, *asked, after])}.", f"{' '.join([before, *lacking, after])}."
-                yield edge(*texts, *said)
+                yield edge(*texts, *labels)
             case TermRole.AVOID:
-                yield edge(f"{before} {after}.", f"{before} b{term.text}b {after}.", *reversed(said))
+                yield edge(f"{before} {after}.", f"{before} b{term.text}b {after}.", *reversed(labels))
             case TermRole.START if len(terms) == 1:
                 text = f"{term.text}bb {before} {after}."
                 yield edge(text, f"{before} {term.text}bb {after}.", f"a text that starts with {term.text}", "another")

@@ -57,13 +57,13 @@ _CAPS: Final = r"(?:all )?(?:capital letters|capitals|upper[- ]?case(?: letters)
 
 def _make_started(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     """Yield texts in which each part starts with a kind, beside texts in which one doesn't."""
-    said = {name: text for name, text in match.groupdict().items() if text}
-    unit = said.get("unit", "").lower()
-    kind = next(name for name in _KINDS if name in said)
+    groups = {name: text for name, text in match.groupdict().items() if text}
+    unit = groups.get("unit", "").lower()
+    kind = next(name for name in _KINDS if name in groups)
     if unit == "bullet point" and kind == "number":  # such may be a numbered list
         return
     _, good, bad, words = _KINDS[kind]
-    if kind == "capital" and said[kind].lower() == "first word":  # all of whose letters may have to be capitals
+    if kind == "capital" and groups[kind].lower() == "first word":  # all of whose letters may have to be capitals
         good, bad = ("A cat hid.", "I saw hay.", "A dog ran."), ("a cat hid.", "i saw hay.")
     if unit == "word":
         right, _, wrong = words.partition(" / ")
@@ -90,14 +90,14 @@ def _make_numbered(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]
 
 def _make_only(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     """Yield texts of the kinds that are allowed, beside the same with something else."""
-    said = match["kinds"].lower()
-    if " or " in said:  # both, or one of them
+    allowed = match["kinds"].lower()
+    if " or " in allowed:  # both, or one of them
         return
-    kinds = {name for name, form in (("capital", _CAPITAL), ("small", _LOWER)) if re.search(form, said)}
-    kinds |= {"capital", "small"} if "letters" in re.sub(f"{_CAPITAL}|{_LOWER}", "", said) else set()
-    kinds |= {"digit"} if re.search("digit|num", said) else set()
-    spaces, marks = "space" in said, "punct" in said
-    if not kinds or (spaces and said == "spaces"):
+    kinds = {name for name, form in (("capital", _CAPITAL), ("small", _LOWER)) if re.search(form, allowed)}
+    kinds |= {"capital", "small"} if "letters" in re.sub(f"{_CAPITAL}|{_LOWER}", "", allowed) else set()
+    kinds |= {"digit"} if re.search("digit|num", allowed) else set()
+    spaces, marks = "space" in allowed, "punct" in allowed
+    if not kinds or (spaces and allowed == "spaces"):
         return
     tokens = [token for kind, token in _TOKENS.items() if kind in kinds]
     joint = " " if spaces else ""
@@ -123,14 +123,14 @@ def _make_only_mark(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair
 
 def _make_not_at(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     """Yield texts without what they must not start, or end, with, beside texts that do."""
-    said = match.groupdict("")
-    if not said["mark"] and len(texts) != 1:
+    groups = match.groupdict("")
+    if not groups["mark"] and len(texts) != 1:
         return
-    asked = MARKS[said["mark"].lower()] if said["mark"] else texts[0].strip()
+    asked = MARKS[groups["mark"].lower()] if groups["mark"] else texts[0].strip()
     one, other = choose_sentences(asked, 2)
     if match["verb"].lower() in {"start", "begin"}:
         obeying, breaking = [f"{one} {other}"], [f"{asked} {one.lower()} {other}"]
-        if said.get("noun", "").lower() not in {"letter", "character"}:
+        if groups.get("noun", "").lower() not in {"letter", "character"}:
             obeying += [f"{one[:-1]} {asked}. {other}", *(["It is cold."] if asked == "I" else [])]
     elif asked[-1].isalnum():
         obeying, breaking = [f"{one} {other}"], [f"{one} {other[:-1]} {asked}"]

@@ -95,7 +95,7 @@ def _change_quotes(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
 
 
 def _change_words(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
-    """Yield texts with a word that the instruction names, beside the same with a comma after it or with a capital."""
+    """Yield texts with a word that the instruction names, beside the same texts with a comma after it or a capital."""
     named = [word for word in find_quoted(instruction) if _WORD.fullmatch(word)]
     if not named or not _MENTIONS.search(instruction) or _CODE.search(instruction):
         return

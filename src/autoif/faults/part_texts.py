@@ -38,8 +38,8 @@ def _mark_parts(part: Marked) -> Iterator[Pair]:
         longer = join_parts(part.unit, ["It is cold.", "In all, dogs slept."])
         yield Pair(longer, join_parts(part.unit, bad), "words that start with I", "the word")
     for texts in ([good[0], bad[1]], [bad[0], good[1]]):
-        said = f"two {part.unit}s that are as they must be", f"two of which one is not, for {named}"
-        yield Pair(join_parts(part.unit, good), join_parts(part.unit, texts), *said)
+        labels = f"two {part.unit}s that are as they must be", f"two of which one is not, for {named}"
+        yield Pair(join_parts(part.unit, good), join_parts(part.unit, texts), *labels)
 
 
 def _mark(sentence: str, part: Marked) -> str:
@@ -70,7 +70,7 @@ def _put_inside(sentence: str, text: str) -> str:
 
 
 def _size_parts(part: Sized) -> Iterator[Pair]:
-    """Yield two parts of a size that is allowed, beside two of which one is larger or smaller by one."""
+    """Yield parts of an allowed size, beside parts of which one is too large or too small by one."""
     for wrong, right in find_steps(part.count):
         if wrong > 0 or (wrong == 0 and part.count.unit not in UNITS):
             good, bad = make_within(part.count.unit, right), make_within(part.count.unit, wrong)

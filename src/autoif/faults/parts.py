@@ -115,17 +115,17 @@ def read_part(instruction: str) -> Marked | Sized | None:
 def _read_marked(match: re.Match[str] | None, text: str) -> Marked | None:
     if match is None or not text.strip():
         return None
-    said = match.groupdict("")
-    unit = said["unit"].lower()
+    groups = match.groupdict("")
+    unit = groups["unit"].lower()
     place = Place.INSIDE
-    if verb := said.get("verb", "").lower():
+    if verb := groups.get("verb", "").lower():
         place = Place.START if verb in {"start", "begin"} else Place.END
     if place is Place.END and unit == "sentence" and text[-1] not in _ENDS:
         return None
     if place is Place.INSIDE and not text[-1].isalnum() and text not in JOINTS:
         return None
-    number = _NTH.get(said.get("nth", "").lower(), 0)
-    return Marked(text, place, unit, number, bool(said.get("never")), bool(said.get("some")))
+    number = _NTH.get(groups.get("nth", "").lower(), 0)
+    return Marked(text, place, unit, number, bool(groups.get("never")), bool(groups.get("some")))
 
 
 def _read_sized(instruction: str) -> Sized | None:

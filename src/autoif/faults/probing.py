@@ -185,8 +185,8 @@ def _find_failures(texts: ProbingTexts, verdicts: Mapping[str, Verdict], failure
     """Yield findings if it raises on ordinary texts, or meets a limit."""
     tried = texts.all
     if raised := find_raising(texts, verdicts):
-        said = f": {failure.detail}" if failure and failure.detail else ""
-        detail = f"raises on {len(raised)} of {len(tried)} texts{said}"
+        cause = f": {failure.detail}" if failure and failure.detail else ""
+        detail = f"raises on {len(raised)} of {len(tried)} texts{cause}"
         yield Finding(reason=FindingReason.RAISES, detail=detail, texts=tuple(raised[:_SHOWN]))
     if limited := [text for text in tried if verdicts[text] in _LIMITS]:
         kinds = ", ".join(sorted({verdicts[text].value for text in limited}))

@@ -1,4 +1,4 @@
-"""What can be wrong with a function, told without gold: reasons of findings, for audits and for cross-validation."""
+"""What can be wrong with a function, found without gold: the reasons of findings, for audits and cross-validation."""
 
 from enum import StrEnum
 
@@ -26,7 +26,7 @@ class FindingReason(StrEnum):
     WORD_PUNCTUATION = "word_punctuation"
     """A comma after the word that is asked for changes the verdict."""
     LETTER_CASE = "letter_case"
-    """Letter case, of which the instruction doesn't speak, changes the verdict."""
+    """Letter case changes the verdict, though the instruction doesn't speak of it."""
     # the function, on two texts of which one obeys the instruction and one doesn't
     THRESHOLD = "threshold"
     """The number that the instruction names makes no difference."""

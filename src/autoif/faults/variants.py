@@ -83,7 +83,7 @@ _VARIANTS: dict[str, Callable[[Count, int, int], Iterator[tuple[str, str]]]] = {
 
 
 def say_counted(number: int, count: Count) -> str:
-    """Return a number of what is counted in words."""
+    """Return a number and its unit in words, as in "3 lines"."""
     if count.text:
         return f'"{count.text}" {number} {"time" if number == 1 else "times"}'
     return f"{number} {count.unit.removesuffix('s') if number == 1 else count.unit}"

@@ -224,10 +224,10 @@ def cut_quoted(instruction: str) -> tuple[str, list[str]]:
 def read_role(frame: str) -> tuple[TermRole | None, str]:
     """Return the role and the noun of the texts that a frame names; no role unless that is all it says."""
     for role, form in _TERM_FORMS:
-        said = match.groupdict("") if (match := form.match(frame)) else {}
-        if match and is_plain(said.get("tail", "")):
-            noun = (said["noun"] or said.get("place", "")).lower()
-            if role is TermRole.END and said.get("place", "").lower() == "word":
+        groups = match.groupdict("") if (match := form.match(frame)) else {}
+        if match and is_plain(groups.get("tail", "")):
+            noun = (groups["noun"] or groups.get("place", "")).lower()
+            if role is TermRole.END and groups.get("place", "").lower() == "word":
                 noun = LAST_WORD
             return role, noun.removesuffix("s") if noun in _PLURALS else noun
     return None, ""

@@ -53,11 +53,11 @@ def list_turns(turns: Sequence[object], *, alternate: bool = True) -> Iterator[t
             if alternate:
                 yield number % 2 == 0, turn.strip()
         elif isinstance(turn, Mapping):
-            said = [(name in _ASKED, turn[name]) for name in (*_ASKED, *_SAID) if isinstance(turn.get(name), str)]
-            if alternate and not said:
-                said = [(asks, turn[name]) for name, asks in _PAIRED.items() if isinstance(turn.get(name), str)]
-            if said and not any(name in turn for name in _TEXTS):
-                yield from ((asked, text.strip()) for asked, text in said)
+            keyed = [(name in _ASKED, turn[name]) for name in (*_ASKED, *_SAID) if isinstance(turn.get(name), str)]
+            if alternate and not keyed:
+                keyed = [(asks, turn[name]) for name, asks in _PAIRED.items() if isinstance(turn.get(name), str)]
+            if keyed and not any(name in turn for name in _TEXTS):
+                yield from ((asked, text.strip()) for asked, text in keyed)
             elif _speaker(turn):
                 yield is_user_turn(turn), turn_text(turn)
             elif alternate:
