@@ -36,6 +36,7 @@ _UNSURE: Final = re.compile(
 )
 """An unread clause with one of these words may change what the other clauses mean."""
 _HARMLESS: Final = re.compile(r"\b(?:in the )?(?:first|second|third) person\b", re.IGNORECASE)
+"""Has one of these words and changes nothing."""
 _NEGATED: Final = re.compile(rf"^(?:please )?(?:{NOT}|avoid)\b", re.IGNORECASE)
 _FORBIDS: Final = re.compile(r"\b(?:no|not|never|without|avoid|refrain|skip|omit|free of)\b|n't\b", re.IGNORECASE)
 _ENDS: Final = re.compile(r"^(?:please )?(?:end|finish|conclude|close|sign off)\b", re.IGNORECASE)
@@ -45,10 +46,13 @@ _PRONOUN: Final = re.compile(
     r"(?: (?P<with>with|having|containing|of))?(?=[ .]|$)",
     re.IGNORECASE,
 )
+"""Stands for what an earlier clause counts, as in "write 3 lines; each must have 5 words"."""
 _USING: Final = re.compile("without using ", re.IGNORECASE)
 _PREFIXES: Final = ("", "Use ", "Write ", "Your response ")
 _OF_A_SIDE: Final = 8
+"""Most texts of a clause that obey, and that break, to combine with others."""
 _SHOWN: Final = 3
+"""Most texts that break a clause to return."""
 _MARKS: Final = ".!?"
 _TWO_MARKS: Final = re.compile(r"[.!?][.!?]")
 
@@ -70,7 +74,7 @@ class Clause:
     is_sure: bool = True
     """Whether the check can judge texts other than these."""
     forbids: bool = False
-    """Whether it says what must not be; another may then be the exception."""
+    """Whether it forbids something; another clause may then be the exception."""
 
 
 Reader = Callable[[str], Clause | None]

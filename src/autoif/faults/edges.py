@@ -81,9 +81,9 @@ class Edge:
     """None where only what breaks is known."""
     breaks: str
     right: str
-    """What obeys, in words, as in "40 words"."""
+    """What the text that obeys has, as in "40 words"."""
     wrong: str
-    """What breaks, as in "39 words"."""
+    """What the text that breaks has, as in "39 words"."""
 
     @property
     def sides(self) -> tuple[str, ...]:

@@ -300,6 +300,7 @@ def _quote_each(match: re.Match[str]) -> str:
 
 
 def _tell_to(match: re.Match[str]) -> str:
+    """Turn "each line is" into "each line must be"."""
     verb = match[2].lower()
     return f"{match[1]} must {_BASE.get(verb, verb.removesuffix('s'))}"
 

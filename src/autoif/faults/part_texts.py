@@ -10,7 +10,7 @@ from autoif.faults.variants import find_steps, say_counted
 
 
 def make_part_pairs(part: Marked | Sized) -> Iterator[Pair]:
-    """Yield a text that does what is asked of its parts, beside one that doesn't."""
+    """Yield texts whose parts are as asked, each beside one in which a part isn't."""
     return _size_parts(part) if isinstance(part, Sized) else _mark_parts(part)
 
 

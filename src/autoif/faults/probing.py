@@ -57,7 +57,7 @@ class ProbingTexts:
     edges: Sequence[Edge]
     twins: Sequence[Twin]
     near: Sequence[str]
-    """The instruction itself, and near misses of an answer to it."""
+    """The instruction itself, and near misses of the first answer to it."""
     versions: Sequence[str]
     """Near misses of cases, of which some may obey by chance."""
 

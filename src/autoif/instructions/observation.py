@@ -1,7 +1,7 @@
 """§3.2, compare what the functions of a draft do: run them on its cases, near misses of cases, and the probes.
 
     behaviour = await Observer(tools).observe(draft)
-    behaviour.is_settled(settings)     # most answers gave functions that behave alike: asking on brings little
+    behaviour.is_settled(settings)     # most answers gave functions that behave alike: more would change little
 
 Two functions behave alike if they give the same verdict on each text. Functions that don't load have no behaviour.
 A function has one vote for each answer that gave it, or gave the function that it was repaired from.

@@ -1,7 +1,7 @@
 """§3.2, instruction augmentation by self-instruct.
 
 In:      the seeds.
-Out:     seeds and rewrites, each meaning once (a global step: it needs all of them).
+Out:     seeds and rewrites, one of each meaning (a global step: it needs all of them).
 Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `not_text`, `wrong_language`, `truncated`),
          that repeat the prompt (`copied`), duplicates (exact, normalised, near: with what they were folded into), and
          lines beyond the number asked for and instructions beyond `max_instructions` (`over_limit`). An answer without
@@ -30,7 +30,7 @@ _TAGGED = re.compile(r"<(\w{1,30})>(.+)</\1>")
 _BLOCK = 256
 """Size of the blocks of seeds that are examples for each other. Drawing from all would get slower with their number."""
 _IN_FLIGHT = 1_024
-"""Seeds that are rewritten at once; the client keeps to what the server takes."""
+"""Seeds that are rewritten at the same time; the client limits the requests to the server."""
 
 
 async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[list[Instruction], list[Dropped]]:

@@ -7,14 +7,14 @@
     | settled? | `settled`                   | if most answers behave alike (`observation.py`), the draft is done;  |
     |          | `choose_by = "score"`       | or if a function has the score that is asked for (`soundness.py`)    |
     | ask on   | `max_functions`             | `functions_step` more answers to the same request; then repair again |
-    | judge    | `judge_samples`             | the judge on the texts that still split them (`discrimination.py`)   |
+    | judge    | `judge_samples`             | the judge rules on texts that split functions (`discrimination.py`)  |
 
-Functions run on cases, near misses, probes and, with `contrast`, on its answers. Asking on gives
-the answers that asking for all at once would have given, so nothing depends on order.
+Functions are run on cases, near misses, probes and, with `contrast`, its answers. Asking on gives the answers that
+asking for all at once would have given, so nothing depends on order.
 
 In:      an Instruction.
 Out:     a Draft, with its repairs and rulings, and whether its behaviour is settled.
-Dropped: as in `verification.py`, when no answer up to the last gave a function.
+Dropped: as in `verification.py`, if no answer up to the last gave a function.
 
 # Deviation: in the paper K is fixed (docs/method.md#verification).
 """
@@ -34,7 +34,7 @@ from autoif.tools import Tools
 
 
 async def write_settled_functions(instruction: Instruction, tools: Tools) -> list[Draft | Dropped]:
-    """Ask the writer for functions and cases; with the settings for it, mend them and ask on until they are settled."""
+    """Ask the writer for functions and cases; if the settings say so, repair them and ask on until they are settled."""
     settings = tools.config.verification
     if not settings.settles:
         return await write_functions(instruction, tools)

@@ -28,7 +28,7 @@ MAX_ROW_BYTES = 256_000_000
 MAX_UNPACKED_BYTES = 1_000_000_000
 """What a packed file may unpack to."""
 MAX_RATIO = 200
-"""A packed file of more than `_SMALL_BYTES` may unpack to so many times its size; rows of text take 3 to 50."""
+"""A packed file may unpack to this many times its size, or to `_SMALL_BYTES`; rows of text unpack to 3 to 50 times."""
 _SMALL_BYTES = 20_000_000
 _CHUNK_BYTES = 1 << 16
 
