@@ -33,6 +33,7 @@ _WAYS: Final[dict[str, tuple[Callable[[str], int], Callable[[str], int]]]] = {
     "emojis": (lambda text: len(vocabulary.get_emojis(text)), lambda text: len(vocabulary.get_emojis(text))),
     "hyphens": (lambda text: text.count("-"), lambda text: text.count("-")),
 }
+"""Two ways to count each unit; a text is only used where they agree on the verdict."""
 _CUTS: Final[dict[str, Callable[[str], list[str]]]] = {
     "line": vocabulary.get_lines,
     "sentence": vocabulary.get_sentences,

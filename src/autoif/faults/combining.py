@@ -82,14 +82,15 @@ Reader = Callable[[str], Clause | None]
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A text that breaks one clause of an instruction; where `obeys` is known, it keeps the other clauses."""
+    """A text that breaks a clause of an instruction."""
 
     obeys: str | None
+    """A text that keeps all clauses; None if none is known, and `breaks` may then break several."""
     breaks: str
 
 
 def find_broken(instruction: str, read: Reader) -> list[Broken]:
-    """Return texts for an instruction that asks for several things; none if it can't be cut into such."""
+    """Return texts that break a clause of an instruction; none if it can't be cut into clauses."""
     pieces = _JOINT.split(instruction)
     joints = [match[0] for match in _JOINT.finditer(instruction)]
     if not 2 <= len(pieces) <= _MOST_CLAUSES or _is_ambiguous(pieces, joints):
@@ -188,7 +189,7 @@ def _find_all_but_one(clauses: Sequence[Clause]) -> Iterator[Broken]:
 
 
 def _write(clauses: Sequence[Clause]) -> Iterator[str]:
-    """Yield texts that keep or break clauses in many ways."""
+    """Yield many texts, which keep some clauses and break others."""
     sides = [[*clause.obeys[:_OF_A_SIDE], *clause.breaks[:_OF_A_SIDE]] for clause in clauses]
     edits = [clause.edit for clause in clauses]
     plain = [text for side in sides for text in side]
