@@ -61,7 +61,7 @@ async def choose_by_contrast(draft: Draft, functions: Sequence[int], tools: Tool
 async def choose_by_evidence(
     draft: Draft, functions: Sequence[int], evidence: Contrast, tools: Tools
 ) -> VerifiedInstruction | Dropped:
-    """Keep those of the functions (places in the matrix) that tell answers with the instruction from answers without."""
+    """Keep those of the functions (places in matrix) that tell answers with the instruction from answers without."""
     matrix = draft.matrix
     two_sided = await keep_two_sided(matrix, functions, tools, evidence)
     choice = choose_functions(matrix, two_sided, evidence, tools.config.contrast)
