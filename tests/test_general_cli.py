@@ -282,6 +282,7 @@ async def test_an_endpoint_is_asked_in_chats_and_what_it_refuses_is_not_scored(t
         (["m", "--data", "arc=x"], "write NAME=PATH with a name of gsm8k, mmlu, humaneval, ceval, or name a folder"),
         (["m", "--samples", "2"], "--temperature 0 gives the same program each time"),
         (["m", "--shots", "mmlu=many"], "--shots mmlu=many: write NAME=N"),
+        (["m", "--shots", "mmlu=²"], "--shots mmlu=²: write NAME=N"),
         (["m", "--shots", "humaneval=3"], "it has no examples"),
         (["no/such/model", "--tasks", "gsm8k"], "there is no model folder no/such/model"),
     ],

@@ -1,12 +1,13 @@
-"""What the functions of an instruction agree on, and how reliable each is by that alone.
+"""How far the functions of an instruction agree, and how reliable that makes each of them.
 
     clusters        functions with the same verdict on every text: cases, probes, answers
-    with majority   the share of texts on which a function says what most say
-    Dawid-Skene     TPR and TNR of each function, and what follows, estimated together from who accepts what
+    with majority   the share of texts on which a function agrees with most of the others
+    Dawid-Skene     each function's TPR and TNR, estimated from the verdicts alone, together with which texts follow
 
-Agreement is no proof. One model wrote all functions of an instruction, so they err together, and an estimate that takes
-them for independent witnesses (Dawid and Skene, 1979) is too high. Gold shows by how much: how often all are wrong
-together, and how often they would be if each erred by itself. A second author (`second_author.py`) shares less.
+Agreement is no proof. One model wrote all functions of an instruction, so their errors are correlated, and an estimate
+that takes them for independent witnesses (Dawid and Skene, 1979) is too high. Gold shows by how much: how often all are
+wrong together, and how often that would happen if errors were independent. A second author (`second_author.py`) shares
+fewer errors.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,37 +30,38 @@ CORRELATED = (
     "are estimated from agreement alone are too high"
 )
 _FEWEST_VOTERS = 3
-"""With two, any disagreement could be either's error."""
+"""With two functions, a disagreement doesn't show which one is wrong."""
 _SHOWN_SPLITS = 3
 _ROUNDS = 200
 _SETTLED = 1e-7
+"""The estimate has converged when no text's probability moves by more."""
 _MOST_EXPONENT = 700.0
-"""Of e, as a float."""
+"""Largest exponent of e that a float holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How often a function is right of what follows, and of what doesn't."""
+    """How often a function is right on texts that follow (TPR) and on texts that don't (TNR)."""
 
     tpr: float
     tnr: float
 
 
 class FunctionAgreement(Record):
-    """One function among those of its instruction."""
+    """How far one function agrees with the others of its instruction."""
 
     function_id: str
     cluster: int
-    """The place of its cluster, the largest being 0."""
+    """Rank of its cluster; the largest is 0."""
     with_majority: float | None
-    """None where no text has a majority."""
+    """None if no text has a majority."""
     tpr: float | None
-    """By Dawid and Skene; None where there are fewer than three functions."""
+    """By Dawid and Skene; None for fewer than three functions."""
     tnr: float | None
 
 
 class Split(Record):
-    """A text on which behaviours differ."""
+    """A text on which clusters differ."""
 
     text: str
     accepted_by: tuple[str, ...]
@@ -81,37 +83,37 @@ class InstructionAgreement(Record):
 
 
 class SharedErrors(Record):
-    """How often functions err together, against gold; over instructions with two functions or more."""
+    """How often functions err together, against gold; instructions with at least two functions count."""
 
     texts: int
     wrong: float
     """Share of all verdicts that are wrong."""
     all_wrong: float
-    """Share of the texts of which all functions are wrong."""
+    """Share of the texts on which all functions are wrong."""
     all_wrong_if_independent: float
-    """What that would be if each function of an instruction erred by itself."""
+    """What that share would be if the functions of an instruction erred independently."""
 
 
 class AgreementAudit(Record):
-    """The functions of all instructions."""
+    """How far the functions of all instructions agree."""
 
     instructions: tuple[InstructionAgreement, ...]
     unanimous: int
-    """Instructions of two functions or more that behave alike on every text."""
+    """Instructions with two or more functions, which behave alike on every text."""
     note: str = CORRELATED
     shared_errors: SharedErrors | None = None
     """None without gold."""
 
 
 def measure_agreement(observed: Iterable[Observed]) -> AgreementAudit:
-    """Return what the functions of each instruction agree on."""
+    """Return how far the functions of each instruction agree."""
     instructions = tuple(_compare_functions(each) for each in observed if each.verdicts)
-    together = sum(each.clusters == 1 < len(each.functions) for each in instructions)
-    return AgreementAudit(instructions=instructions, unanimous=together)
+    unanimous = sum(each.clusters == 1 < len(each.functions) for each in instructions)
+    return AgreementAudit(instructions=instructions, unanimous=unanimous)
 
 
 def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> SharedErrors | None:
-    """Return how often functions err together on gold's responses; None where gold says nothing of two functions.
+    """Return how often functions err together on gold's responses; None if no instruction with gold has two functions.
 
     Raises:
         SandboxError: functions can't be contained on this machine.
@@ -124,8 +126,8 @@ def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> S
             continue
         judged = judge([(written.sources, text) for text in labels], sandbox)
         errors = [
-            [(found is Verdict.PASS) != said for found in row]
-            for row, said in zip(judged, labels.values(), strict=True)
+            [(verdict is Verdict.PASS) != followed for verdict in row]
+            for row, followed in zip(judged, labels.values(), strict=True)
         ]
         texts += len(errors)
         verdicts += len(errors) * len(written.sources)
@@ -143,24 +145,31 @@ def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> S
 
 
 def estimate_rates(accepted: Sequence[Sequence[bool]]) -> list[Rates] | None:
-    """Estimate the rates of functions from what they accept, shape (functions, texts), by expectation maximisation from
-    the majority on; None for fewer than three functions, or without a text.
+    """Estimate the rates of functions by Dawid and Skene's expectation maximisation, starting from the majority.
 
-    Each round estimates which texts follow from the rates, and the rates from that. Votes count as independent given
-    what follows. One text of each kind is added to what each function has judged.
+    Each round estimates the rates from which texts follow, and then which texts follow from the rates. Votes are taken
+    as independent given whether a text follows. For smoothing, each function counts as right on one more text that
+    follows and wrong on another, and likewise for texts that don't.
+
+    Args:
+        accepted: whether each function accepts each text, shape (functions, texts).
+
+    Returns:
+        The rates of each function; None for fewer than three functions, or without a text.
     """
     if len(accepted) < _FEWEST_VOTERS or not accepted[0]:
         return None
-    votes, counts = np.unique(np.array(accepted, float).T, axis=0, return_counts=True)  # texts with the same votes once
+    # Texts with the same votes are one row with their number.
+    votes, counts = np.unique(np.array(accepted, float).T, axis=0, return_counts=True)
     follows = votes.mean(axis=1)
     for _ in range(_ROUNDS):
         positive, negative = counts @ follows, counts @ (1 - follows)
         tpr = ((counts * follows) @ votes + 1) / (positive + 2)
         tnr = ((counts * (1 - follows)) @ (1 - votes) + 1) / (negative + 2)
-        does = np.log(positive + 1) + votes @ np.log(tpr) + (1 - votes) @ np.log(1 - tpr)
-        does_not = np.log(negative + 1) + votes @ np.log(1 - tnr) + (1 - votes) @ np.log(tnr)
-        told = 1 / (1 + np.exp(np.minimum(does_not - does, _MOST_EXPONENT)))
-        moved, follows = np.abs(told - follows).max(), told
+        log_follows = np.log(positive + 1) + votes @ np.log(tpr) + (1 - votes) @ np.log(1 - tpr)
+        log_fails = np.log(negative + 1) + votes @ np.log(1 - tnr) + (1 - votes) @ np.log(tnr)
+        updated = 1 / (1 + np.exp(np.minimum(log_fails - log_follows, _MOST_EXPONENT)))
+        moved, follows = np.abs(updated - follows).max(), updated
         if moved < _SETTLED:
             break
     return [Rates(*each) for each in zip(tpr.tolist(), tnr.tolist(), strict=True)]
@@ -194,7 +203,7 @@ def _compare_functions(observed: Observed) -> InstructionAgreement:
 
 
 def _compare_with_majority(accepted: Sequence[Sequence[bool]]) -> list[float | None]:
-    """Return for each function the share of texts on which it is with more than half; ties are left out."""
+    """Return for each function the share of texts on which it agrees with the majority; ties are left out."""
     decided = [column for column in zip(*accepted, strict=True) if 2 * sum(column) != len(column)]
     if not decided or len(accepted) < 2:
         return [None] * len(accepted)

@@ -1,10 +1,11 @@
-"""Scores of functions and instructions without gold, and how well they hold against gold.
+"""Scores of functions and instructions without gold, and their calibration against gold.
 
-    score of a function        `autoif.reliability`: how likely it is right, from what it does
-    score of an instruction    the mean of its kept functions, or of all where none was kept
+    score of a function        how likely it is right, from what it does (`autoif.reliability`)
+    score of an instruction    the mean score of its kept functions, or of all if none was kept
 
-Scores hold if about 80 % of the functions with scores around 0.8 are right, that is, have TPR and TNR of 90 % or more
-against gold. The Brier score is the mean squared distance from score to truth; it has to beat that of the base rate.
+Scores are calibrated if about 80 % of the functions with scores around 0.8 are right, that is, have a TPR and TNR of at
+least 90 % against gold. The Brier score is the mean squared distance from score to truth; it should be below that of the
+base rate.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +48,7 @@ class Bin(Record):
     high: float
     functions: int
     score: float
-    """Their mean."""
+    """Their mean score."""
     right: float
     """The share that is right."""
 
@@ -61,7 +62,7 @@ class Calibration(Record):
     brier: float
     brier_of_base_rate: float
     bins: tuple[Bin, ...]
-    """A reliability diagram; empty bins are left out."""
+    """Of a reliability diagram; empty bins are left out."""
 
 
 class ScoreAudit(Record):
@@ -85,7 +86,10 @@ def score_instructions(observed: Iterable[Observed]) -> ScoreAudit:
 
 
 def measure_calibration(scores: ScoreAudit, rates: Iterable[InstructionRates]) -> Calibration | None:
-    """Return how well scores hold against gold's responses; None where these don't tell which functions are right."""
+    """Return the calibration of scores against gold's responses.
+
+    None if no instruction has both responses that follow and others: only these show whether a function is right.
+    """
     found = scores.by_function
     judged = [
         (found[each.instruction_id, function.id], function.counts.is_right)
@@ -98,7 +102,7 @@ def measure_calibration(scores: ScoreAudit, rates: Iterable[InstructionRates]) -
 
 
 def calibrate(judged: Sequence[tuple[float, bool]]) -> Calibration:
-    """Return how well scores hold, from (score, whether it is right) of at least one function."""
+    """Return the calibration of at least one function, each given as (score, whether it is right)."""
     base = fmean(right for _, right in judged)
     return Calibration(
         functions=len(judged),

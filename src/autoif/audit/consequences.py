@@ -1,13 +1,13 @@
-"""How much of a run's data is right, against gold.
+"""How much of a run's data is right, against gold. A row is right if:
 
-    cases    the verdict that the writer gave a case's text is gold's
+    cases    the verdict that the writer gave for the case's text is gold's
     sft      the answer follows
     pairs    the chosen answer follows, and the rejected one doesn't
-    rewards  a sampled response is accepted if it follows, and refused if it doesn't
+    rewards  the sampled response follows and is accepted, or doesn't follow and is refused
 
-Only rows whose texts and instructions are all in gold count. Shares are percentages of rows; the bootstrap draws
-instructions. A run writes no rows of a benchmark's instructions, so the rows that it would have made of them are added
-(without `strict` and `rows_per_prompt`).
+Only rows whose texts and instructions are all in gold count. Shares are percentages of rows; the bootstrap resamples
+instructions. A run writes no rows for instructions of a benchmark, so the rows that it would have made for these are
+added (without `strict` and `rows_per_prompt`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ from autoif.thresholds import meets
 
 R = TypeVar("R", SftRow, PreferenceRow)
 Known = tuple[str, bool]
-"""The instruction of a row that gold knows, and whether the row is right."""
+"""A row that gold can judge: its instruction, and whether the row is right."""
 
 
 class RightShare(Record):
@@ -37,13 +37,13 @@ class RightShare(Record):
 
     rows: int
     known: int
-    """Of which gold says something."""
+    """Rows that gold can judge."""
     right: Interval | None
-    """Percent of those; None where there are none."""
+    """Percentage of these that are right; None if there are none."""
 
 
 class Consequences(Record):
-    """What is right of a run's cases and data sets."""
+    """How much of a run's cases and data sets is right."""
 
     cases: RightShare
     sft: RightShare
@@ -54,13 +54,13 @@ class Consequences(Record):
     """Of the pairs, those whose rejected answer doesn't follow."""
     rewards: RightShare
     responses: VerdictCounts
-    """Of the sampled responses that gold knows: which follow, and which the run accepted."""
+    """The sampled responses that gold can judge: which follow, and which the run accepted."""
     unwritten: int = 0
-    """SFT rows and pairs that are in no file, as their instructions are a benchmark's."""
+    """SFT rows and pairs that the run didn't write, as their instructions belong to a benchmark."""
 
 
 def measure_consequences(material: Material, gold: Gold) -> Consequences:
-    """Return what of a run's data is right.
+    """Return how much of a run's data is right.
 
     Raises:
         StoreError: a data set of the run can't be read.
@@ -74,30 +74,33 @@ def measure_consequences(material: Material, gold: Gold) -> Consequences:
     ]
     sampled = list({each.id: each for written in material.instructions for each in written.responses}.values())
     asked = [([one.instruction.text for one in each.prompt.constraints], each) for each in sampled]
-    told = [(each, _all_follow(gold, instructions, each.text)) for instructions, each in asked]
-    rewards = [(each, gold_says) for each, gold_says in told if gold_says is not None]
+    labelled = [(each, _all_follow(gold, instructions, each.text)) for instructions, each in asked]
+    rewards = [(each, follows) for each, follows in labelled if follows is not None]
     accepted = [meets(each.pass_rate, material.pass_rate) for each, _ in rewards]
     cases = [case for written in material.instructions for case in _check_cases(gold, written)]
     return Consequences(
         cases=_share(sum(len(each.matrix.cases) for each in material.instructions), cases),
         sft=_share(
             len(sft),
-            [(_name_row(row), says) for row in sft if (says := _find(gold, row, row.answer)) is not None],
+            [(_name_row(row), follows) for row in sft if (follows := _find(gold, row, row.answer)) is not None],
         ),
         pairs=_share(len(pairs), _judge_pairs(sides)),
         chosen=_share(len(pairs), [(name, chosen) for name, chosen, _ in sides if chosen is not None]),
         rejected=_share(len(pairs), [(name, not rejected) for name, _, rejected in sides if rejected is not None]),
         rewards=_share(
             len(sampled),
-            [(each.prompt.instruction, a == b) for (each, a), b in zip(rewards, accepted, strict=True)],
+            [
+                (each.prompt.instruction, follows == accepts)
+                for (each, follows), accepts in zip(rewards, accepted, strict=True)
+            ],
         ),
-        responses=count_verdicts([says for _, says in rewards], accepted),
+        responses=count_verdicts([follows for _, follows in rewards], accepted),
         unwritten=len(unwritten_sft) + len(unwritten_pairs),
     )
 
 
 def _make_unwritten(material: Material) -> tuple[list[SftRow], list[PreferenceRow]]:
-    """Return the rows and pairs that the run would have made of a benchmark's instructions."""
+    """Return the rows and pairs that the run would have made for instructions of a benchmark."""
     untrained = {each.id: each for each in material.verified if is_benchmark_text(each.instruction.text)}
     sampled = [
         response
@@ -126,17 +129,17 @@ def _find(gold: Gold, row: SftRow | PreferenceRow, text: str) -> bool | None:
 
 
 def _all_follow(gold: Gold, instructions: Sequence[str], text: str) -> bool | None:
-    """Return whether a text follows all instructions; None where gold knows too little to say."""
-    said = [gold.find(each, text) for each in instructions]
-    if False in said:
+    """Return whether a text follows all instructions; None if gold can't tell."""
+    labels = [gold.find(each, text) for each in instructions]
+    if False in labels:
         return False
-    return True if said and None not in said else None
+    return True if labels and None not in labels else None
 
 
 def _check_cases(gold: Gold, written: WrittenInstruction) -> Iterator[Known]:
     for case in written.matrix.cases:
-        if (says := gold.find(written.instruction.text, case.input)) is not None:
-            yield written.instruction.id, says == case.expected
+        if (follows := gold.find(written.instruction.text, case.input)) is not None:
+            yield written.instruction.id, follows == case.expected
 
 
 def _judge_pairs(sides: Iterable[tuple[str, bool | None, bool | None]]) -> Iterator[Known]:

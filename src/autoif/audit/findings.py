@@ -1,4 +1,4 @@
-"""What an audit finds, as records: of a function, and of the instruction that it was written for."""
+"""The findings of an audit, as records: about functions, and about the instructions that they were written for."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from autoif.records import Record
 
 
 class FunctionAudit(Record):
-    """What one function does with texts that it was not written for."""
+    """Findings about one function, from what it does with texts that it was not written for."""
 
     function_id: str
     kept: bool
@@ -20,9 +20,9 @@ class FunctionAudit(Record):
     accepted_own: float | None
     """Share of the answers to its own instruction; None if there are none."""
     mutants: int
-    """Changed versions of it that behave otherwise on some text; only of kept functions that run."""
+    """Changed versions of it that behave differently on some text; made only of kept functions that run."""
     killed: int
-    """Those that a case of its instruction notices."""
+    """Mutants that a case of its instruction notices."""
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -36,53 +36,53 @@ class FunctionAudit(Record):
 
 
 class InstructionAudit(Record):
-    """What was found of an instruction and of its functions."""
+    """Findings about an instruction and its functions."""
 
     instruction_id: str
     instruction: str
     functions: tuple[FunctionAudit, ...]
     findings: tuple[Finding, ...] = ()
-    """Of the instruction itself."""
+    """About the instruction itself."""
 
 
 class Tally(Record):
-    """How many functions, or instructions, have a finding of a reason."""
+    """How many functions, or instructions, have a certain finding."""
 
     written: int
     kept: int
-    """Of those, in the run's data."""
+    """How many of these are in the run's data."""
 
 
 class FaultsAgainstGold(Record):
-    """Whether faults are found of the kept functions that gold shows to be wrong."""
+    """How often faults are found in kept functions that gold shows to be wrong, and in those it shows to be right."""
 
     wrong: int
     """Kept functions that are wrong on more than a tenth of their gold."""
     wrong_with_fault: int
     right: int
-    """Kept functions that are right on all of it."""
+    """Kept functions that are right on all of their gold."""
     right_with_fault: int
-    """Gold may lack the texts that show a fault."""
+    """Not necessarily false alarms: gold may lack the texts that show a fault."""
 
 
 class FindingsAudit(Record):
-    """What was found of a run's functions, without gold."""
+    """Findings about a run's functions, without gold."""
 
     probes: int
     """Texts of every kind that each function ran on, beside those for its instruction."""
     tallies: dict[FindingReason, Tally]
-    """Of functions; for the last two reasons, of instructions."""
+    """Counts of functions; for the last two reasons, of instructions."""
     sound: Tally
     """Functions without a fault."""
     mutants: int
-    """Of the kept functions; `killed` are those that cases notice."""
+    """Mutants of the kept functions; `killed` are those that cases notice."""
     killed: int
     instructions: tuple[InstructionAudit, ...]
     against_gold: FaultsAgainstGold | None = None
 
 
 def sum_up_findings(instructions: Iterable[InstructionAudit], probes: int) -> FindingsAudit:
-    """Return all findings, and how many there are of each reason."""
+    """Return all findings, and how many there are for each reason."""
     listed = tuple(instructions)
     functions = [function for audit in listed for function in audit.functions]
     kept = [function for function in functions if function.kept]
@@ -104,7 +104,7 @@ def sum_up_findings(instructions: Iterable[InstructionAudit], probes: int) -> Fi
 
 
 def compare_with_gold(found: FindingsAudit, rates: Iterable[InstructionRates]) -> FaultsAgainstGold:
-    """Return how faults of kept functions and their mistakes on gold, of all groups together, go along."""
+    """Return how faults of kept functions go together with mistakes on gold, all groups of gold together."""
     by_function: dict[tuple[str, str], list[VerdictCounts]] = {}
     for each in rates:
         for rated in each.functions:
@@ -115,10 +115,10 @@ def compare_with_gold(found: FindingsAudit, rates: Iterable[InstructionRates]) -
         for function in audit.functions:
             counts = add_up(by_function.get((audit.instruction_id, function.function_id), []))
             mistakes = counts.false_positives + counts.false_negatives
-            whole = mistakes + counts.true_positives + counts.true_negatives
-            if function.kept and 10 * mistakes > whole:
+            total = mistakes + counts.true_positives + counts.true_negatives
+            if function.kept and 10 * mistakes > total:
                 wrong.append(not function.is_sound)
-            elif function.kept and whole and not mistakes:
+            elif function.kept and total and not mistakes:
                 right.append(not function.is_sound)
     return FaultsAgainstGold(
         wrong=len(wrong), wrong_with_fault=sum(wrong), right=len(right), right_with_fault=sum(right)

@@ -1,9 +1,9 @@
-"""The audit of functions without gold: what is found of each by what it does, and by what becomes of its mutants.
+"""The audit of functions without gold: findings from what each function does, and from its mutants.
 
-In:  instructions with what all their functions say of probes, answers, edges and twins (`observed.py`).
-Out: an InstructionAudit each, in order: findings of its functions and of itself.
+In:  instructions with the verdicts of all their functions on probes, answers, edges and twins (`observed.py`).
+Out: an InstructionAudit for each, in order: findings about its functions and about itself.
 
-No model is asked. For some instructions at a time the sandbox is called twice: functions that raised run again for the
+No model is asked. The sandbox is called twice for each batch of instructions: functions that raised run again for the
 message, and mutants of kept functions run on cases and on texts that tell them apart.
 """
 
@@ -20,31 +20,32 @@ from autoif.records import Verdict
 from autoif.sandbox import Sandbox
 
 _AT_ONCE = 16
-"""Instructions: enough for all workers."""
+"""Instructions in a batch: enough to keep all workers busy."""
 _BASES = 3
-"""Answers that mutants run on."""
+"""How many answers to the instruction mutants run on."""
 _MUTANT_PROBES = 30
+"""How many probes mutants run on, and how many near texts and answers together."""
 _SHORT_CHARS = 500
-"""Beside cases and edges mutants run on texts no longer than that: some functions take quadratic time."""
+"""Apart from cases and edges, mutants run on texts no longer than this: some functions take quadratic time."""
 _WEAK = 0.5
-"""A smaller share of mutants killed is a finding."""
+"""Cases that kill a smaller share of mutants are a finding."""
 
 _HOPELESS = {FindingReason.DOES_NOT_LOAD, FindingReason.DEAD, FindingReason.TOO_SLOW}
 
 
 @dataclass(frozen=True, slots=True)
 class _Kills:
-    """What became of a function's mutants."""
+    """How many of a function's mutants its cases kill."""
 
     mutants: int
-    """That behave otherwise than it."""
+    """Mutants that behave differently from the function."""
     killed: int
     survivor: tuple[str, str] | None
-    """The first that no case noticed: what was changed, and a text that it judges otherwise."""
+    """The first mutant that no case kills: its change, and a text that it judges differently."""
 
 
 def audit_functions(observed: Sequence[Observed], sandbox: Sandbox) -> list[InstructionAudit]:
-    """Return the findings of the functions, in the order of the instructions.
+    """Return the findings about functions and instructions, in the order of the instructions.
 
     Raises:
         SandboxError: functions can't be contained on this machine.
@@ -66,35 +67,35 @@ def audit_functions(observed: Sequence[Observed], sandbox: Sandbox) -> list[Inst
 def _run_mutants(
     part: Sequence[Observed], faults: Sequence[Sequence[list[Finding]]], sandbox: Sandbox
 ) -> list[list[_Kills]]:
-    """Return for each instruction and each of its functions what became of its mutants."""
+    """Return the kills of each function, by instruction."""
     mutants = [
         [
             make_mutants(source) if place in one.written.back_translated and not _is_hopeless(found) else []
-            for place, (source, found) in enumerate(zip(one.written.sources, of_functions, strict=True))
+            for place, (source, found) in enumerate(zip(one.written.sources, faults_by_function, strict=True))
         ]
-        for one, of_functions in zip(part, faults, strict=True)
+        for one, faults_by_function in zip(part, faults, strict=True)
     ]
-    texts = [_choose_telling(one.texts) for one in part]
+    texts = [_choose_texts(one.texts) for one in part]
     rows: list[Row] = []
-    for of_functions, telling in zip(mutants, texts, strict=True):
-        sources = _list_sources(of_functions)
-        rows += [(sources, text) for text in telling]
+    for by_function, chosen in zip(mutants, texts, strict=True):
+        sources = _list_sources(by_function)
+        rows += [(sources, text) for text in chosen]
     judged = iter(judge(rows, sandbox, until_timeout=True))
-    found = []
-    for one, of_functions, telling in zip(part, mutants, texts, strict=True):
-        by_text = [next(judged) for _ in telling]
-        of_mutant = dict(zip(_list_sources(of_functions), zip(*by_text, strict=True), strict=True))
-        found.append(
+    kills = []
+    for one, by_function, chosen in zip(part, mutants, texts, strict=True):
+        by_text = [next(judged) for _ in chosen]
+        by_source = dict(zip(_list_sources(by_function), zip(*by_text, strict=True), strict=True))
+        kills.append(
             [
-                _count_kills(one.texts, telling, [verdicts[text] for text in telling], each, of_mutant)
-                for verdicts, each in zip(one.by_text, of_functions, strict=True)
+                _count_kills(one.texts, chosen, [verdicts[text] for text in chosen], each, by_source)
+                for verdicts, each in zip(one.by_text, by_function, strict=True)
             ]
         )
-    return found
+    return kills
 
 
 def _is_hopeless(found: Sequence[Finding]) -> bool:
-    """Tell whether a function refuses everything or can't run: its mutants say nothing about its cases."""
+    """Tell whether a function refuses everything or can't run, so that its mutants say nothing about its cases."""
     return any(each.reason in _HOPELESS for each in found)
 
 
@@ -103,8 +104,8 @@ def _list_sources(mutants: Sequence[Sequence[Mutant]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mutant.source for each in mutants for mutant in each))
 
 
-def _choose_telling(texts: ProbingTexts) -> list[str]:
-    """Return the texts that mutants run on: the cases first, then short ones that are likely to tell them apart."""
+def _choose_texts(texts: ProbingTexts) -> list[str]:
+    """Return the texts that mutants run on: the cases first, then others that are likely to tell them apart."""
     edges = [text for edge in texts.edges for text in edge.sides]
     short = [text for text in [*texts.near, *texts.own[:_BASES]] if len(text) <= _SHORT_CHARS]
     probes = [text for text in texts.probes if len(text) <= _SHORT_CHARS]
@@ -115,35 +116,35 @@ def _choose_telling(texts: ProbingTexts) -> list[str]:
 
 def _count_kills(
     texts: ProbingTexts,
-    telling: Sequence[str],
+    chosen: Sequence[str],
     function: Sequence[Verdict],
     mutants: Sequence[Mutant],
-    of_mutant: dict[str, tuple[Verdict, ...]],
+    by_source: dict[str, tuple[Verdict, ...]],
 ) -> _Kills:
-    """Return what became of a function's mutants."""
+    """Return the kills of a function, from its verdicts and those of its mutants on the chosen texts."""
     cases = texts.cases
-    inputs = {text: place for place, text in enumerate(telling)}
+    inputs = {text: place for place, text in enumerate(chosen)}
     places = [inputs[case.input] for case in cases]
     counted = killed = 0
     survivor = None
     for mutant in mutants:
-        verdicts = of_mutant[mutant.source]
+        verdicts = by_source[mutant.source]
         if is_equivalent(function, verdicts):
             continue
         counted += 1
         if is_killed([function[place] for place in places], [verdicts[place] for place in places], cases):
             killed += 1
         elif survivor is None:
-            apart = [text for text, one, other in zip(telling, function, verdicts, strict=True) if one != other]
-            survivor = mutant.change, choose_shortest(apart)[0]
+            differing = [text for text, one, other in zip(chosen, function, verdicts, strict=True) if one != other]
+            survivor = mutant.change, choose_shortest(differing)[0]
     return _Kills(counted, killed, survivor)
 
 
 def _conclude(observed: Observed, faults: Sequence[list[Finding]], kills: Sequence[_Kills]) -> InstructionAudit:
-    """Put together what was found of an instruction."""
+    """Combine what was found about an instruction and its functions."""
     written = observed.written
     functions = tuple(
-        _conclude_function(observed, place, *seen) for place, seen in enumerate(zip(faults, kills, strict=True))
+        _conclude_function(observed, place, *found) for place, found in enumerate(zip(faults, kills, strict=True))
     )
     return InstructionAudit(
         instruction_id=written.instruction.id,
@@ -154,7 +155,7 @@ def _conclude(observed: Observed, faults: Sequence[list[Finding]], kills: Sequen
 
 
 def _conclude_function(observed: Observed, place: int, faults: Sequence[Finding], kills: _Kills) -> FunctionAudit:
-    """Return what was found of a function."""
+    """Combine what was found about a function."""
     texts, verdicts = observed.texts, observed.by_text[place]
     findings = list(faults)
     if kills.survivor and kills.killed < _WEAK * kills.mutants:
@@ -174,7 +175,7 @@ def _conclude_function(observed: Observed, place: int, faults: Sequence[Finding]
 
 
 def _judge_instruction(kept: Sequence[FunctionAudit]) -> Iterator[Finding]:
-    """Yield the findings of an instruction, from its kept functions."""
+    """Yield the findings about an instruction, from its kept functions."""
     if not kept:
         return
     others = [each.accepted_others for each in kept if each.accepted_others is not None]

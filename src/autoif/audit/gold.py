@@ -1,9 +1,9 @@
-"""Gold: responses that are known to follow an instruction or not.
+"""Gold: responses that are known to follow, or not to follow, an instruction.
 
     {"instruction": "Use at most 20 words.", "response": "Tea is hot.", "followed": true}
 
-A row may name a `group`, such as "near-misses"; each group is measured by itself. Gold is matched to the run's
-instructions by their words; spaces, numbering and marks around the whole don't count.
+A row may name a `group`, such as "near-misses"; each group is measured separately. Gold is matched to the run's
+instructions by their words; spaces, numbering and marks around the whole instruction are ignored.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,13 +20,13 @@ from autoif.reading.lines import make_key
 from autoif.records import ForeignRow
 
 RESPONSES = "responses"
-"""The group of rows that name none."""
+"""The group of rows that name no other."""
 _KEYS = ("instruction", "response", "followed")
 _SHOWN_CHARS = 60
 
 
 class GoldRow(ForeignRow):
-    """One line of a file of gold."""
+    """One row of a gold file."""
 
     instruction: str
     response: str
@@ -46,24 +46,28 @@ class GoldRow(ForeignRow):
 
 @dataclass(slots=True)
 class Gold:
-    """What is known, by instruction and group."""
+    """Labels of responses, by instruction and group."""
 
     name: str
-    """Of its file, or of the benchmark."""
+    """Name of the file, or of the benchmark."""
     labels: dict[str, dict[str, dict[str, bool]]] = field(default_factory=dict)
     """Whether a response follows: by the key of the instruction, the group, and the response."""
     texts: dict[str, str] = field(default_factory=dict)
-    """The first wording of each key."""
+    """The first wording of the instruction with each key."""
     notes: list[str] = field(default_factory=list)
-    """What to know of it, a line each."""
+    """Notes for the user, a line each."""
 
     @property
     def rows(self) -> int:
-        """How many different ones there are."""
+        """How many different rows there are."""
         return sum(len(labels) for groups in self.labels.values() for labels in groups.values())
 
     def add(self, row: GoldRow) -> None:
-        """Take a row in; the same one again counts once. Raises ValueError: an earlier one says the opposite."""
+        """Add a row; repeats count once.
+
+        Raises:
+            ValueError: an earlier row says the opposite.
+        """
         key = make_key(row.instruction)
         self.texts.setdefault(key, row.instruction)
         earlier = self.find(row.instruction, row.response)
@@ -72,19 +76,20 @@ class Gold:
         self.labels.setdefault(key, {}).setdefault(row.group, {})[row.response] = row.followed
 
     def of(self, instruction: str) -> Mapping[str, Mapping[str, bool]]:
-        """Return the labels of an instruction by group; nothing if it has none."""
+        """Return the labels of an instruction by group; empty if it has none."""
         return self.labels.get(make_key(instruction), {})
 
     def find(self, instruction: str, response: str) -> bool | None:
-        """Return whether this very response follows this instruction; None if gold doesn't say."""
+        """Return whether this response follows this instruction; None if gold doesn't say."""
         return next((each[response] for each in self.of(instruction).values() if response in each), None)
 
 
 def read_gold(path: Path) -> Gold:
-    """Read a file of gold.
+    """Read a gold file.
 
-    Raises StoreError: it can't be read, or a line is no such row or contradicts an earlier one; the line is named.
-    ConfigError: it has no rows.
+    Raises:
+        StoreError: it can't be read, or a line, which is named, is no gold row or contradicts an earlier one.
+        ConfigError: it has no rows.
     """
     gold = Gold(path.name)
     if not read_jsonl(path, GoldRow, exact=True, check=gold.add):
@@ -93,10 +98,14 @@ def read_gold(path: Path) -> Gold:
 
 
 def describe_missing(gold: Gold, instructions: Iterable[str]) -> list[str]:
-    """Return what gold and run don't share, a line each. Raises ConfigError: they share no instruction."""
+    """Return notes on the instructions that only gold or only the run has.
+
+    Raises:
+        ConfigError: they share no instruction.
+    """
     keys = {make_key(text) for text in instructions}
     unknown = [text for key, text in gold.texts.items() if key not in keys]
-    without = len(keys - gold.labels.keys())
+    unlabelled = len(keys - gold.labels.keys())
     if not keys & gold.labels.keys():
         raise ConfigError(
             f"gold {gold.name} is of other instructions than the run's: none of its {len(gold.texts):,} is one of the "
@@ -109,8 +118,8 @@ def describe_missing(gold: Gold, instructions: Iterable[str]) -> list[str]:
         lines.append(
             f"{len(unknown):,} instructions of gold have no functions in the run, as {_quote(unknown[0])}: not measured"
         )
-    if without:
-        lines.append(f"{without:,} of the run's {len(keys):,} instructions have no gold: not measured")
+    if unlabelled:
+        lines.append(f"{unlabelled:,} of the run's {len(keys):,} instructions have no gold: not measured")
     return lines
 
 

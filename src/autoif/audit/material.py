@@ -1,8 +1,7 @@
-"""What a run left for an audit: its instructions with all functions that were written, their cases, their responses.
+"""Reads a run for an audit: its instructions with all functions that were written, their cases and their responses.
 
-A run that began with the verified instructions of another has these alone, with the whole matrix of each.
-
-What reviewers rejected (`autoif.decisions`) counts as dropped.
+A run that began with the verified instructions of another has only these, each with its whole matrix. What reviewers
+rejected (`autoif.decisions`) counts as dropped.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,23 +21,23 @@ from autoif.thresholds import Threshold
 
 @dataclass(slots=True)
 class WrittenInstruction:
-    """An instruction with the functions that were written for it, kept or not."""
+    """An instruction with all functions that were written for it, kept or not."""
 
     instruction: Instruction
     matrix: Matrix
-    """All of them, and all cases; verdicts only where cross-validation ran."""
+    """All functions and all cases; has verdicts only if cross-validation ran."""
     cross_validated: tuple[int, ...] = ()
-    """Places of the functions that cross-validation kept; none where it dropped the instruction."""
+    """Indices of the functions that cross-validation kept; empty if it dropped the instruction."""
     back_translated: tuple[int, ...] = ()
-    """Places of those that judge the responses: what back-translation left, and reviewers."""
+    """Indices of the functions that judge responses: those that back-translation and reviewers kept."""
     dropped: str = ""
     """Why the instruction was dropped, as a `Reason` value; "" if it was kept."""
     responses: list[Response] = field(default_factory=list)
-    """All that were sampled for it and got verdicts, those that were refused as well."""
+    """All responses to it that were sampled and got verdicts, whether accepted or not."""
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """All that were written."""
+        """All functions that were written."""
         return self.matrix.functions
 
     @property
@@ -54,13 +53,13 @@ class Material:
     status: str
     """As run.json has it: "complete", "running" or "interrupted"."""
     pass_rate: Threshold
-    """The share of the functions from which the run accepts a response."""
+    """The share of functions that must accept a response for the run to accept it."""
     instructions: tuple[WrittenInstruction, ...]
     scored: tuple[Response, ...] = ()
     """The responses that passed all stages."""
     verified: tuple[VerifiedInstruction, ...] = ()
     preferences: Preferences = field(default_factory=Preferences)
-    """Which pairs the run makes."""
+    """Settings of the pairs that the run makes."""
 
     @property
     def functions(self) -> int:
@@ -69,10 +68,10 @@ class Material:
 
 
 def read_material(run: Path) -> Material:
-    """Return what a run has so far.
+    """Return what a run has made so far.
 
     Raises:
-        StoreError: it is no run folder, is of another version, damaged or lacks files, or has no functions yet.
+        StoreError: it is no run folder, is of another version, is damaged, lacks files, or has no functions yet.
     """
     manifest = store.read_run(run)
     accepted, pairs = read_acceptance(manifest, run)
@@ -107,7 +106,7 @@ def read_material(run: Path) -> Material:
 
 
 def _leave_out_rejected(written: WrittenInstruction, prompts: Mapping[str, Prompt], review: Review) -> None:
-    """Take what reviewers rejected from what is left after back-translation; `prompts` are those that are left."""
+    """Remove what reviewers rejected from the kept functions and the responses; `prompts` are those they left."""
     gone = review.rejects("instruction", written.instruction.id)
     left = tuple(
         place
@@ -137,9 +136,9 @@ def _read_written(run: Path) -> Iterator[WrittenInstruction]:
         if isinstance(dropped.record, VerifiedInstruction):
             found[dropped.record.instruction.id].dropped = dropped.reason.value
     for verified in read_verified(run):
-        at = found.setdefault(verified.instruction.id, WrittenInstruction(verified.instruction, verified.matrix))
-        at.cross_validated = at.cross_validated or verified.kept_functions
-        at.back_translated = verified.kept_functions
+        written = found.setdefault(verified.instruction.id, WrittenInstruction(verified.instruction, verified.matrix))
+        written.cross_validated = written.cross_validated or verified.kept_functions
+        written.back_translated = verified.kept_functions
     yield from found.values()
 
 

@@ -1,18 +1,18 @@
-"""Mutation testing of a function's cases: do they notice it if one thing in the function is changed?
+"""Mutation testing of a function's cases: do they notice a small change in the function?
 
     mutants = make_mutants("def evaluate(response):\\n    return len(response.split()) >= 40")
-    mutants[0].change, mutants[0].source      # ">= → >", the source with that
+    mutants[0].change, mutants[0].source      # ">= → >, line 2", and the source with that change
 
     | kind       | changes                                                                        |
     |------------|--------------------------------------------------------------------------------|
     | comparison | < and <=, > and >=, == and !=, in and not in; == with a number to >= and to <=     |
-    | constant   | a whole number one up and one down, True and False, a text with a letter more   |
+    | constant   | a whole number plus and minus one, True and False, a string with one more letter |
     | boolean    | and and or, all and any; not left out                                           |
     | return     | `not` before it, True instead, False instead                                     |
 
-The source is changed as text and never compiled here (SECURITY.md); libraries for mutation testing parse or import it.
-A mutant that doesn't load, or gives the function's verdicts on every text, doesn't count. A case kills a mutant if the
-function agrees with it and the mutant doesn't.
+The source is changed as text and never compiled here (SECURITY.md), while libraries for mutation testing parse or
+import it. A mutant that doesn't load, or that has the function's verdict on every text, doesn't count. A case kills a
+mutant if the function agrees with the case and the mutant doesn't.
 """
 
 import re
@@ -25,11 +25,11 @@ from autoif.records import Case, Verdict
 from autoif.vocabulary import uncarry
 
 MOST: Final = 8
-"""Mutants of one function; of more, these are spread evenly over the source."""
+"""Most mutants of one function. If more are possible, those chosen are spread evenly over the source."""
 _MAX_CHARS: Final = 20_000
-"""Of a source; a longer one has no mutants."""
+"""A longer source gets no mutants."""
 _TEXT, _COMMENT = "\ufffd", "\ufffc"
-"""Cover the characters of strings and comments, so that code in them isn't changed."""
+"""Replace the characters of strings and comments, so that code in them isn't changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Mutant:
 
     source: str
     change: str
-    """In words, as in ">= → >, line 3"."""
+    """Description of the change, as in ">= → >, line 3"."""
 
 
 class _Change(NamedTuple):
     start: int
     end: int
     text: str
-    """What takes the place."""
+    """Replacement."""
 
 
 def _swap(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -67,9 +67,9 @@ _OPENING_QUOTE: Final = re.compile(r"\'\'\'|\"\"\"|['\"]")
 
 
 def make_mutants(source: str, most: int = MOST) -> list[Mutant]:
-    """Return at most so many mutants of a source, in the order of their places, none twice. Linear in its length.
+    """Return at most `most` different mutants of a source, in the order of their changes. Takes linear time.
 
-    Helpers of the vocabulary that it carries are not changed, and lines are counted without them.
+    Helpers of the vocabulary that the source carries are not changed, and lines are counted without them.
     """
     written = uncarry(source)
     helpers = source.removesuffix(written)
@@ -87,7 +87,7 @@ def make_mutants(source: str, most: int = MOST) -> list[Mutant]:
 
 
 def is_equivalent(function: Sequence[Verdict], mutant: Sequence[Verdict]) -> bool:
-    """Tell whether a mutant gave the same verdicts, or none: one that raises on every text is broken code."""
+    """Tell whether a mutant gave the function's verdicts, or raised on every text, which means that it is broken."""
     return tuple(function) == tuple(mutant) or set(mutant) == {Verdict.ERROR}
 
 
@@ -101,7 +101,7 @@ def is_killed(function: Sequence[Verdict], mutant: Sequence[Verdict], cases: Seq
 
 
 def _cover(source: str) -> str:
-    """Return the source, as long as before, with every text and comment covered but the quotes that open a text."""
+    """Return the source with strings and comments blanked out, in the same length; opening quotes stay."""
     covered = []
     for kind, text in cut_tokens(source):
         if kind is TokenKind.OTHER:

@@ -1,7 +1,7 @@
-"""What the functions of a run do: each runs once on all texts of the audit.
+"""Runs each function of a run once on all texts of the audit.
 
-Texts are the cases of its instruction, answers to it and to others, probes, and variants of these and of the
-instruction's words (`autoif.faults`). Findings, agreement and scores come from the same verdicts.
+The texts are the cases of its instruction, answers to it and to others, probes, and variants of these and of the
+instruction's words (`autoif.faults`). Findings, agreement and scores all come from these verdicts.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ from autoif.records import Verdict
 from autoif.sandbox import Sandbox
 
 MOST_ANSWERS = 64
-"""To each instruction, and to others, on which its functions run."""
+"""Most answers to its own instruction, and to other instructions, that a function runs on."""
 _AT_ONCE = 16
-"""Instructions: enough for all workers, and progress is seen."""
+"""Instructions in a batch: enough to keep all workers busy, and few enough to show progress."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,23 @@ class Observed:
     written: WrittenInstruction
     texts: ProbingTexts
     verdicts: Sequence[Sequence[Verdict]]
-    """On `texts.all`, shape (functions, texts)."""
+    """Verdicts on `texts.all`, shape (functions, texts)."""
 
     @cached_property
     def by_text(self) -> list[dict[str, Verdict]]:
-        """Those of each function, by text."""
+        """The verdicts of each function by text."""
         return [dict(zip(self.texts.all, row, strict=True)) for row in self.verdicts]
 
 
 def observe(
     instructions: Sequence[WrittenInstruction], sandbox: Sandbox, watch: Callable[[int], None] = lambda done: None
 ) -> list[Observed]:
-    """Run all functions of each instruction; one that takes too long for a text gets no further ones.
+    """Run all functions of each instruction. A function that times out on one text gets no further ones.
+
+    Args:
+        instructions: what to run.
+        sandbox: where to run it.
+        watch: called with the number of instructions done so far.
 
     Raises:
         SandboxError: functions can't be contained on this machine.
@@ -61,7 +66,7 @@ def observe(
 
 
 def _make_texts(written: WrittenInstruction, answers: dict[str, list[str]]) -> ProbingTexts:
-    """Return the texts for an instruction; answers to others from each in turn."""
+    """Return the texts for an instruction; its answers to others are drawn from each of these alike."""
     others = [texts for name, texts in answers.items() if name != written.instruction.id and texts]
     each = -(-MOST_ANSWERS // max(len(others), 1))
     drawn = [text for texts in others for text in texts[:each]][:MOST_ANSWERS]

@@ -1,10 +1,10 @@
-"""Gold of IFEval and IFBench: the official checkers judge recorded responses for instructions in official words.
+"""Gold from IFEval and IFBench: official checkers judge recorded responses for instructions in official wording.
 
-The words of an instruction tell its checker and arguments (`benchmark_wordings.py`). The checker judges recorded
-responses to prompts that ask the same, the same kind, and something else; near misses of those that follow, as a group
-of their own; and the run's own responses and cases.
+The wording of an instruction determines its checker and arguments (`benchmark_wordings.py`). The checker judges
+recorded responses to prompts with the same instruction, with the same type, and with others. Near misses of those that
+follow, the run's own responses and its cases are groups of their own.
 
-Verdicts that a known fault of a checker decides (`corrections.py`), that are drawn at random, or that a checker gave up
+Verdicts that depend on a known fault of a checker (`corrections.py`) or on chance, and texts on which a checker raises,
 are left out and counted.
 """
 
@@ -34,9 +34,9 @@ from autoif.records import content_id
 NEAR_MISSES = "near-misses"
 OWN_RESPONSES, OWN_CASES = "the run's responses", "the run's cases"
 MOST_OF_SAME, MOST_OF_KIND, MOST = 120, 210, 300
-"""Most recorded responses to the same instruction; with those to its kind; with all others."""
+"""Most recorded responses to the same instruction; to these and the same type; to these and all others."""
 _EDITED = 12
-"""Responses that near misses are made of."""
+"""How many responses near misses are made from."""
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".jsonl.bz2")
 Asked = tuple[str, str]
 """A type of instruction and its arguments, as canonical JSON."""
@@ -44,15 +44,15 @@ Asked = tuple[str, str]
 
 @dataclass(slots=True)
 class RecordedResponses:
-    """Recorded responses to a benchmark's prompts, and what these ask."""
+    """Recorded responses to a benchmark's prompts, and what these ask for."""
 
     by_prompt: dict[str, set[Asked]] = field(default_factory=dict)
-    """By the prompt's text, and by its key."""
+    """What each prompt asks for, by its text and by its key."""
     responses: dict[str, set[str]] = field(default_factory=dict)
-    """By their text: the prompts, by text or key, that they answer."""
+    """For each response text, the prompts that it answers, by text or key."""
 
     def find_asked(self, response: str) -> set[Asked]:
-        """Return what the prompts that a response answers ask for."""
+        """Return what the prompts of a response ask for."""
         return {asked for prompt in self.responses[response] for asked in self.by_prompt.get(prompt, ())}
 
 
@@ -66,14 +66,16 @@ class _Question:
 
 
 def make_official_gold(benchmark: Suite, folder: Path, material: Material) -> Gold:
-    """Return what the official checkers say, for those instructions of a run that are in official words.
+    """Return the verdicts of the official checkers, for those instructions of a run that are in official wording.
 
     Args:
-        benchmark: which.
-        folder: of recorded responses and the prompts that they answer, or one that holds it under the benchmark's name.
+        benchmark: whose checkers to use.
+        folder: recorded responses and the prompts that they answer; or a folder with a subfolder of these that is named
+            after the benchmark.
         material: the run.
 
-    Raises ConfigError: no instruction is in official words, or the folder or the checkers lack what is needed.
+    Raises:
+        ConfigError: no instruction is in official wording, or the folder or the checkers lack what is needed.
     """
     asked = list(_list_questions(benchmark, material))
     if not asked:
@@ -112,12 +114,13 @@ def _list_questions(benchmark: Suite, material: Material) -> Iterator[_Question]
 
 
 def read_recorded(folder: Path) -> RecordedResponses:
-    """Read all prompts and responses of a folder: JSON lines in the benchmarks' own forms, packed or not.
+    """Read all prompts and responses in a folder: JSON lines in the benchmarks' own format, packed or not.
 
-    A prompt has `prompt`, `instruction_id_list` and `kwargs`; a response has `response`, and its `prompt` or the
-    `key` of that.
+    A prompt has `prompt`, `instruction_id_list` and `kwargs`; a response has `response`, and `prompt` or the prompt's
+    `key`.
 
-    Raises ConfigError: there are none.
+    Raises:
+        ConfigError: there are no prompts or no responses.
     """
     found = RecordedResponses()
     for path in sorted(path for path in folder.rglob("*") if path.name.endswith(_SUFFIXES)):
@@ -138,7 +141,7 @@ def read_recorded(folder: Path) -> RecordedResponses:
 
 
 def _read_row(row: Mapping[str, Any], found: RecordedResponses) -> None:
-    """Take in a row that is a prompt or a response; any other is left alone."""
+    """Add a row that is a prompt or a response; ignore any other."""
     try:
         if "kwargs" in row:
             question = Question.model_validate(row)
@@ -156,7 +159,7 @@ def _read_row(row: Mapping[str, Any], found: RecordedResponses) -> None:
 
 
 def make_asked(name: str, arguments: Mapping[str, Any]) -> Asked:
-    """Return a type and its arguments in one form: releases differ in 5 and 5.0, and checkers sort keywords."""
+    """Return a type and its arguments in canonical form: some releases have 5.0 for 5, and checkers sort keywords."""
     plain = {
         key: sorted(map(str, value)) if isinstance(value, list) else value
         for key, value in plain_arguments(arguments).items()
@@ -166,7 +169,10 @@ def make_asked(name: str, arguments: Mapping[str, Any]) -> Asked:
 
 
 def _choose(asked: _Question, recorded: RecordedResponses, named: Sequence[tuple[str, str]]) -> list[str]:
-    """Return the recorded responses for a checker, those to the same instruction first; `named` are all with ids."""
+    """Return the recorded responses for a checker, those to the same instruction first.
+
+    `named` has an id for each text; the ids make the choice random but reproducible.
+    """
     wanted = make_asked(asked.wording.type, asked.wording.arguments)
     same, kind, others = list[str](), list[str](), list[str]()
     for _, text in sorted(named, key=lambda each: content_id(*wanted, each[0])):
@@ -178,7 +184,7 @@ def _choose(asked: _Question, recorded: RecordedResponses, named: Sequence[tuple
 
 
 def _judge(run: Any, asked: _Question, texts: Iterable[str], lost: Counter[str]) -> dict[str, bool]:
-    """Return whether each text follows; count those on which the checker can't be relied on."""
+    """Return whether each text follows; count in `lost` those on which the checker isn't reliable."""
     listed = list(dict.fromkeys(texts))
     found = {}
     verdicts: Sequence[Verdicts | str] = run([(asked.row, text) for text in listed])
@@ -195,7 +201,7 @@ def _judge(run: Any, asked: _Question, texts: Iterable[str], lost: Counter[str])
 
 
 def _list_own(written: WrittenInstruction) -> list[tuple[str, list[str]]]:
-    """Return the run's own texts for an instruction, by their group; a blank one is no answer."""
+    """Return the run's own texts for an instruction by group; blank responses are left out."""
     responses = [each.text for each in written.responses if len(each.prompt.constraints) == 1]
     cases = [case.input for case in written.matrix.cases if case.input not in responses]
     return [(OWN_RESPONSES, [text for text in responses if text.strip()]), (OWN_CASES, cases)]

@@ -1,15 +1,15 @@
-"""How often functions are right, against gold: rates of each instruction, and their means with intervals.
+"""How often functions are right, against gold: rates for each instruction, and their means with intervals.
 
     TPR = responses that follow and are accepted / that follow           FNR = 1 - TPR
     TNR = responses that don't follow and are refused / that don't       FPR = 1 - TNR
     precision = responses that follow and are accepted / accepted        J = TPR + TNR - 1
 
-A verdict other than `pass` refuses. Rates are measured at four levels: of the functions as written, of those that
-cross-validation kept, of those that back-translation left (an instruction has the mean of its functions), and of the
-last together, by the share from which the run accepts a response.
+Any verdict other than `pass` refuses. Rates are measured at four levels: for the functions as written, for those that
+cross-validation kept, for those that back-translation kept (at these three, the verdicts of an instruction's functions
+are added up), and for the last together, by the share of functions at which the run accepts a response.
 
-Means are over instructions, each counting alike; one without responses that follow is left out of the mean TPR, and so
-on. The bootstrap draws instructions. `pooled` counts all responses together. Rates are percentages.
+Means are over instructions, with equal weight; one without responses that follow is left out of the mean TPR, and so
+on. The bootstrap resamples instructions. `pooled` counts all responses together. Rates are percentages.
 """
 
 from collections import Counter
@@ -25,17 +25,17 @@ from autoif.sandbox import Sandbox
 from autoif.thresholds import Threshold, meets
 
 GOOD = 90.0
-"""Percent of TPR and of TNR from which functions count as right."""
+"""Functions with at least this TPR and TNR, in percent, count as right."""
 
 
 class Level(StrEnum):
-    """Which functions judge."""
+    """Which functions are measured."""
 
     WRITTEN = "as_written"
     CROSS_VALIDATED = "after_cross_validation"
     BACK_TRANSLATED = "after_back_translation"
     MAJORITY = "majority"
-    """Those after back-translation, together."""
+    """The functions after back-translation, judging together."""
 
 
 class VerdictCounts(Record):
@@ -73,12 +73,12 @@ class VerdictCounts(Record):
 
     @property
     def is_right(self) -> bool:
-        """Tell whether both sides are judged rightly nearly always."""
+        """Whether TPR and TNR are both known and at least `GOOD`."""
         return min(-1.0 if rate is None else rate for rate in (self.tpr, self.tnr)) >= GOOD
 
     @property
     def refuses_all(self) -> bool:
-        """Tell whether every response that follows is refused."""
+        """Whether every response that follows is refused, and there is one."""
         return self.false_negatives > 0 and not self.true_positives
 
 
@@ -92,7 +92,7 @@ class FunctionRates(Record):
     """Whether it judges the run's responses."""
     counts: VerdictCounts
     out_of_time: int = 0
-    """Responses for which no time was left: they count as refused."""
+    """Responses without a verdict because of the time limit: they count as refused."""
 
 
 class InstructionRates(Record):
@@ -104,14 +104,14 @@ class InstructionRates(Record):
     """Why the run dropped the instruction; "" if it kept it."""
     group: str
     followed: int
-    """Responses of gold that follow it."""
+    """Responses of gold that follow the instruction."""
     not_followed: int
     functions: tuple[FunctionRates, ...]
     majority: VerdictCounts | None
-    """Of the functions after back-translation together; None where none is left."""
+    """Of the functions after back-translation together; None if none is left."""
 
     def count(self, level: Level) -> VerdictCounts | None:
-        """Return the counts of a level's functions, added up; None where it has no function."""
+        """Return the counts of a level's functions, added up; None if it has no function."""
         if level is Level.MAJORITY:
             return self.majority
         chosen = [each.counts for each in self.choose(level)]
@@ -127,15 +127,15 @@ class InstructionRates(Record):
 
 
 class LevelRates(Record):
-    """All instructions' functions at a level against one group of gold; means over instructions."""
+    """The functions of all instructions at one level against one group of gold; means over instructions."""
 
     level: Level
     group: str
     instructions: int
-    """That have functions here."""
+    """Instructions that have functions at this level."""
     functions: int
     tpr: Interval | None
-    """None where no instruction has responses that follow; likewise below."""
+    """None if no instruction has responses that follow; likewise below."""
     fpr: Interval | None
     tnr: Interval | None
     fnr: Interval | None
@@ -146,12 +146,12 @@ class LevelRates(Record):
     """Instructions with TPR and TNR of `GOOD` or more."""
     right_functions: int
     refuse_all: int
-    """Instructions that refuse every response that follows."""
+    """Instructions whose functions refuse every response that follows."""
     pooled: VerdictCounts
 
 
 def measure(material: Material, gold: Gold, sandbox: Sandbox) -> list[InstructionRates]:
-    """Run the functions of every instruction with gold on gold's responses; return their rates.
+    """Run the functions of every instruction that has gold on gold's responses, and return their rates.
 
     Raises:
         SandboxError: functions can't be contained on this machine.
@@ -181,10 +181,10 @@ def rate_instruction(
 
     Args:
         written: the instruction.
-        group: of gold.
+        group: the group of gold.
         labels: whether each response follows.
-        verdicts: of all its functions on each response, shape (responses, functions).
-        accepted: the share of functions from which a response is accepted by all of them together.
+        verdicts: of all functions on each response, shape (responses, functions).
+        accepted: the share of functions that must accept a response for the functions together to accept it.
     """
     followed = list(labels.values())
     functions = tuple(
@@ -212,7 +212,7 @@ def rate_instruction(
 
 
 def count_verdicts(followed: Sequence[bool], accepted: Sequence[bool]) -> VerdictCounts:
-    """Return how what was accepted compares with what follows."""
+    """Count verdicts against gold, response by response."""
     found = Counter(zip(followed, accepted, strict=True))
     return VerdictCounts(
         true_positives=found[True, True],

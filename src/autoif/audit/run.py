@@ -1,9 +1,9 @@
-"""The audit of a run: what `autoif audit` measures, writes to audit.json and prints.
+"""The audit of a run, which `autoif audit` writes to audit.json and prints.
 
     audit = audit_run(Path("runs/first"), SandboxSettings(), gold="gold.jsonl")
 
-To add a part: a function that makes a record of the material, a field of `Audit`, a call in `_measure`, and lines in
-report/audit.py.
+To add a part, write a function that makes a record from the material, and add a field to `Audit`, a call in `_measure`,
+and lines in report/audit.py.
 """
 
 import os
@@ -36,16 +36,17 @@ from autoif.view.precision import ReviewedPrecision
 from autoif.view.queue import read_reviewed_precision
 
 LONGEST_CALL_S = 20.0
-"""For one function on all its texts, so that one that hangs on each doesn't take an hour; the rest are timeouts."""
+"""Time limit of one function for all its texts, so that one that hangs on each doesn't take an hour. The texts that are
+left over count as timeouts."""
 DATA_VARIABLE = "AUTOIF_DATA"
-"""Names the folder of recorded responses."""
+"""Environment variable with the folder of recorded responses."""
 
 
 class GoldAudit(Record):
     """Functions and data against gold."""
 
     name: str
-    """Of the file, or of the benchmark."""
+    """Name of the file, or of the benchmark."""
     rows: int
     levels: tuple[LevelRates, ...]
     """Means over instructions, by group and level."""
@@ -58,23 +59,23 @@ class Audit(Record):
     """audit.json: how right a run's functions are."""
 
     run_status: str
-    """As run.json had it."""
+    """The run's status in run.json."""
     sandbox: str
     instructions: int
-    """That functions were written for."""
+    """Instructions that functions were written for."""
     functions: int
     kept_instructions: int
     kept_functions: int
-    """After back-translation."""
+    """Functions that are left after back-translation."""
     notes: tuple[str, ...]
-    """What to know of the figures, a line each."""
+    """Notes on the figures, a line each."""
     findings: FindingsAudit
     agreement: AgreementAudit
     scores: ScoreAudit
     reviewed: ReviewedPrecision | None = None
-    """The share of functions that are right by what reviewers decided; None where they decided on none."""
+    """The share of functions that are right, estimated from reviewers' decisions; None if they decided on none."""
     second: SecondAuthor | None = None
-    """The functions of another run, where one was named."""
+    """Comparison with the functions of another run, if one was named."""
     gold: GoldAudit | None = None
 
     def __repr__(self) -> str:
@@ -93,19 +94,22 @@ def audit_run(
     gold: str | Path | None = None,
     second: Path | None = None,
     data: Path | None = None,
-    watch: Say = lambda said: None,
+    watch: Say = lambda step: None,
 ) -> Audit:
     """Measure a run's functions, write audit.json into its folder, and return it.
 
     Args:
-        run: its folder.
+        run: the run's folder.
         settings: of the sandbox.
-        gold: a file of rows {"instruction", "response", "followed"}, or "ifeval" or "ifbench"; None measures none.
+        gold: a file of rows {"instruction", "response", "followed"}, or "ifeval" or "ifbench"; None for no gold.
         second: the folder of a run whose functions another model wrote for the same instructions.
-        data: the folder of recorded responses for ifeval and ifbench; by default what `AUTOIF_DATA` names.
-        watch: is told in words what is being done.
+        data: the folder of recorded responses for ifeval and ifbench; by default the one that `AUTOIF_DATA` names.
+        watch: called with a description of each step.
 
-    Raises ConfigError: gold can't be had, or it or the second run is of other instructions.
+    Raises:
+        ConfigError: gold isn't available, or gold or the second run is about other instructions.
+        StoreError: the run can't be read or has no functions yet, or audit.json can't be written.
+        SandboxError: functions can't be contained on this machine.
     """
     if data and str(gold).lower() not in TITLES:
         raise ConfigError(f"{data} is for gold of {' or '.join(TITLES)} alone: name one of these, or leave --data out")
@@ -141,9 +145,9 @@ def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: S
 
 
 def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Say) -> Audit:
-    whole = len(material.instructions)
-    watch(f"0 of {whole:,} instructions")
-    observed = observe(material.instructions, sandbox, lambda done: watch(f"{done:,} of {whole:,} instructions"))
+    total = len(material.instructions)
+    watch(f"0 of {total:,} instructions")
+    observed = observe(material.instructions, sandbox, lambda done: watch(f"{done:,} of {total:,} instructions"))
     agreement, scores = measure_agreement(observed), score_instructions(observed)
     watch("what becomes of changed functions")
     findings = sum_up_findings(audit_functions(observed, sandbox), len(load_probes()))
@@ -159,7 +163,7 @@ def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: lis
     return Audit(
         run_status=material.status,
         sandbox=sandbox.describe(),
-        instructions=len(material.instructions),
+        instructions=total,
         functions=material.functions,
         kept_instructions=len(kept),
         kept_functions=sum(len(each.back_translated) for each in kept),
@@ -184,7 +188,7 @@ def _measure_gold(material: Material, sandbox: Sandbox, gold: Gold) -> GoldAudit
 
 
 def describe_timeouts(rates: Sequence[InstructionRates]) -> list[str]:
-    """Say how many verdicts on gold the limit of time cost."""
+    """Return a note on the verdicts on gold that are missing because of the time limit, if there are any."""
     slow = [each for one in rates for each in one.functions if each.out_of_time]
     if not slow:
         return []
@@ -195,10 +199,10 @@ def describe_timeouts(rates: Sequence[InstructionRates]) -> list[str]:
 
 
 def _describe_replaced(run: Path, gold: str | Path | None, second: Path | None) -> list[str]:
-    """Say which figures audit.json has that this audit doesn't measure: it takes their place."""
+    """Return a note on the figures in the present audit.json that this audit replaces without measuring them again."""
     try:
         before = read_audit(run) or {}
-    except StoreError:  # damaged: this audit makes it anew
+    except StoreError:  # damaged, and now replaced
         return []
     lost = [
         option for option, given in {"gold": gold, "second": second}.items() if given is None and before.get(option)

@@ -1,8 +1,8 @@
-"""A second author: where functions of another model, written for the same instructions, disagree.
+"""Compares a run with a second author: the functions that another model wrote for the same instructions.
 
-Functions of one model err together; another model shares fewer misreadings. Two runs are compared by the majority of
-their functions for each instruction: the kept ones, or all where none was kept. Texts are the cases and responses of
-both, and the probes. Where the two disagree, one has misread, and a person has to say which.
+The functions of one model err together; another model shares fewer misreadings. Two runs are compared by the majority
+of their functions for each instruction: the kept ones, or all if none was kept. The texts are the cases and responses
+of both, and the probes. Where the two disagree, one has misread the instruction, and a person has to say which.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ _SHOWN_TEXTS = 5
 
 
 class Dispute(Record):
-    """A text on which the two disagree."""
+    """A text on which the two majorities disagree."""
 
     text: str
     accepted: float
@@ -53,15 +53,18 @@ class SecondAuthor(Record):
     writer: str
     second_writer: str
     same_writer: bool
-    """Then there is no second author."""
+    """Whether both runs name the same writer, so that there is no second author."""
     instructions: tuple[AuthorComparison, ...]
-    """Those of both runs, the most disputed first."""
+    """The instructions of both runs, the most disputed first."""
 
 
 def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> SecondAuthor:
     """Return where the functions of two runs disagree on the same texts.
 
-    Raises ConfigError: the runs share no instruction.
+    Raises:
+        ConfigError: the runs share no instruction.
+        StoreError: the other run can't be read, or has no functions yet.
+        SandboxError: functions can't be contained on this machine.
     """
     second = {make_key(each.instruction.text): each for each in read_material(other).instructions}
     pairs = [

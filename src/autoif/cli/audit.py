@@ -57,7 +57,7 @@ def audit(
         if not gold:
             raise ConfigError(_PLOTS_GOLD)
     with Console(stderr=True).status("audit") as status:
-        found = audit_run(run, sandbox, gold, second, data, lambda said: status.update(f"audit: {said}"))
+        found = audit_run(run, sandbox, gold, second, data, lambda step: status.update(f"audit: {step}"))
     print_audit(found, Console())
     click.echo(f"\nwritten: {os.path.relpath(run / AUDIT)}")
     if plot:

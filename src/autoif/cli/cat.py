@@ -23,12 +23,12 @@ def cat(paths: tuple[Path, ...], dropped: bool) -> None:
     FILE is a file of JSON lines, also a packed one of a run (.zst), or the folder of a stage, as in
     `autoif cat runs/first/06_rejection_sampling | head`, which prints all that the stage kept.
     """
-    shown = show_in_line if sys.stdout.isatty() else str  # a terminal obeys what a row may hold
+    show = show_in_line if sys.stdout.isatty() else str  # a row may hold control sequences, which a terminal obeys
     for path in paths:
         for file in _list_files(path, dropped):
             lines = read_own_lines(file) if file.suffix == PACKED else read_json_lines(file)
             for _, line in lines:
-                click.echo(shown(line))
+                click.echo(show(line))
 
 
 def _list_files(path: Path, dropped: bool) -> Iterator[Path]:

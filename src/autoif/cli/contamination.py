@@ -1,4 +1,4 @@
-"""`autoif contamination`: what of benchmarks is in training data."""
+"""`autoif contamination`: find benchmark prompts in training data."""
 
 import sys
 from functools import partial

@@ -1,4 +1,4 @@
-"""`autoif decisions`: what reviewers of a run decided, joined from several people, and honoured."""
+"""`autoif decisions`: show what reviewers decided about a run, merge files of several reviewers, apply them."""
 
 import asyncio
 from collections import Counter
@@ -58,20 +58,20 @@ def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
 
 
 def _settle(run: Path, found: DecisionFile) -> Review:
-    """Return what counts of a run's decisions; say what is about nothing that the run has."""
+    """Return the decisions that count; warn about those on items that the run doesn't have."""
     review = settle_decisions(found.decisions)
     if review:
         from autoif.datasets.reviewing import list_items  # loads all records
 
-        review, strangers = review.split(list_items(run))
-        if strangers:
-            shown = list_some([f"{kind} {item}" for kind, item in strangers], _SHOWN)
+        review, unknown = review.split(list_items(run))
+        if unknown:
+            shown = list_some([f"{kind} {item}" for kind, item in unknown], _SHOWN)
             click.echo(f"{run} has no {shown}: what was decided about that changes nothing here", err=True)
     return review
 
 
 def describe_review(review: Review) -> list[str]:
-    """Return how many items of each kind are accepted, rejected and commented on, and those that authors dispute."""
+    """Return lines with the counts of accepted, rejected and commented items by kind, and one for each dispute."""
     if not review:
         return ["no decisions"]
     counts = Counter((kind, each.verdict) for (kind, _), each in review.standings.items())

@@ -69,7 +69,7 @@ def pass_rate(
     say = choose_say(quiet)
     prompts = read_prompts(data)
     seen = check_held_out("" if isinstance(policy, Path) else policy.local_name, prompts.sources, unseen_by)
-    with sandbox.make_sandbox() as entered:  # before torch and its threads are there
+    with sandbox.make_sandbox() as entered:  # enter it before torch is imported and starts its threads
         benchmark = load_benchmark(prompts, seen, entered, say)
         report(run(benchmark, take_subject(policy, say), output, say, keep_thinking=keep_thinking), output)
 
@@ -132,7 +132,7 @@ def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
 
 
 def report(scores: "Scores", folder: Path) -> None:
-    """Print the scores of any benchmark, and what has to be known of them."""
+    """Print the scores of any benchmark, with notes on how to read them."""
     from autoif.report.scores import describe_scores
 
     for name, text in describe_scores(scores, folder):

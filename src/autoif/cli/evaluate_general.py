@@ -96,8 +96,10 @@ def general(
         backend: Backend = read_endpoint(base_url, model, api_key_env)
     else:
         backend = "llama" if in_chats else "transformers"
-    who, tasks_of = responses or (model or "", backend), {name: files.get(name) for name in names}
-    for folder, scores in evaluate_all(who, tasks_of, settings, output, choose_say(quiet), keep_thinking=keep_thinking):
+    subject, task_files = responses or (model or "", backend), {name: files.get(name) for name in names}
+    for folder, scores in evaluate_all(
+        subject, task_files, settings, output, choose_say(quiet), keep_thinking=keep_thinking
+    ):
         report(scores, folder)
 
 
@@ -151,7 +153,7 @@ def _read_shots(given: Sequence[str], names: "Sequence[TaskName]") -> "dict[Task
     shots: dict[TaskName, int] = {}
     for each in given:
         name, _, number = each.partition("=")
-        if name not in names or not number.isdigit():
+        if name not in names or not number.isdecimal():
             raise ConfigError(f"--shots {each}: write NAME=N with a benchmark of --tasks")
         if name == "humaneval" and number != "0":
             raise ConfigError("--shots humaneval: it has no examples")

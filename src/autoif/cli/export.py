@@ -39,14 +39,14 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
     written = write_files(output, files, overwrite=overwrite)
     for each in written:
         click.echo(f"{each.path}: {each.rows} rows, {each.form}" if each.form else str(each.path))
-    if overwrite and (others := _list_others(written)):
+    if overwrite and (others := _list_other_tables(written)):
         click.echo(f"left as before, as this export has no such file: {list_some(others, _SHOWN)}", err=True)
-    odd = {
+    warnings = {
         "rows left out that reviewers rejected": rows.left_out,
         "rows that are there more than once (is one of the inputs a copy?)": rows.repeated,
         "rows with a thought or tokens of a chat template, which a model would learn": rows.marked,
     }
-    for what, count in odd.items():
+    for what, count in warnings.items():
         if count:
             click.echo(f"{what}: {count:,}", err=True)
     if Form.RL in forms and trainer != "parquet" and (packages := _list_packages(data)):
@@ -63,12 +63,12 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
 
 
 def _list_packages(data: Sequence[Path]) -> list[str]:
-    """Return the packages that functions of these runs may import."""
+    """Return the packages that the functions of these runs may import."""
     configs: list[Any] = [read_manifest(each).get("config", {}) for each in data]
     return sorted({package for each in configs for package in each.get("sandbox", {}).get("packages", ())})
 
 
-def _list_others(written: Sequence[WrittenFile]) -> list[Path]:
-    """Return the tables beside those that were written: of an earlier export, perhaps, and a trainer may read them."""
+def _list_other_tables(written: Sequence[WrittenFile]) -> list[Path]:
+    """Return other tables in the same folders: perhaps left by an earlier export, and a trainer may read them."""
     tables = {each.path for each in written if each.form}
     return sorted({other for table in tables for other in table.parent.glob(f"*{table.suffix}")} - tables)

@@ -1,4 +1,4 @@
-"""`autoif fetch`: a run whose output is at an address, as a folder of this machine."""
+"""`autoif fetch`: copy a run from an object store to a folder on this machine."""
 
 import os
 from pathlib import Path

@@ -1,10 +1,9 @@
-"""How a long command is stopped: Ctrl-C, a terminal that is closed and a scheduler's SIGTERM alike, with a word on how
-it goes on.
+"""Stops a long command cleanly on Ctrl-C, SIGHUP or SIGTERM, and says how to resume it.
 
 Ctrl-C    exit code 130
-SIGHUP    exit code 129: the terminal is closed; not under nohup
-SIGTERM   exit code 143, where a run is concerned within eight seconds: batch systems and containers send SIGKILL ten
-          seconds after it. What isn't done by then is left as that would leave it, and nothing of it is lost.
+SIGHUP    exit code 129: the terminal was closed. Ignored under nohup.
+SIGTERM   exit code 143. A run ends within eight seconds, as batch systems and containers send SIGKILL after ten. If it
+          is still working then, the process exits as if killed; nothing that is stored is lost.
 """
 
 import os
@@ -18,7 +17,7 @@ from types import FrameType
 import click
 
 RUN_GRACE_S = 8.0
-"""For a run, from SIGTERM to its end."""
+"""Seconds from SIGTERM to the end of a run."""
 
 
 class Interrupted(click.exceptions.Abort):
@@ -27,34 +26,34 @@ class Interrupted(click.exceptions.Abort):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.code = 128 + number
-        """The exit code by which shells and batch systems know the signal."""
+        """Exit code from which shells and batch systems recognise the signal."""
 
 
 @contextmanager
 def interruptible(how_to_go_on: str, grace_s: float | None = None) -> Iterator[None]:
-    """Turn these signals into `Interrupted`, after a word on standard error.
+    """Turn these signals into `Interrupted`, after a message on standard error.
 
-    In the background jobs of scripts, which ignore Ctrl-C, too.
+    Also works in background jobs of scripts, which start with SIGINT ignored.
 
     Args:
-        how_to_go_on: what is said then.
-        grace_s: end the process if it is still there so long after SIGTERM or SIGHUP.
+        how_to_go_on: how to resume, for the message.
+        grace_s: end the process if it still runs this many seconds after SIGTERM or SIGHUP.
     """
-    said, came = f"interrupted; {how_to_go_on}", list[int]()
+    message, received = f"interrupted; {how_to_go_on}", list[int]()
 
     def end() -> None:
-        click.echo(said, err=True)
+        click.echo(message, err=True)
         sys.stderr.flush()
-        os._exit(128 + came[0])
+        os._exit(128 + received[0])
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
         if grace_s is not None and not timers:
             timer = threading.Timer(grace_s, end)
             timer.daemon = True
             timer.start()
             timers.append(timer)
-        handle = signal.getsignal(signal.SIGINT)  # of an event loop, where one runs
+        handle = signal.getsignal(signal.SIGINT)  # the event loop's, if one runs
         if callable(handle):
             handle(signal.SIGINT, frame)
 
@@ -63,8 +62,8 @@ def interruptible(how_to_go_on: str, grace_s: float | None = None) -> Iterator[N
         with _signals_handled(terminate):
             yield
     except KeyboardInterrupt:
-        click.echo(said, err=True)
-        raise Interrupted(came[0] if came else signal.SIGINT) from None
+        click.echo(message, err=True)
+        raise Interrupted(received[0] if received else signal.SIGINT) from None
     finally:
         for timer in timers:
             timer.cancel()
@@ -72,11 +71,13 @@ def interruptible(how_to_go_on: str, grace_s: float | None = None) -> Iterator[N
 
 @contextmanager
 def _signals_handled(terminate: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Let Ctrl-C be heard, and SIGTERM and SIGHUP do this; leave the signals as they were."""
+    """Raise `KeyboardInterrupt` on SIGINT, call `terminate` on SIGTERM and SIGHUP; restore the handlers at the end."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     if handlers[signal.SIGINT] is signal.SIG_IGN:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the terminal's is still not for it
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGINT}
+        )  # a background job still ignores the terminal's Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, terminate)
     if handlers[signal.SIGHUP] is signal.SIG_DFL:  # nohup ignores it
@@ -85,6 +86,6 @@ def _signals_handled(terminate: Callable[[int, FrameType | None], None]) -> Iter
         yield
     finally:
         for number, handler in handlers.items():
-            if handler is not None:  # it is not Python's
+            if handler is not None:  # None: installed by C code, can't be restored from Python
                 signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,4 +1,4 @@
-"""Which model judges: the same options wherever one does."""
+"""Options of a judge model, shared by all commands that use one."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,12 @@ from autoif.models.endpoint import EMBEDDED, Budget
 
 
 def judge_options(*, judges: str, max_tokens: int) -> Callable[[Command], Command]:
-    """Give a command all options of a judge model, which it gets as one `judge`; None where none is named."""
+    """Add the options of a judge model to a command, which receives them as one `judge`: a `Judge`, or None.
+
+    Args:
+        judges: help text of --judge-model.
+        max_tokens: default of --judge-max-tokens.
+    """
     options = (
         click.option("--judge-model", metavar="NAME", help=judges),
         click.option(

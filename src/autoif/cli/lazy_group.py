@@ -9,19 +9,20 @@ import click
 
 
 class Place(NamedTuple):
-    """Where a command is, as "module:variable", and what it does, for the list of commands."""
+    """Where to import a command from, and its line in the list of commands."""
 
     where: str
+    """As "module:variable"."""
     summary: str
 
 
 _MAY_BE_EMPTY = "--language"
-"""Of an option whose empty value means something. Elsewhere it is a variable of the shell that isn't set, and would be
-read as the working directory, or as if the option were not there."""
+"""The one option for which an empty value means something. Any other empty value is likely an unset shell variable, and
+would be read as the working directory or as if the option were missing."""
 
 
 class LazyGroup(click.Group):
-    """Beside commands that are added to it, one for each name of `places`."""
+    """A group that imports the commands named in `places` when they are called; others can be added as usual."""
 
     def __init__(self, *arguments: Any, places: Mapping[str, Place], **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -1,4 +1,4 @@
-"""The `autoif` command: parse, call, print. What goes wrong ends in one line and exit code 2."""
+"""The `autoif` command: parse, call, print. An error is one line on standard error and exit code 2."""
 
 import errno
 import io
@@ -49,7 +49,7 @@ _LIMITS = {
     errno.EAGAIN: "; raise the limits of processes and memory (ulimit -u and -v, or the container's), then run the "
     "same command again",
 }
-"""What to do where the system gives no more of something."""
+"""Advice for each error number that means that a limit of the system is reached."""
 
 
 @click.group(
@@ -68,16 +68,17 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; the entry point of the package."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who started this
+        if getattr(sys, name) is None:  # the parent process closed it
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack what a model wrote
+        sys.stdout.reconfigure(errors="backslashreplace")  # the locale may lack characters that a model wrote
     stdout = sys.stdout
     try:
         cli.main(standalone_mode=False)
-    except SystemExit as stop:  # both end with 1 when the reader has gone: rich in its handler, click with a stand-in
-        gone = isinstance(stop.__context__, BrokenPipeError) or sys.stdout is not stdout
-        sys.exit(141 if gone else stop.code)
+    except SystemExit as stop:
+        # On a broken pipe rich and click both exit with 1: rich from its handler, click after it has replaced stdout.
+        is_pipe_broken = isinstance(stop.__context__, BrokenPipeError) or sys.stdout is not stdout
+        sys.exit(141 if is_pipe_broken else stop.code)
     except AutoIFError as error:
         _fail(str(error))
     except Interrupted as stop:
@@ -87,12 +88,12 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except BrokenPipeError:  # the reader (head, less) has gone
+    except BrokenPipeError:  # the reader (head, less) has exited
         _drop_output()
         sys.exit(141)
     except (OSError, MemoryError, RuntimeError, ImportError, SystemError, ExceptionGroup) as error:
         if lack := find_lack(error):
-            error.__traceback__ = None  # what the calls held is needed to say so
+            error.__traceback__ = None  # free the memory that its frames hold: printing needs some
             _end(f"{os.strerror(lack)}{_LIMITS[lack]}")
         if not isinstance(error, OSError):
             raise
@@ -101,30 +102,30 @@ def main() -> None:
 
 
 def _drop_output() -> None:
-    """Let nothing more be printed: at the end of the process it would fail once more."""
+    """Send what is still buffered to /dev/null: flushing it at exit would raise the error again."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: OSError) -> str:
-    """Say what the system told of a path that no command looks at more closely, or of standard output."""
-    said = error.strerror or str(error)
+    """Describe an operating-system error that no command handles itself: of a path, or of standard output."""
+    reason = error.strerror or str(error)
     if error.filename is not None:
-        return f"{os.fsdecode(error.filename)[:200]}: {said}"
-    if isinstance(error, FileNotFoundError):  # of os.getcwd
+        return f"{os.fsdecode(error.filename)[:200]}: {reason}"
+    if isinstance(error, FileNotFoundError):  # from os.getcwd
         return "the working directory is gone: change to one that is there"
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
-        return f"what is printed can't be written: {said}"
-    return said
+        return f"what is printed can't be written: {reason}"
+    return reason
 
 
 def _fail(message: str) -> NoReturn:
-    from autoif.messages import show_in_line  # here, as a command that succeeds needs none of what this loads
+    from autoif.messages import show_in_line  # imported here, as only failing commands need it
 
     advice = next((advice for number, advice in _LIMITS.items() if os.strerror(number) in message), "")
     _end(f"{show_in_line(message)}{advice}")
 
 
-def _end(told: str) -> NoReturn:
-    print(f"autoif: {told}", file=sys.stderr)  # click asks for more memory than there may be
+def _end(message: str) -> NoReturn:
+    print(f"autoif: {message}", file=sys.stderr)  # not click.echo, which may need more memory than is left
     sys.exit(2)

@@ -1,4 +1,4 @@
-"""`autoif push`: a run as a data set with a card, in a folder or on the Hugging Face hub."""
+"""`autoif push`: write a run as a data set with a card, to a folder or the Hugging Face hub."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`autoif record`: the model answers of runs as one small file, to be replayed or built on."""
+"""`autoif record`: pack the model answers of runs into one small file, to replay or to build on."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`autoif replay`: what a run would be with other thresholds, from its stored verdicts."""
+"""`autoif replay`: show what a run would be with other thresholds, from its stored verdicts."""
 
 from pathlib import Path
 

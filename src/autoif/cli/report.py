@@ -1,4 +1,4 @@
-"""`autoif report`: a run, or trainings and evaluations, as one HTML file."""
+"""`autoif report`: write a run, or trainings and evaluations, as one HTML file."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     """
     refuse_repeats(folders)
     place = output or find_place(folders[0] / "report.html", PAGE)
-    if place.suffix.lower() not in {".html", ".htm"}:  # a slip must not replace a run's data
+    if place.suffix.lower() not in {".html", ".htm"}:  # a mistyped name must not replace a run's data
         raise ConfigError(f"{place}: name a page with .html")
     if len(folders) == 1 and find_kind(folders[0]) == FolderKind.RUN:
         made = write_report(folders[0], place)

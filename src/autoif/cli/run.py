@@ -1,4 +1,4 @@
-"""`autoif run`: from a preset or a config to verified data."""
+"""`autoif run`: make verified data with a preset or a config."""
 
 import shlex
 import sys

@@ -1,6 +1,7 @@
-"""Who answers what `autoif eval` asks: MODEL with the options of its sampling, or recorded --responses.
+"""Options for the model that `autoif eval` asks: MODEL and its sampling, or recorded --responses.
 
-The commands differ in their defaults alone; each gets one `policy`, a model that is ready to be sampled or a file.
+The commands differ only in their defaults. Each receives one `policy`: a model with its sampling settings, or the path
+of recorded responses.
 """
 
 from collections.abc import Callable, Sequence
@@ -58,25 +59,25 @@ KEEP_THINKING = click.option(
 
 @dataclass(frozen=True, slots=True)
 class SampledModel:
-    """A model that is to answer, and how."""
+    """A model to sample from, and how."""
 
     name: str
-    """A folder or a name, as the user wrote it."""
+    """Folder or name, as the user wrote it."""
     backend: Backend
     settings: SamplingSettings
 
     @property
     def local_name(self) -> str:
-        """The folder or the name on the hub; "" at an endpoint, whose names tell nothing of the training."""
+        """The folder or the name on the hub; "" for an endpoint, whose model names say nothing about training."""
         return "" if isinstance(self.backend, Endpoint) else self.name
 
 
 SampledOrRecorded = SampledModel | Path
-"""What a command gets as its `policy`: a model, or the path of recorded responses."""
+"""What a command receives as `policy`: a model, or the path of recorded responses."""
 
 
 def take_subject(policy: SampledOrRecorded, say: Say, find_files: FindFiles | None = None) -> "Subject":
-    """Return who answers, for the loop of evaluation; `find_files` names the files of a folder of responses."""
+    """Return the policy as a `Subject` of evaluation; `find_files` lists the files in a folder of responses."""
     from autoif.evaluation.benchmark import Subject, take_recorded
     from autoif.evaluation.provenance import identify_policy
 
@@ -89,17 +90,18 @@ def take_subject(policy: SampledOrRecorded, say: Say, find_files: FindFiles | No
 def model_options(
     *, recorded: str, samples: int, temperature: float, max_tokens: int | None, plain: bool = True
 ) -> list[Callable[[Command], Command]]:
-    """Return the argument MODEL and the options of who answers, with what they have in common for all commands.
+    """Return the argument MODEL and the options of sampling and --responses that all commands share.
 
     Args:
-        recorded: what the command does with --responses, for its help, after the form that they take: "FILE: Score …".
+        recorded: metavar and help of --responses, as in "FILE: Score recorded responses".
         samples, temperature, max_tokens: the command's defaults; None for lm-eval's own number.
-        plain: whether each prompt gets responses by the backend of choice; else only programs are drawn, by lm-eval.
+        plain: whether the command samples responses to each prompt itself. Otherwise lm-eval asks, and the options of
+            sampling apply to programs only.
     """
     form, _, purpose = recorded.partition(": ")
-    of = {"samples": "Responses to each prompt, with a seed each; averaged.", "tokens": "Tokens of a response."}
+    texts = {"samples": "Responses to each prompt, with a seed each; averaged.", "tokens": "Tokens of a response."}
     if not plain:
-        of = {
+        texts = {
             "samples": "Programs for each question.",
             "tokens": "Tokens of a written answer, instead of lm-eval's number (256 for gsm8k, 1024 for humaneval).",
         }
@@ -108,7 +110,9 @@ def model_options(
         click.option(
             "--responses", type=LocalPath(), metavar=form, help=f"{purpose}, and ask no model."
         ),
-        click.option("--samples", type=click.IntRange(min=1), default=samples, show_default=True, help=of["samples"]),
+        click.option(
+            "--samples", type=click.IntRange(min=1), default=samples, show_default=True, help=texts["samples"]
+        ),
         click.option(
             "--temperature", type=click.FloatRange(0, 2), default=temperature, show_default=True,
             help="0 takes the likeliest token." if plain else "For programs; all else takes the likeliest token.",
@@ -118,7 +122,7 @@ def model_options(
             help="Tokens are drawn from this share of the probability." if plain else "For programs.",
         ),
         click.option(
-            "--max-tokens", type=click.IntRange(min=1), default=max_tokens, show_default=plain, help=of["tokens"]
+            "--max-tokens", type=click.IntRange(min=1), default=max_tokens, show_default=plain, help=texts["tokens"]
         ),
         click.option(
             "--seed", type=int, default=0, show_default=True,
@@ -140,8 +144,9 @@ def model_options(
 
 
 def policy_options(*, samples: int, temperature: float, max_tokens: int, recorded: str) -> Callable[[Command], Command]:
-    """Give a command the options of who answers, which it gets as one `policy`, and --keep-thinking; the parameters are
-    those of `model_options`.
+    """Add --keep-thinking and the options of the model to a command, which receives the latter as one `policy`.
+
+    The parameters are those of `model_options`.
     """
     options = model_options(recorded=recorded, samples=samples, temperature=temperature, max_tokens=max_tokens)
     options += [
@@ -185,12 +190,16 @@ def policy_options(*, samples: int, temperature: float, max_tokens: int, recorde
 def read_backend(
     model: str, backend: Literal["auto", "transformers", "vllm"], base_url: str | None, api_key_env: str
 ) -> Backend:
-    """Return what samples from MODEL, by how it was named: the one place where commands decide it."""
+    """Return the backend that samples from MODEL: the endpoint at `base_url`, or else the named engine."""
     return read_endpoint(base_url, model, api_key_env) if base_url else backend
 
 
 def read_endpoint(base_url: str, model: str, api_key_env: str) -> Endpoint:
-    """Return the endpoint that serves a model; raise `ConfigError` for what is no address."""
+    """Return the endpoint that serves a model.
+
+    Raises:
+        ConfigError: `base_url` is no address.
+    """
     try:
         return Endpoint(base_url=base_url, model=model, api_key_env=api_key_env)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""How functions are run: the same options wherever a command runs them."""
+"""Options of the sandbox, shared by all commands that run functions."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ _DEFAULTS = SandboxSettings()
 
 
 def sandbox_options(*, backend: str = "--backend") -> Callable[[Command], Command]:
-    """Give a command all options of the sandbox, which it gets as one `sandbox`, the settings that make one.
+    """Add the options of the sandbox to a command, which receives them as one `sandbox`, its `SandboxSettings`.
 
-    `backend` is the name of that option, where the command has another `--backend`.
+    `backend` renames the option for the sandbox's backend in commands whose `--backend` is something else.
     """
     options = (
         click.option(

@@ -16,7 +16,10 @@ _DEFAULTS = ServiceSettings()
 
 
 def listening_options(defaults: ServiceSettings, token: str) -> Callable[[Command], Command]:
-    """Give a command the options of where it listens and to whom; `token` says what the token is for."""
+    """Add the options of a server to a command: --host, --port, --token-file.
+
+    `token` completes the help of the last: "File with the token that …".
+    """
     return add_options((
         click.option("--host", default=defaults.host, show_default=True, help="Address to listen on."),
         click.option(
@@ -27,7 +30,7 @@ def listening_options(defaults: ServiceSettings, token: str) -> Callable[[Comman
 
 
 def _limit(name: str, kind: click.IntRange | click.FloatRange, help: str) -> Callable[[Command], Command]:
-    """Return the option of a setting of the service."""
+    """Return the option for a setting of the service."""
     flag = f"--{name.removesuffix('_s').replace('_', '-')}"
     return click.option(flag, name, type=kind, default=getattr(_DEFAULTS, name), show_default=True, help=help)
 

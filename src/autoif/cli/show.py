@@ -1,4 +1,4 @@
-"""`autoif show`: a run, one of its instructions, or the prompts, for reading."""
+"""`autoif show`: print a run, one of its instructions, or the prompts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`autoif split` and `autoif prompts`: what is held out of training, and the prompts to measure on."""
+"""`autoif split` and `autoif prompts`: hold instructions out of training, and make prompts to measure on."""
 
 from pathlib import Path
 

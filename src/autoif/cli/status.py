@@ -1,4 +1,4 @@
-"""`autoif status`: how a run stands, from any machine that sees its folder."""
+"""`autoif status`: print the state of a run, from any machine that sees its folder."""
 
 import json
 from dataclasses import asdict

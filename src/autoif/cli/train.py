@@ -27,11 +27,11 @@ _OPTIONS = (
     click.option("--resume", is_flag=True, help="Continue a stopped training, or begin."),
     QUIET,
 )
-"""What every training takes."""
+"""Options of every training command."""
 
 
 def _training_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of every training, and `say` in place of `quiet`."""
+    """Add the options of every training to a command, which receives `say` instead of `quiet`."""
 
     @functools.wraps(command)
     def run(*, settings: tuple[str, ...], quiet: bool, **others: Any) -> None:
@@ -48,9 +48,9 @@ def train() -> None:
 
 @contextmanager
 def _training(goes_on_from: str) -> Iterator[None]:
-    """Let signals stop a training, and nothing that trainers print: standard error takes what it can (`__main__`)."""
-    stop = interruptible(f"the same command with --resume goes on from {goes_on_from}")
-    with stop, redirect_stdout(sys.stderr):
+    """Stop a training cleanly on signals, and print to standard error only, which never fails (`__main__`)."""
+    handles_signals = interruptible(f"the same command with --resume goes on from {goes_on_from}")
+    with handles_signals, redirect_stdout(sys.stderr):
         yield
 
 

@@ -1,4 +1,4 @@
-"""`autoif verify`: run functions on responses, or an exported data set on the functions that it carries."""
+"""`autoif verify`: run functions on responses, or verify a data set by the functions that its rows carry."""
 
 import asyncio
 import sys
@@ -39,7 +39,7 @@ def verify(
 
     With --dataset, prints the rows that their functions no longer accept as recorded; then the exit code is 1.
     """
-    say = choose_say(quiet=False)  # not among the verdicts
+    say = choose_say(quiet=False)  # to standard error, apart from the verdicts
     if dataset and not functions:
         if output:
             raise click.UsageError("--output goes with FUNCTIONS.jsonl and RESPONSES.jsonl: --dataset only prints")

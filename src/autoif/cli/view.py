@@ -1,4 +1,4 @@
-"""`autoif view`: a run's page, live, with a reviewer's decisions."""
+"""`autoif view`: serve the live page of a run, on which reviewers decide."""
 
 import asyncio
 import getpass
@@ -44,5 +44,5 @@ def view(runs: tuple[Path, ...], author: str | None, host: str, port: int, token
 def _find_user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container may know no user of this number
+    except (KeyError, OSError):  # a container may have no name for this user id
         return "reviewer"

@@ -1,4 +1,4 @@
-"""What `autoif audit` found, for a terminal: faults, rates against gold, agreement, scores, a second author."""
+"""Prints what `autoif audit` found: faults, rates against gold, agreement, scores, a second author."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -52,15 +52,15 @@ _SHARES = {
     "rejected": "… whose rejected answer doesn't",
     "rewards": "rewards that are right",
 }
-_MOST_FAULTY, _LOWEST = 8, 5
-"""Instructions that are named: those without a function that is sound; those with the lowest scores or J, or the most
-disputed.
-"""
+_MOST_FAULTY = 8
+"""How many instructions without a sound function are listed."""
+_LOWEST = 5
+"""How many instructions with the lowest scores or J, or the most disputes, are listed."""
 _SHOWN_CHARS = 60
 
 
 def print_audit(audit: Audit, console: Console) -> None:
-    """Print what was measured, and what to know of it."""
+    """Print all figures of an audit, and notes on how to read them."""
     print_line(
         f"{audit.instructions:,} instructions with {audit.functions:,} functions; kept: {audit.kept_instructions:,} "
         f"with {audit.kept_functions:,}",
@@ -83,7 +83,7 @@ def print_audit(audit: Audit, console: Console) -> None:
 
 
 def _print_findings(found: FindingsAudit, kept: int, console: Console) -> None:
-    """Print how many functions have which finding, and instructions whose kept functions all have a fault."""
+    """Print how many functions have each finding, and list instructions whose kept functions all have a fault."""
     table = make_table("found", "", "written", "kept", numbers=("written", "kept"))
     for reason, tally in found.tallies.items():
         if tally.written:
@@ -127,7 +127,10 @@ def _print_gold(gold: GoldAudit, console: Console) -> None:
 
 
 def _make_level_table(levels: Sequence[LevelRates]) -> Table:
-    """Return a column a level, a line a measure: four columns fit into 80 characters with their intervals."""
+    """Return a table with a column for each level and a row for each measure.
+
+    This way four columns with their intervals fit into 80 characters.
+    """
     table = make_table("")
     for each in levels:
         table.add_column(_LEVELS[each.level], justify="right", no_wrap=True)
@@ -151,7 +154,7 @@ def _show_interval(interval: Interval | None, digits: int, unit: str = "") -> st
 
 
 def _print_worst(measured: Iterable[InstructionRates], console: Console) -> None:
-    """Name the kept instructions whose functions are most wrong."""
+    """List the kept instructions whose functions are most often wrong."""
     judged = [(each.majority.j, each) for each in measured if each.majority and each.majority.j is not None]
     wrong = sorted((found for found in judged if found[0] < 50), key=lambda found: (found[0], found[1].instruction_id))
     for j, each in wrong[:_LOWEST]:
@@ -174,8 +177,10 @@ def _print_consequences(found: Consequences, console: Console) -> None:
     console.print()
     console.print(table)
     if found.unwritten:
-        said = f"{found.unwritten:,} of the SFT rows and pairs are in no file: their instructions are a benchmark's"
-        print_line(said, console)
+        print_line(
+            f"{found.unwritten:,} of the SFT rows and pairs are in no file: their instructions are a benchmark's",
+            console,
+        )
     counts = found.responses
     if counts.precision is not None and counts.tpr is not None:
         print_line(
@@ -186,7 +191,7 @@ def _print_consequences(found: Consequences, console: Console) -> None:
 
 
 def _print_agreement(found: AgreementAudit, console: Console) -> None:
-    """Print in how many ways the functions of an instruction behave, and what that is worth."""
+    """Print how many different behaviours the functions of an instruction have, and how far to trust that."""
     several = [each for each in found.instructions if len(each.functions) > 1]
     if not several:
         return
@@ -206,7 +211,7 @@ def _print_agreement(found: AgreementAudit, console: Console) -> None:
 
 
 def _print_scores(found: ScoreAudit, console: Console) -> None:
-    """Print how high the scores are, the lowest ones, and how well they hold."""
+    """Print how high the scores are, the lowest ones, and their calibration."""
     scores = [each.score for one in found.instructions for each in one.functions]
     if not scores:
         return
@@ -231,7 +236,7 @@ def _print_calibration(found: Calibration, console: Console) -> None:
 
 
 def _print_second(found: SecondAuthor, console: Console) -> None:
-    """Print what the two authors differ on most, with texts."""
+    """Print the instructions on which the two authors differ most, each with a text."""
     differ = sum(each.disputed > 0 for each in found.instructions)
     print_line(
         f"\nsecond author {found.second_writer or found.run} beside {found.writer or 'the run'}: "

@@ -1,4 +1,4 @@
-"""What `autoif contamination` found, in lines for a terminal."""
+"""Describes what `autoif contamination` found, in lines for a terminal."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from autoif.contamination.results import BenchmarkOverlap, ContaminationReport, 
 def describe_contamination(
     found: ContaminationReport, clean: Path | None, output: Path | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield (name, text) of each line; the last ones say where files are, if they were written."""
+    """Yield (name, text) of each line; the last ones name the files that were written."""
     blank = f"; without any text: {found.blank:,}" if found.blank else ""
     yield "training data", f"{found.rows:,} rows, {found.asked:,} different prompts{blank}"
     for name, each in found.benchmarks.items():
@@ -32,16 +32,16 @@ def _describe_benchmark(each: BenchmarkOverlap) -> Iterator[tuple[str, str]]:
         f"similarity {each.similarity_median:.2f} (median), {each.similarity_p90:.2f} (90th percentile), "
         f"{each.similarity_highest:.2f} (highest)",
     )
-    if said := each.rephrasing:
-        unread = f"; {said.unread:,} answers can't be read" if said.unread else ""
-        yield "… rephrased", f"{said.rephrased:,} of {said.judged:,} prompts, says {said.judge}{unread}"
+    if found := each.rephrasing:
+        unread = f"; {found.unread:,} answers can't be read" if found.unread else ""
+        yield "… rephrased", f"{found.rephrased:,} of {found.judged:,} prompts, says {found.judge}{unread}"
 
 
 def _describe_types(types: dict[str, TypeCoverage] | None) -> Iterator[tuple[str, str]]:
     if not types:
         return
-    trained = {kind: len(of.instructions) for kind, of in types.items() if of.instructions}
-    tried = sum(of.tried for of in types.values())
+    trained = {kind: len(coverage.instructions) for kind, coverage in types.items() if coverage.instructions}
+    tried = sum(coverage.tried for coverage in types.values())
     yield "… constraints", f"{len(trained)} of {tried} types that were tried, of {len(types)}, are trained"
     if trained:
         yield "… by instructions", ", ".join(f"{kind} {count}" for kind, count in trained.items())

@@ -1,4 +1,4 @@
-"""What this machine enforces, and what is installed, for a terminal."""
+"""Prints what the sandbox enforces on this machine, and what is installed."""
 
 import sys
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ _EXTRAS = {
 
 
 def show_machine(console: Console) -> bool:
-    """Print each layer of the sandbox and each extra; tell whether model-written code is run here."""
+    """Print each layer of the sandbox and each extra; return whether model-written code can run here."""
     layers = inspect_layers()
     table = make_table("sandbox layer", "state", "detail")
     for layer in layers:

@@ -1,12 +1,12 @@
-"""How a run ended: whether there is data at all, and what a user should know.
+"""How a run ended: whether it made any data, and what a user should know.
 
-| what                                                     | ends with                              |
-|----------------------------------------------------------|----------------------------------------|
-| no row                                                   | `NoData`: the stage that lost them, why |
-| a stage in which servers refused more than half          | `NoData`: the server's own sentence     |
-| a stage that lost more than half to one cause            | a line: the cause, and what to do       |
-| answers whose end is unknown, tokens that nobody counted | a line each                             |
-| what a server doesn't take and was sent without          | a line each                             |
+| what happened                                                    | what the user gets                          |
+|------------------------------------------------------------------|---------------------------------------------|
+| no row                                                           | `NoData`: the stage that lost them, and why |
+| servers refused more than half of a stage                        | `NoData`: the server's own sentence         |
+| a stage lost more than half to one cause                         | a line: the cause, and what to do           |
+| answers with an unknown end, or whose tokens no server counted   | a line each                                 |
+| parameters that a server doesn't support, so they were left out  | a line each                                 |
 """
 
 import os
@@ -25,13 +25,13 @@ _BY_DESIGN = {
     Reason.OVER_LIMIT, Reason.DUPLICATE_EXACT, Reason.DUPLICATE_NORMALISED, Reason.DUPLICATE_NEAR,
     Reason.DUPLICATE_BEHAVIOUR, Reason.REJECTED_BY_REVIEWER,
 }  # fmt: skip
-"""Drops that a setting, a reviewer or de-duplication asked for."""
+"""Drops that a setting, a reviewer or de-duplication asked for: no loss to report."""
 
 _ROLES = {"rejection_sampling": "responder", "scoring": "judge"}
-"""Who answers in a stage; the writer in all others."""
+"""Which role answers in a stage; in all others it is the writer."""
 
 _ASKING_AS = {"cross_validation": "rejection_sampling"}
-"""Of a stage that asks as another does, with its settings: contrast asks for responses."""
+"""Stages that ask with the settings of another: contrast, in cross-validation, asks for responses."""
 
 _ADVICE = {
     Reason.TRUNCATED: "raise {stage}.max_tokens (now {max_tokens}); a model that thinks needs more, or its thinking "
@@ -74,7 +74,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is to be said of a run that has come to its end."""
+    """What to tell the user when a run has ended."""
 
     lines: tuple[str, ...]
     fault: str = ""
@@ -82,13 +82,13 @@ class Ending:
 
 
 def check_ending(run: Path) -> None:
-    """Raise `NoData` if a complete run has nothing to show, or a server refused most of what a stage asked."""
+    """Raise `NoData` if a complete run has no data, or servers refused most of what a stage asked."""
     if fault := describe_ending(run).fault:
         raise NoData(fault)
 
 
 def describe_ending(run: Path) -> Ending:
-    """Return what should be said of a run."""
+    """Return what to tell the user about a run."""
     manifest: dict[str, Any] = read_manifest(run)
     rows = read_funnel(run)
     losses = {row.folder: _describe_loss(row, run, manifest) for row in rows}
@@ -98,12 +98,12 @@ def describe_ending(run: Path) -> Ending:
     if failed is None:
         return Ending(tuple(lines))
     why = failed.why or "; ".join(map(str, manifest.get("notes", ()))) or "no stage says why"
-    said = losses.get(failed.folder) or f"{failed.folder} kept nothing: {why}"
-    return Ending(tuple(lines), said if _is_refused(failed) else f"no data: {said}")
+    fault = losses.get(failed.folder) or f"{failed.folder} kept nothing: {why}"
+    return Ending(tuple(lines), fault if _is_refused(failed) else f"no data: {fault}")
 
 
 def _find_failed_stage(rows: Sequence[FunnelRow], run: Path, manifest: dict[str, Any]) -> FunnelRow | None:
-    """Return the stage that was refused, or, in a complete run without data, the first that kept nothing."""
+    """Return the first stage that servers mostly refused; in a complete run without data, the first to keep nothing."""
     refused = next(filter(_is_refused, rows), None)
     made = (run / SFT).stat().st_size if (run / SFT).exists() else (rows[-1].kept if rows else 0)
     if refused or made or manifest.get("status") != "complete":
@@ -112,12 +112,12 @@ def _find_failed_stage(rows: Sequence[FunnelRow], run: Path, manifest: dict[str,
 
 
 def _is_refused(row: FunnelRow) -> bool:
-    """Tell whether servers refused most of a stage."""
+    """Tell whether servers refused more than half of a stage."""
     return row.reasons[Reason.REFUSED_BY_MODEL] * 2 > row.kept + row.dropped
 
 
 def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
-    """Return what a stage lost more than half to, and what to do about it; "" if to nothing."""
+    """Return the reason to which a stage lost more than half, with advice; "" if there is no such reason."""
     total = row.kept + row.dropped
     listed = [(Reason(name), count) for name, count in row.reasons.most_common() if Reason(name) not in _BY_DESIGN]
     if not listed or listed[0][1] * 2 <= total:
@@ -126,33 +126,34 @@ def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
     lost = f"{row.folder} lost {count:,} of {total:,} to {reason.value.replace('_', ' ')}"
     if reason == Reason.NO_RESPONSE_PASSES and len(listed) > 1:
         asked, tried = listed[1]
-        if asked != Reason.FAILED_FUNCTIONS and tried * 2 > total - count:  # no function is at fault
+        if asked != Reason.FAILED_FUNCTIONS and tried * 2 > total - count:  # the cause is no function's verdict
             reason = asked
             lost += (
                 f", as {tried:,} of the {total - count:,} that were asked for went to {asked.value.replace('_', ' ')}"
             )
     if reason == Reason.REFUSED_BY_MODEL:
-        [(said, _)] = row.refusals.most_common(1)
-        return f'{lost}; the server says: "{said}"; when that is mended, --retry-refused asks again'
+        [(refusal, _)] = row.refusals.most_common(1)
+        return f'{lost}; the server says: "{refusal}"; when that is mended, --retry-refused asks again'
     stage = row.folder.partition("_")[2]
     stage = _ASKING_AS.get(stage, stage)
     settings = manifest.get("config", {}).get(stage, {})
-    advice = _ADVICE.get(reason, "`autoif show {run}` shows what is left")
-    told = advice.format(
+    advice = _ADVICE.get(reason, "`autoif show {run}` shows what is left").format(
         stage=stage, run=run, role=_ROLES.get(stage, "writer"), max_tokens=settings.get("max_tokens", "?")
     )
-    noted = f"cuts answers of stage {stage}:" if reason == Reason.TRUNCATED else None
-    cut = next((note for note in map(str, manifest.get("notes", ())) if noted and noted in note), "")
-    return f"{lost}: {f'{cut}; ' if cut else ''}{told}"
+    cut = ""
+    if reason == Reason.TRUNCATED:
+        noted = f"cuts answers of stage {stage}:"
+        cut = next((f"{note}; " for note in map(str, manifest.get("notes", ())) if noted in note), "")
+    return f"{lost}: {cut}{advice}"
 
 
 def _describe_answers(run: Path, manifest: dict[str, Any]) -> Iterator[str]:
-    """Yield what is odd about the answers themselves, as run.json has it, or else the database."""
+    """Yield notes on the answers: unknown ends, estimated tokens, thoughts. From run.json, or else the database."""
     if "endings" in manifest:
-        named = ("completions", "completion_tokens", "reasoning_tokens", "estimated")
-        total = Usage(**{name: sum(stage[name] for stage in manifest["usage"].values()) for name in named})
+        fields = ("completions", "completion_tokens", "reasoning_tokens", "estimated")
+        total = Usage(**{name: sum(stage[name] for stage in manifest["usage"].values()) for name in fields})
         unknown = manifest["endings"]
-    elif os.access(run, os.W_OK):  # SQLite writes beside a database that it only reads, too
+    elif os.access(run, os.W_OK):  # SQLite writes files beside a database even to read it
         with CompletionCache(run / COMPLETIONS) as cache:
             total, unknown = cache.total(), describe_unknown(cache)
     else:
@@ -172,7 +173,7 @@ def _describe_answers(run: Path, manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def describe_unknown(cache: CompletionCache) -> dict[str, Any]:
-    """Return how many answers of each stage ended with a word that says nothing, by that word."""
+    """Return how many answers ended for an unknown reason: by the server's word for it, then by stage."""
     unknown = dict[str, Any]()
     for stage, reason, detail, count in cache.endings():
         if reason == "unknown":

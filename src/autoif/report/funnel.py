@@ -1,4 +1,4 @@
-"""What each stage kept and dropped, and why: read from a run folder, complete or not."""
+"""The funnel of a run, complete or not: what each stage kept and dropped, and why."""
 
 import html
 import os
@@ -21,9 +21,9 @@ from autoif.runs.counts import count_rows, count_stage, read_notes
 from autoif.runs.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run
 
 REPORT = "report.html"
-"""The page of a run, in its folder."""
+"""Name of a run's page in its folder."""
 _WHY_CHARS = 600
-"""Of the reasons of a stage in a notebook, where no line is folded."""
+"""Longest list of reasons in a notebook, which doesn't fold lines."""
 
 
 @dataclass(slots=True)
@@ -34,9 +34,9 @@ class FunnelRow:
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
-    """What servers said when they refused."""
+    """The messages of servers that refused."""
     off: bool = False
-    """Switched off in the config: it passed everything on."""
+    """Whether the config switches the stage off, so that it passes everything on."""
 
     @property
     def dropped(self) -> int:
@@ -44,36 +44,36 @@ class FunnelRow:
 
     @property
     def why(self) -> str:
-        """The reasons by number; a refusal with the server's most frequent sentence."""
-        return "off" if self.off else ", ".join(said for _, said in self.list_reasons())
+        """The reasons, most frequent first; a refusal with the server's most frequent message."""
+        return "off" if self.off else ", ".join(description for _, description in self.list_reasons())
 
     def list_reasons(self) -> Iterator[tuple[str, str]]:
-        """Yield each reason, and with its number what is to be said of it, the most frequent first."""
+        """Yield each reason with its description, as in ("wrong_language", "wrong language 12"), by frequency."""
         for reason, count in self.reasons.most_common():
             refusal = self.refusals.most_common(1) if reason == Reason.REFUSED_BY_MODEL else []
             yield reason, f"{reason.replace('_', ' ')} {count:,}" + (f" ({refusal[0][0]!r})" if refusal else "")
 
 
 class Funnel(tuple[FunnelRow, ...]):
-    """The stages that have begun, in the paper's order; prints as a table."""
+    """The stages that have begun, in the paper's order. Prints as a table."""
 
     def __rich__(self) -> Table:
-        """Return the funnel as a table: a stage a line, reasons in the order of their number."""
+        """Return the funnel as a table with a row for each stage; reasons are listed most frequent first."""
         table = make_table("stage", "kept", "dropped", "why", numbers=("kept", "dropped"))
         for row in self:
             table.add_row(row.folder, f"{row.kept:,}", f"{row.dropped:,}", escape(row.why))
         return table
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the table as HTML, in which nothing that a server said is markup."""
-        number, words = ' style="text-align: right"', ' style="text-align: left"'
+        """Return the table as HTML for a notebook; messages of servers are escaped."""
+        right, left = ' style="text-align: right"', ' style="text-align: left"'
         head = "".join(
             f'<th scope="col"{align}>{name}</th>'
-            for name, align in (("stage", words), ("kept", number), ("dropped", number), ("why", words))
+            for name, align in (("stage", left), ("kept", right), ("dropped", right), ("why", left))
         )
         body = "".join(
-            f'<tr><th scope="row"{words}>{html.escape(row.folder)}</th><td{number}>{row.kept:,}</td>'
-            f"<td{number}>{row.dropped:,}</td><td{words}>{html.escape(show_beginning(row.why, _WHY_CHARS))}</td></tr>"
+            f'<tr><th scope="row"{left}>{html.escape(row.folder)}</th><td{right}>{row.kept:,}</td>'
+            f"<td{right}>{row.dropped:,}</td><td{left}>{html.escape(show_beginning(row.why, _WHY_CHARS))}</td></tr>"
             for row in self
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -84,12 +84,12 @@ class Funnel(tuple[FunnelRow, ...]):
 
 @dataclass(slots=True)
 class Formats:
-    """How the answers to the verification prompt were read: format losses, apart from logic losses."""
+    """How the answers to the verification prompt were parsed: losses to format, as opposed to logic."""
 
     answers: int = 0
     read: int = 0
     repairs: Counter[str] = field(default_factory=Counter)
-    """Answers that were read only after this repair."""
+    """Answers that could be read only after a repair, by repair."""
     losses: Counter[str] = field(default_factory=Counter)
     cases_lost: int = 0
 
@@ -111,7 +111,7 @@ def read_funnel(run: Path) -> Funnel:
 
 
 def _read_reviewed(run: Path) -> Iterator[FunnelRow]:
-    """Yield the row of what reviewers decided, where they did: kept are the SFT rows that are left."""
+    """Yield the row of the reviewers' decisions, if they dropped anything; it keeps the SFT rows that are left."""
     if (run / REVIEWED).exists() and (run / SFT).exists():
         reviewed = FunnelRow(STAGE, kept=count_rows(run, [SFT])[SFT])
         reviewed.reasons.update(each.reason for each in read_reviewed(run))
@@ -120,7 +120,7 @@ def _read_reviewed(run: Path) -> Iterator[FunnelRow]:
 
 
 def read_formats(run: Path) -> Formats:
-    """Return how the answers of the verification stage were read."""
+    """Return how the answers of the verification stage were parsed."""
     formats = Formats()
     for draft in (each.record for each in read_records(run, VERIFICATION)):
         for answer in draft["answers"] if draft else ():
@@ -133,26 +133,24 @@ def read_formats(run: Path) -> Formats:
 
 
 def describe_formats(formats: Formats) -> str:
-    """Return one line about what parsing took: "48 answers, 47 read (5 repaired: …), 1 lost to format (…)"."""
+    """Return how parsing went in one line: "answers with functions: 48, read 47 (repairs: …), 1 lost to format: …"."""
     repaired = f" (repairs: {list_counts(formats.repairs)})" if formats.repairs else ""
     lost = f", {formats.losses.total()} lost to format: {list_counts(formats.losses)}" if formats.losses else ""
     return f"answers with functions: {formats.answers}, read {formats.read}{repaired}{lost}"
 
 
 def render_run_html(folder: Path, status: str, made: Mapping[str, int], funnel: Funnel) -> str:
-    """Return a run as HTML: how many rows of each kind were made, what each stage kept and dropped, and a link to its
-    page if there is one.
-    """
+    """Return a run as HTML: the rows of each kind that it made, its funnel, and a link to its page if there is one."""
     counts = ", ".join(f"{count:,} {name}" for name, count in made.items())
     head = f"<p><b>{html.escape(str(folder))}</b>: {html.escape(status)}. {html.escape(counts)}.</p>"
     return f"<div>{head}{funnel._repr_html_()}<p>{_link_report(folder)}</p></div>"
 
 
 def _link_report(folder: Path) -> str:
-    """Return the link to the page of a run, from where the notebook runs; how to make the page where there is none."""
+    """Return a link to the page of a run, relative to the working directory; without a page, how to make it."""
     page = folder / REPORT
     if not page.exists():
         return "<code>run.report()</code> makes a page of it, with every instruction and response."
-    # Notebooks open paths from where they run; a path with a scheme or a drive would be an address.
+    # Notebooks resolve a relative path from where they run; a path with a scheme or a drive would be a URL.
     address = quote(Path(os.path.relpath(page)).as_posix())
     return f'<a href="{html.escape(address)}" target="_blank" rel="noopener">Open its report</a>'

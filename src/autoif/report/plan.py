@@ -1,4 +1,4 @@
-"""A plan for reading in a terminal."""
+"""Prints a plan in a terminal."""
 
 from rich.console import Console
 
@@ -7,7 +7,7 @@ from autoif.report.terminal import make_table, print_line, print_notes
 
 
 def print_plan(plan: RunPlan, console: Console) -> None:
-    """Print what a run will ask, stage by stage, what it will make, and what to know of that."""
+    """Print what a run will ask, stage by stage, what it will make, and notes on the estimate."""
     print_line(f"by the yields of {plan.source}; {plan.entering:,} instructions enter", console)
     numbers = ("answers", "tokens in", "tokens out", "hours", "$")
     table = make_table("stage", *numbers, numbers=numbers)
@@ -28,7 +28,7 @@ def print_plan(plan: RunPlan, console: Console) -> None:
 
 
 def describe_amount(amount: Amount | None, digits: int = 0) -> str:
-    """Return an amount with its range, as in "1,200 (900–1,500)"; "?" where it isn't known."""
+    """Return an amount with its range, as in "1,200 (900–1,500)"; "?" if it isn't known."""
     if amount is None:
         return "?"
     value, low, high = (
@@ -43,7 +43,7 @@ def _describe_stage(stage: PlannedStage) -> list[str]:
 
 
 def _show_number(number: float, digits: int) -> str:
-    """Return a number for reading: millions with an M, thousands with a k."""
+    """Return a number with a suffix: "k" from ten thousand, "M" from a million, "G" from a billion."""
     for size, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if number >= size:
             return f"{number / (1e3 if sign == 'k' else size):,.3g}{sign}"

@@ -1,6 +1,6 @@
-"""The live view of a run: counts by stage, the newest sample, speed, cost, a forecast, and what holds it back.
+"""The live view of a run: counts by stage, the newest sample, speed, cost, a forecast, and the current bottleneck.
 
-Redrawn on a terminal and in a notebook; elsewhere plain lines now and then, and none while nothing changes.
+Redrawn on a terminal and in a notebook. Elsewhere it prints plain lines now and then, and none while nothing changes.
 """
 
 import threading
@@ -30,19 +30,19 @@ _LINE_S = 10.0
 _WINDOW_S = 60.0
 _EARLY = 0.05
 _FEW = 20
-"""Records that have entered the last stage before anything is forecast: what the stages keep of fewer says little."""
+"""Records that must have entered the last stage before anything is forecast: fewer say little about what is kept."""
 _SOURCE_LINES = 8
 _CHARS = 160
 _MADE = {STAGES["instructions"][-1].folder: "instructions", STAGES["queries"][-1].folder: "rows"}
-"""What a run makes, by its last stage."""
+"""What a run makes, by the folder of its last stage."""
 
 Screen = Callable[[str], None]
-"""Shows the state of the run with this line about speed and spend."""
+"""Shows the state of the run, with a summary line about speed and spend."""
 
 
 @dataclass(slots=True)
 class StageCount:
-    """Records that entered a stage, and what came out."""
+    """Records that entered a stage, were kept and were dropped."""
 
     entered: int = 0
     kept: int = 0
@@ -51,16 +51,16 @@ class StageCount:
 
 @dataclass(frozen=True, slots=True)
 class NewestSample:
-    """What was made last: an instruction with the functions that survived, and an answer that passes them."""
+    """The newest result: an instruction with the functions that survived, and an answer that passes them."""
 
     instruction: str
     functions: tuple[str, ...]
     answer: str = ""
-    """"" as long as no answer passes."""
+    """"" while no answer has passed."""
 
     @classmethod
     def of(cls, record: Record) -> "NewestSample | None":
-        """Return what a record shows; None if it shows nothing new."""
+        """Return the sample that a record holds; None if it is of another kind."""
         if isinstance(record, VerifiedInstruction):
             return cls(record.instruction.text, tuple(fold(function.source) for function in record.functions))
         if isinstance(record, Response):
@@ -69,7 +69,7 @@ class NewestSample:
         return None
 
     def lines(self) -> list[str]:
-        """Return it for reading: the instruction, its first function, the answer, each kept short."""
+        """Return the sample in short lines: the instruction, its first function, the answer."""
         source = self.functions[0].strip().splitlines()
         cut = [*source[:_SOURCE_LINES], *(["…"] if len(source) > _SOURCE_LINES else [])]
         more = f" (1 of {len(self.functions)})" if len(self.functions) > 1 else ""
@@ -98,28 +98,28 @@ class Progress:
         self._has_row = False
 
     def restart(self) -> None:
-        """Forget all counts: a run, a slice or a merge begins, and counts what its folder has."""
+        """Forget all counts: a run, a slice or a merge begins, and counts what its folder already has."""
         self._counts.clear()
 
     def begin(self, stages: tuple[str, ...], total: int) -> None:
-        """Begin a step: the folders of its stages, and how many records enter the first."""
+        """Begin a step with the folders of its stages and the number of records that enter the first."""
         self._stages, self._total = stages, total
         self._begun = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Print a line, unless the run is to be quiet."""
+        """Print a line, unless the run is quiet."""
         if not self._quiet:
             print_line(line, self._console)
 
     def count(self, folder: str, kept: int, dropped: int, entered: int = 1) -> None:
-        """Count what became of so many records that entered a stage, now or in an earlier session."""
+        """Count records that entered a stage, now or in an earlier session, and what it kept and dropped of them."""
         count = self._counts.setdefault(folder, StageCount())
         count.entered += entered
         count.kept += kept
         count.dropped += dropped
 
     def watch(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped], entered: int = 1) -> None:
-        """Count what has just left a stage, and show the last of it."""
+        """Count records that have just left a stage, and show the newest."""
         self.count(folder, len(kept), len(dropped), entered)
         if kept and (sample := NewestSample.of(kept[-1])):
             self._sample = sample
@@ -133,8 +133,12 @@ class Progress:
     def watching(
         self, completions: Path, verdicts: Callable[[], int], bound: Callable[[], str] = lambda: ""
     ) -> Iterator[None]:
-        """Show the counts, and the speeds read from these sources, until the block ends; `bound` says what holds
-        requests back.
+        """Show counts and speeds until the block ends.
+
+        Args:
+            completions: the database of answers, for tokens and cost.
+            verdicts: returns how many verdicts there are so far.
+            bound: returns what holds requests back, in words.
         """
         self._bound = bound
         if self._quiet:
@@ -160,15 +164,15 @@ class Progress:
         screen: Screen,
         interval_s: float,
     ) -> None:
-        # What is wrong with the file the run itself tells: nothing of it is to come from here.
+        # A StoreError is not reported here: the run opens the same file and reports it.
         with suppress(StoreError), CompletionCache(completions) as cache:
             while not stop.wait(interval_s):
                 screen(self.summary(cache.total(), verdicts()))
-            if self._console.is_jupyter:  # where the last state stays
+            if self._console.is_jupyter:  # a notebook keeps showing the last state
                 screen(self.summary(cache.total(), verdicts()))
 
     def snapshot(self, usage: Usage) -> dict[str, JsonValue]:
-        """Return the state of the run for programs: counts of the stages, spend, and what is known of the rest."""
+        """Return the state of the run as JSON: counts by stage, usage, share done, and estimates of the rest."""
         stages: dict[str, JsonValue] = {
             name: {"entered": count.entered, "kept": count.kept, "dropped": count.dropped}
             for name, count in sorted(self._counts.items())
@@ -187,13 +191,13 @@ class Progress:
         """Return how much of the step is done, 0 to 1.
 
         Every record that enters a stage is one unit of work. How many will enter the later stages is extrapolated from
-        what the earlier ones have kept of each record so far.
+        the share that earlier ones have kept so far.
         """
         done, work, _ = self._extrapolate()
         return done / work if work else 0.0
 
     def _extrapolate(self) -> tuple[float, float, float]:
-        """Return the units of work that are done, all that there will be, and what the last stage will keep."""
+        """Return the units of work done, the expected total, and the expected number that the last stage keeps."""
         expected, done, work = float(self._total), 0.0, 0.0
         for folder in self._stages:
             count = self._counts.get(folder, StageCount())
@@ -204,7 +208,7 @@ class Progress:
         return done, work, expected
 
     def forecast(self, usage: Usage) -> str:
-        """Return what the run comes to in the end, by what it has done so far; "" while it is too early to tell."""
+        """Return the expected totals of the run: rows, tokens, cost. "" while it is too early to tell."""
         done, work, made = self._extrapolate()
         stage = self._stages[-1] if self._stages else ""
         if self._is_early() or stage not in _MADE or self._counts[stage].entered < _FEW:
@@ -226,7 +230,7 @@ class Progress:
         return self.fraction() < _EARLY or (bool(before) and entered < _FEW)
 
     def summary(self, usage: Usage, verdicts: int) -> str:
-        """Return one line: speeds over the last minute, spend, time left, what it comes to, and what holds it back."""
+        """Return one line: speeds over the last minute, spend, time left, forecast, and what holds requests back."""
         now = time.monotonic()
         self._speeds.append((now, usage.completion_tokens, verdicts, usage.requests))
         while now - self._speeds[0][0] > _WINDOW_S and len(self._speeds) > 2:
@@ -246,9 +250,9 @@ class Progress:
 
     @contextmanager
     def _open_screen(self) -> Iterator[Screen]:
-        """Yield what shows the run here: in a notebook, on a terminal, or line by line."""
+        """Yield the screen for this console: a notebook's, a terminal's, or plain lines."""
         if self._console.is_jupyter:
-            from IPython.display import display  # a notebook has it
+            from IPython.display import display  # always there in a notebook
 
             handle = display(self._view("starting"), display_id=True)
             yield lambda summary: handle.update(self._view(summary))
@@ -259,7 +263,7 @@ class Progress:
             yield self._print_news
 
     def _print_news(self, summary: str) -> None:
-        """Print what is new since the last time; nothing if nothing is."""
+        """Print what has changed since the last call, if anything."""
         counts = "  ".join(f"{name} {c.kept}+{c.dropped}" for name, c in sorted(self._counts.items()))
         if counts and counts != self._printed[0]:
             print_line(f"kept+dropped: {counts} · {summary}", self._console)
@@ -269,7 +273,7 @@ class Progress:
         self._printed = counts, self._sample
 
     def _view(self, summary: str) -> Panel:
-        """Return the counts of the stages, the summary, and what was made last."""
+        """Return a panel with the counts of the stages, the summary, and the newest sample."""
         table = Table(box=None, pad_edge=False)
         table.add_column("stage")
         table.add_column("kept", justify="right", style="green")
@@ -281,7 +285,7 @@ class Progress:
 
 
 def describe_duration(seconds: float) -> str:
-    """Return seconds for reading: "2 h 13 min"."""
+    """Return a duration in words, as in "2 h 13 min"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -20,24 +20,24 @@ _SAYS = {True: "yes", False: "no", None: "unreadable"}
 
 @dataclass(slots=True)
 class Settling:
-    """What was done to the drafts of a run."""
+    """What settling did to the drafts of a run."""
 
     drafts: int = 0
-    """Those that say whether they are settled."""
+    """Drafts that record whether they are settled."""
     settled: int = 0
     answers: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    """Functions that were put back, by their fault."""
+    """Functions that were put back to the writer, by fault."""
     outcomes: Counter[str] = field(default_factory=Counter)
-    """And by what came of it."""
+    """The same functions, by outcome of the repair."""
     reviewed: int = 0
     """Cases that the writer was asked about again."""
     judged: Counter[str] = field(default_factory=Counter)
-    """Texts that the judge was asked about, by what it said."""
+    """Texts that the judge was asked about, by its answer."""
 
 
 def read_settling(run: Path) -> Settling:
-    """Return what was done to the functions of a run."""
+    """Return what settling did to the functions of a run."""
     found = Settling()
     for row in (each.record for each in read_records(run, VERIFICATION)):
         if not row or "settled" not in row:
@@ -57,7 +57,7 @@ def read_settling(run: Path) -> Settling:
 
 
 def describe_settling(found: Settling) -> str:
-    """Return one line about it; "" where there is nothing to say."""
+    """Return the figures in one line; "" if no draft records them."""
     if not found.drafts:
         return ""
     parts = [
@@ -79,7 +79,7 @@ def describe_settling(found: Settling) -> str:
 
 
 def print_settling(draft: Draft | None, console: Console) -> None:
-    """Print how a draft came about: which answer gave which function, its repairs round by round, its rulings."""
+    """Print how a draft was made: the function of each answer, the repairs by round, the rulings."""
     if draft is None or draft.settled is None:
         return
     state = "settled" if draft.settled else "not settled"
@@ -97,9 +97,9 @@ def print_settling(draft: Draft | None, console: Console) -> None:
     if draft.rulings:
         console.print("\ndoes the text follow the instruction?")
     for ruling in draft.rulings:
-        said = ", ".join(_SAYS[answer] for answer in ruling.answers)
+        answers = ", ".join(_SAYS[answer] for answer in ruling.answers)
         text = json.dumps(ruling.text)[:_SHOWN_CHARACTERS]
-        print_line(f"  the {ruling.by} of a {ruling.source}: {said}  {text}", console, "dim")
+        print_line(f"  the {ruling.by} of a {ruling.source}: {answers}  {text}", console, "dim")
         for explanation in dict.fromkeys(filter(None, ruling.explanations)):
             print_line(f"    {json.dumps(explanation, ensure_ascii=False)[:_SHOWN_CHARACTERS]}", console, "dim")
 

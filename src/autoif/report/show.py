@@ -1,4 +1,4 @@
-"""One run, or one of its instructions, for reading in a terminal: `autoif show RUN [ID]`."""
+"""Prints a run, or one of its instructions, in a terminal: `autoif show RUN [ID]`."""
 
 import json
 import os
@@ -30,8 +30,8 @@ def show_run(run: Path, console: Console) -> None:
     """Print the funnel of a run and its instructions with their ids."""
     console.print(read_funnel(run))
     console.print(describe_formats(read_formats(run)), style="dim")
-    if said := describe_settling(read_settling(run)):
-        console.print(said, style="dim")
+    if settling := describe_settling(read_settling(run)):
+        console.print(settling, style="dim")
     table = make_table("id", "functions", "cases", "instruction")
     for verified in read_verified(run):
         kept = f"{len(verified.functions)}/{len(verified.matrix.functions)}"
@@ -42,12 +42,12 @@ def show_run(run: Path, console: Console) -> None:
 
 
 def show_made(run: Path, console: Console) -> None:
-    """Print what a run has made: the funnel, three samples, where things are, and what should not pass unsaid."""
+    """Print what a run has made: the funnel, three samples, the files, and notes."""
     console.print(read_funnel(run))
-    judged = store.read_manifest(run).get("sandbox", "not recorded")
-    for said in (f"sandbox: {judged}", describe_formats(read_formats(run)), describe_settling(read_settling(run))):
-        if said:
-            print_line(said, console, "dim")
+    sandbox = store.read_manifest(run).get("sandbox", "not recorded")
+    for line in (f"sandbox: {sandbox}", describe_formats(read_formats(run)), describe_settling(read_settling(run))):
+        if line:
+            print_line(line, console, "dim")
     total = count_stage(run, store.SCORING, "kept").rows
     print_samples(read_samples(run, places=range(0, total, max(1, total // 3))[:3]), console)
     console.print()
@@ -57,15 +57,17 @@ def show_made(run: Path, console: Console) -> None:
 
 
 def show_instruction(run: Path, wanted: str, console: Console) -> None:
-    """Print one instruction, kept or dropped, whose id begins so: what settling did, its functions x cases matrix, its
-    back-translations and its samples.
+    """Print the instruction, kept or dropped, whose id begins with `wanted`.
 
-    Raises StoreError: no instruction of the run has this id, or several have.
+    Shows how it was settled, its functions x cases matrix, its back-translations and its samples.
+
+    Raises:
+        StoreError: no instruction of the run has such an id, or several have.
     """
     read_funnel(run)
     found = {
         record.instruction.id: (record, reason)
-        for record, reason in _all(run)
+        for record, reason in _iterate_instructions(run)
         if record.instruction.id.startswith(wanted)
     }
     if len(found) != 1:
@@ -96,7 +98,7 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
 
 
 def _find_draft(run: Path, record: Draft | VerifiedInstruction) -> Draft | None:
-    """Return what the verification stage left of an instruction; None in a run that began with verified ones."""
+    """Return an instruction as the verification stage left it; None if the run began with verified instructions."""
     if isinstance(record, Draft):
         return record
     rows = store.read_stage(run, store.VERIFICATION, "kept")
@@ -111,14 +113,16 @@ def _find_chooser(run: Path) -> str:
 
 
 def _describe_votes(draft: Draft, verified: VerifiedInstruction, chosen_by: str) -> str:
-    from autoif.instructions.observation import count_votes  # brings the client of models along
+    from autoif.instructions.observation import count_votes  # imported here, as it loads the client of models
 
     votes = count_votes(draft)
     kept = {function.id for function in verified.functions}
     given = sum(count for function, count in zip(draft.matrix.functions, votes, strict=True) if function.id in kept)
-    said = f"{given} of {sum(votes)} answers gave the kept functions"
     score = "" if verified.score is None else f", {verified.score:.2f}"
-    return f"\nchosen by {chosen_by}{score}: {said}; what cases expect decides nothing"
+    return (
+        f"\nchosen by {chosen_by}{score}: {given} of {sum(votes)} answers gave the kept functions; "
+        "what cases expect decides nothing"
+    )
 
 
 def _describe_contrast(contrast: Contrast) -> str:
@@ -128,10 +132,10 @@ def _describe_contrast(contrast: Contrast) -> str:
 
 
 def show_prompts(source: str, console: Console) -> None:
-    """Print the prompts of a run folder, a preset or a TOML file, each in the form of a prompt file.
+    """Print the prompts of a run folder, a preset or a TOML file, each as its prompt file has it.
 
     Raises:
-        ConfigError, StoreError: the source can't be read, or is a run folder that holds no prompts.
+        ConfigError, StoreError: the source can't be read, or is a run folder without prompts.
     """
     prompts = _read_prompts(Path(source)) if Path(source).is_dir() else load_config(source).prompts
     for name, prompt in prompts.files().items():
@@ -175,7 +179,7 @@ def _print_matrix(matrix: Matrix, kept: set[str], console: Console) -> None:
 
 
 def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | None = None) -> list[Response]:
-    """Return the responses that a run kept to the end: of one instruction, at some places among all, or all."""
+    """Return the responses that a run kept to the end: to one instruction, at these places among all, or all."""
     prompts: Iterable[dict[str, Any]] = store.read_stage(run, store.AUGMENTATION, "kept")
     chosen, named = None, None
     if places is not None:
@@ -195,8 +199,8 @@ def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | No
     return [Response.model_validate(row, context=known) for row in rows if row["prompt"] in known]
 
 
-def _all(run: Path) -> Iterator[tuple[Draft | VerifiedInstruction, str]]:
-    """Yield every instruction that got as far as verification, with the reason if it was dropped."""
+def _iterate_instructions(run: Path) -> Iterator[tuple[Draft | VerifiedInstruction, str]]:
+    """Yield every instruction that reached verification, with the reason if it was dropped, else ""."""
     for folder in (store.VERIFICATION, store.CROSS_VALIDATION, store.BACK_TRANSLATION):
         for dropped in read_dropped(run, folder):
             if isinstance(dropped.record, Draft | VerifiedInstruction):

@@ -1,4 +1,4 @@
-"""How a run stands, read from its files: on any machine that sees them, during the run or after it."""
+"""The state of a run, read from its files, on any machine that sees them, during the run or after it."""
 
 import tempfile
 from collections import Counter
@@ -24,27 +24,27 @@ from autoif.runs.store import DATA_SETS, INSTRUCTIONS, MANIFEST, read_manifest, 
 
 State = Literal["running", "complete", "interrupted", "failed", "in slices", "not begun"]
 _SILENT = timedelta(seconds=12 * BEAT_S)
-"""After which a process of another machine counts as gone."""
+"""A process on another machine without a sign of life for this long counts as gone."""
 _USAGE = ("requests", "completions", "prompt_tokens", "completion_tokens", "usd")
 
 
 @dataclass(slots=True)
 class RunStatus:
-    """How a run, or a slice of one, stands."""
+    """The state of a run, or of a slice of one."""
 
     run: str
     state: State
     holder: str = ""
-    """The process that works on it, or did last."""
+    """The process that works on the run, or did last."""
     seconds: float | None = None
-    """Since it began, or from its begin to its last sign of life."""
+    """How long that process has been running, or ran until its last sign of life."""
     silent_seconds: float | None = None
-    """Since its last sign of life."""
+    """Time since its last sign of life."""
     stages: dict[str, dict[str, int]] = field(default_factory=dict)
-    """What entered each stage, what it kept and dropped."""
+    """Counts by stage: "entered", "kept" and "dropped"."""
     usage: dict[str, float] = field(default_factory=dict)
     done: float | None = None
-    """The share of the work, 0 to 1."""
+    """Share of the work that is done, 0 to 1."""
     seconds_left: float | None = None
     forecast: str = ""
     bound: str = ""
@@ -52,13 +52,13 @@ class RunStatus:
     error: str = ""
     """Why the last process stopped."""
     rows: dict[str, int] = field(default_factory=dict)
-    """Rows of the data files that are there."""
+    """Rows of each data file that exists."""
     slices: dict[str, int] = field(default_factory=dict)
     """How many slices are in each state."""
 
 
 def read_status(run: Path) -> RunStatus:
-    """Return how a run stands, its slices included.
+    """Return the state of a run, its slices included.
 
     Raises:
         StoreError: this is no run folder, or one of another version, or a file can't be read.
@@ -70,7 +70,7 @@ def read_status(run: Path) -> RunStatus:
     if not slices or status.state == "complete":
         return status
     status.slices = dict(Counter(each.state for each in slices))
-    if status.state == "running":  # the whole, or the merge: it counts what slices have done
+    if status.state == "running":  # a process works on the whole run or merges it: its counts include the slices
         return status
     spent, inherited = read_spent(run)
     counted = {folder for each in slices for folder in each.stages}
@@ -92,7 +92,7 @@ def read_status(run: Path) -> RunStatus:
 
 
 def read_status_at(remote: Remote) -> RunStatus:
-    """Return how a run stands whose output is at an address; little of it is fetched.
+    """Return the state of a run whose output is at an address; only small files are fetched.
 
     Raises:
         StoreError: as `read_status`.
@@ -107,7 +107,7 @@ def read_status_at(remote: Remote) -> RunStatus:
 
 
 def _read_part(folder: Path, manifest: Mapping[str, Any]) -> RunStatus:
-    """Return how a run folder stands by itself."""
+    """Return the state of one run folder, without its slices."""
     last = read_last(folder)
     state = _find_state(manifest, last)
     status = RunStatus(str(folder), state, error=last.error, holder=str(last.holder or ""))
@@ -134,10 +134,10 @@ def _find_state(manifest: Mapping[str, Any], last: LastSeen) -> State:
         silent = last.seen is None or datetime.now(UTC) - last.seen > _SILENT
         alive = last.holder.lives_here or not (last.holder.is_dead or silent)
         return "running" if alive else "interrupted"
-    noted = str(manifest.get("status"))
-    if noted == "complete":
+    status = manifest.get("status")
+    if status == "complete":
         return "complete"
-    if noted == "in slices" and last.ended == "complete":
+    if status == "in slices" and last.ended == "complete":
         return "in slices"
     return "failed" if last.ended == "failed" else "interrupted"
 
@@ -154,7 +154,7 @@ def print_status(status: RunStatus, console: Console) -> None:
 
 
 def _list_lines(status: RunStatus) -> list[str]:
-    """Return all but the table, a line each."""
+    """Return everything but the table of stages, in lines."""
     lines = [f"{status.run}: {status.state}"]
     if status.holder and status.seconds is not None and status.silent_seconds is not None:
         what = "held by" if status.state == "running" and not status.slices else "last held by"

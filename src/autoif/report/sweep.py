@@ -1,4 +1,4 @@
-"""A sweep for reading in a terminal: a line a point, the run's own settings first."""
+"""Prints a sweep in a terminal: a row for each point, the run's own settings first."""
 
 from collections.abc import Callable
 
@@ -13,17 +13,17 @@ _COUNTS_OF_SAMPLES = {"accepted": "accepted", "SFT": "sft", "pairs": "preference
 
 
 def print_sweep(sweep: Sweep, console: Console) -> None:
-    """Print a sweep as a table, and what to know of it."""
+    """Print a sweep as a table, with notes."""
     points = (sweep.own, *sweep.points)
     cells = {name: [f"{getattr(point, name):,}" for point in points] for name in _COUNTS}
     if sweep.sampled:
-        cells |= {name: [f"{getattr(point, of):,}" for point in points] for name, of in _COUNTS_OF_SAMPLES.items()}
+        cells |= {name: [f"{getattr(point, key):,}" for point in points] for name, key in _COUNTS_OF_SAMPLES.items()}
     others: dict[str, Callable[[SweepPoint], str]] = {
         "not asked": lambda point: f"{sum(point.unasked.values()):,}" if any(point.unasked.values()) else "",
         "precision, %": lambda point: point.precision.describe() if point.precision else "",
         "score": lambda point: "" if point.score is None else f"{point.score:.2f}",
     }  # fmt: skip
-    cells |= {name: some for name, describe in others.items() if any(some := [*map(describe, points)])}
+    cells |= {name: column for name, describe in others.items() if any(column := [*map(describe, points)])}
     names = [key.partition(".")[2] for key in sweep.keys]
     keys = names if len(set(names)) == len(names) else sweep.keys
     table = make_table(*map(escape, keys), *cells, numbers=cells)

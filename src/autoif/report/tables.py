@@ -1,7 +1,7 @@
 """The tables of a comparison in Markdown and LaTeX (with booktabs); all text is escaped.
 
-The first table is the paper's: a row a model, the benchmarks side by side. One for each benchmark follows, with the
-intervals of scores and differences. `autoif.page.evaluations` shows the same tables in HTML.
+The first table has the form of the paper's: a row for each model, the benchmarks side by side. A table for each
+benchmark follows, with the intervals of scores and differences. `autoif.page.evaluations` shows the same tables in HTML.
 """
 
 import re
@@ -22,11 +22,11 @@ from autoif.messages import show_in_line
 NOTHING = "–"
 _DETAILS = ("score", "model", "value", "difference", "verdict", "McNemar p")
 _ALONE = 3
-"""How many of these there are of a single model."""
+"""How many of these columns a single model has."""
 
 
 class Mark(StrEnum):
-    """What is shown of a difference beside a score."""
+    """Marks a score that differs from the first model's."""
 
     BETTER = "↑"
     WORSE = "↓"
@@ -34,7 +34,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell; its text is plain, as for a reader."""
+    """A cell; its text is not escaped."""
 
     text: str
     mark: Mark | None = None
@@ -54,17 +54,17 @@ class Table:
 
     caption: str
     headings: tuple[Heading, ...]
-    """Above the columns but the first `heads`; none if it is empty."""
+    """Headings above all columns but the first `heads`; empty if there are none."""
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     heads: int = 1
-    """How many cells at the beginning of a row say what it is of."""
+    """How many cells at the beginning of a row are its header."""
     texts: tuple[int, ...] = (0,)
     """The columns that hold words; all others hold numbers."""
 
     @property
     def names(self) -> list[str]:
-        """The columns with the headings above them, for what has no cell over several columns."""
+        """The columns with the headings above them, for formats without cells that span columns."""
         groups = [heading.text for heading in self.headings for _ in range(heading.columns)]
         above = [""] * (len(self.columns) - len(groups)) + groups
         return [f"{group} {column}".strip() for group, column in zip(above, self.columns, strict=True)]
@@ -72,14 +72,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that is shown of a comparison."""
+    """The tables and notes of a comparison."""
 
     tables: tuple[Table, ...]
     notes: tuple[str, ...]
 
 
 def tabulate(comparison: Comparison) -> Report:
-    """Return the tables of a comparison, and how to read them."""
+    """Return the tables of a comparison, with notes on how to read them."""
     details = [_tabulate_details(comparison, benchmark) for benchmark in comparison.benchmarks]
     return Report((_tabulate_scores(comparison), *details), tuple(_explain(comparison)))
 
@@ -139,7 +139,7 @@ def _detail(compared: Compared) -> Sequence[Cell]:
 
 
 def _name_score(column: Column, title: str) -> str:
-    """Return what a score is called under the title of its benchmark."""
+    """Return the name of a score in a table that has the benchmark's title."""
     return f"{column.heading.removeprefix(title)} {column.label}".strip()
 
 
@@ -157,7 +157,7 @@ def _explain(comparison: Comparison) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    """Return text in one line: a folder's name may hold anything."""
+    """Return text as one printable line: a folder's name may hold anything."""
     return show_in_line(text) or "?"
 
 
@@ -240,25 +240,26 @@ def _render_cell_tex(cell: Cell, words: bool) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Return text that LaTeX sets as it is; letters beyond the fonts' need another engine than pdfTeX."""
+    """Escape text for LaTeX; characters that the fonts lack need another engine than pdfTeX."""
     escaped = "".join(_TEX_ESCAPES.get(letter, letter) for letter in text)
-    escaped = re.sub(r"([-',])(?=\1)", r"\1{}", escaped)  # no dash of hyphens, no quote of apostrophes or commas
-    escaped = re.sub(r"\A[\[*]", r"{\g<0>}", escaped)  # at the beginning of a row they would belong to the one above
+    escaped = re.sub(r"([-',])(?=\1)", r"\1{}", escaped)  # no ligatures: "--" is a dash, "''" and ",," are quotes
+    escaped = re.sub(r"\A[\[*]", r"{\g<0>}", escaped)  # at the start of a row: arguments of the "\\" before
     return escaped.replace("–", r"\textendash{}")  # "--" would become an em dash beside a hyphen
 
 
 Form = Literal["md", "tex", "html"]
 
 
-def choose_form(output: Path | None, said: Form | None = None) -> Form:
-    """Return the form that a file is to have: as was said, or as its suffix says; Markdown where there is no file.
+def choose_form(output: Path | None, asked: Form | None = None) -> Form:
+    """Return the form of a file of tables: `asked`, or by the file's suffix; Markdown without a file.
 
-    Raises ConfigError: the suffix says none, or that the file holds data, which tables must not replace.
+    Raises:
+        ConfigError: the suffix stands for no form, or for data (.json, .jsonl), which tables must not replace.
     """
     suffix = output.suffix.lower().removeprefix(".") if output else "md"
     forms: tuple[Form, ...] = get_args(Form)
-    if said and suffix not in {"json", "jsonl"}:
-        return said
+    if asked and suffix not in {"json", "jsonl"}:
+        return asked
     for form in forms:
         if suffix == form:
             return form
@@ -266,5 +267,5 @@ def choose_form(output: Path | None, said: Form | None = None) -> Form:
 
 
 def render(comparison: Comparison, form: Literal["md", "tex"] = "md") -> str:
-    """Return the tables of a comparison, with their notes and how to read them."""
+    """Return the tables of a comparison as text, with notes on how to read them."""
     return (render_markdown if form == "md" else render_latex)(tabulate(comparison))
