@@ -3,9 +3,9 @@
     score of a function        how likely it is right, from what it does (`autoif.reliability`)
     score of an instruction    the mean score of its kept functions, or of all if none was kept
 
-Scores are calibrated if about 80 % of the functions with scores around 0.8 are right, that is, have a TPR and TNR of at
-least 90 % against gold. The Brier score is the mean squared distance from score to truth; it should be below that of the
-base rate.
+Scores are calibrated if about 80 % of the functions with scores around 0.8 are right: they have a TPR and TNR of at
+least 90 % against gold. The Brier score is the mean squared distance from score to truth; it should be below that of
+the base rate.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,14 +1,14 @@
 """Evaluation (§4): how good a trained model is, how much better than another, and how sure that is.
 
-benchmark.py        the one loop: who answers, what is asked, folder, counts, scores
-responses.py        answers after their thoughts, sampled or recorded elsewhere
-results.py          the one form of a result: scores.json and per_prompt.jsonl
+benchmark.py        the loop that all evaluations share: get responses, judge, count, score, write
+responses.py        responses to judge, sampled or recorded, without their thoughts
+results.py          the format of results: scores.json and per_prompt.jsonl
 statistics.py       intervals of means, rates and paired differences
 comparison.py       several evaluated models on the same prompts
-changes.py          the same, instruction by instruction and answer by answer
+changes.py          what changed between them, by instruction and by answer
 provenance.py       which model is measured, and whether the prompts were held out of its training
-judge.py            a judge model, asked once
-hub.py              the official data sets, fetched where no file is named
+judge.py            a judge model, whose answers are stored
+hub.py              the official data sets, fetched if no file is named
 
 pass_rate.py        your own prompts, judged by their verification functions in the sandbox
 ifeval_ifbench/     IFEval and IFBench, by the official checkers

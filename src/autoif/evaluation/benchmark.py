@@ -1,8 +1,8 @@
-"""The one loop of every evaluation: claim the folder, get the responses, judge, count, score, write.
+"""The loop that all evaluations share: claim the folder, get the responses, judge, count, score, write.
 
-Subject      who answers: a model that is sampled, or files of recorded responses
-Benchmark    what is asked, and what judges the answers
-evaluate     from both to scores.json; after an interruption it resumes
+Subject      what answers: a model to sample from, or files of recorded responses
+Benchmark    the prompts, and the judge of the responses
+evaluate     measures a subject on a benchmark and writes scores.json; resumes after an interruption
 
 Responses that are missing, unknown, duplicate, empty, cut or only a thought are counted and named.
 """
@@ -32,27 +32,27 @@ from autoif.reading.jsonl import read_jsonl
 from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
 from autoif.training.card import versions
 
-_SAID = 5
-"""How many of a server's different sentences are kept."""
+_MOST_MESSAGES = 5
+"""How many different messages of a server are kept."""
 _SHOWN_CHARS = 60
 _PROMPT_CHARS = 2_000
-"""Of a prompt that is kept beside its scores: examples come first, what is asked last."""
+"""How much of a prompt is kept beside its scores. It is the end, as examples come before the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who answers: a model with its sampling, or recorded responses."""
+    """What answers: a model with its sampling settings, or recorded responses."""
 
     name: str
     """As the user named it."""
     identity: str
-    """By content, with the backend. An interrupted evaluation resumes only if this is the same."""
+    """Hash of the content, and the backend. An interrupted evaluation resumes only if it is the same."""
     sampling: SamplingSettings | None = None
     """None for recorded responses."""
     open: Callable[[], AbstractContextManager[Sampler]] | None = None
     """Loads the model; called only if a response is missing."""
     files: tuple[Path, ...] = ()
-    """Of recorded responses."""
+    """Files of recorded responses."""
 
 
 def take_recorded(path: Path, files: Sequence[Path] = ()) -> Subject:
@@ -63,40 +63,40 @@ def take_recorded(path: Path, files: Sequence[Path] = ()) -> Subject:
 
 @dataclass(frozen=True, slots=True)
 class AskedPrompt:
-    """What is asked."""
+    """A prompt of a benchmark."""
 
     id: str
-    """Of its content. The seeds of its samples come from it."""
+    """Hash of its content, from which the seeds of its samples are derived."""
     key: str
     """Its name, for people."""
     text: str
-    """Recorded responses are matched to prompts by it."""
+    """Its text, by which recorded responses are matched."""
     messages: tuple[dict[str, str], ...] = ()
-    """The conversation that a model gets; empty for the text alone."""
+    """The conversation that a model gets; if empty, it gets the text."""
 
 
 Given = Sequence[tuple[AskedPrompt, Sequence[SubjectResponse]]]
-"""Prompts with their responses, equally many each."""
+"""Prompts with their responses, the same number for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a benchmark's judge found."""
+    """Results of a benchmark's judge."""
 
     results: Sequence[PromptResult]
     unscored: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Prompts that can't be scored, by the reason, a line each."""
+    """Prompts that can't be scored, a line each, by reason."""
     noted: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """What readers should know of scored prompts, by kind, a line each."""
+    """Notes on scored prompts, a line each, by kind."""
     remarks: Sequence[str] = ()
     report: Sequence[tuple[str, str]] = ()
     details: Mapping[str, JsonValue] = field(default_factory=dict)
-    """These three as `Scores` has them."""
+    """This, `remarks` and `report` are as in `Scores`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What is measured: prompts, judge and scores. Fields without a word here are as in `Scores`."""
+    """What is measured: prompts, judge and scores. Fields without a description are as in `Scores`."""
 
     name: str
     title: str
@@ -109,36 +109,36 @@ class Benchmark:
     columns: Sequence[Column]
     judge: Callable[[Given], Judged]
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
-    """What shapes the scores beside the responses. Models are compared only where it is the same."""
+    """Settings that affect the scores beside the responses. Only models with the same settings are compared."""
     inputs: Mapping[str, JsonValue] = field(default_factory=dict)
-    """What else must be the same for an interrupted evaluation to resume."""
+    """Further inputs that must be the same for an interrupted evaluation to resume."""
     shared: Mapping[str, JsonValue] = field(default_factory=dict)
-    """Likewise for the parent folder, where that holds several benchmarks."""
+    """The same for all benchmarks in the parent folder, if it holds several."""
     place: int = 0
     clusters: str = ""
-    """What prompts that vary together share, in the plural, as in "instructions"; "" if all are independent."""
+    """What prompts of one cluster share, in the plural, as in "instructions"; "" if all prompts are independent."""
     parts_count_alike: bool = False
     responses: int | None = None
-    """Recorded responses to score of each prompt; None for as many as the prompt with the fewest has."""
+    """How many recorded responses to score for each prompt; None for as many as the prompt with the fewest has."""
     refuses_others: bool = False
     """Whether recorded responses to unknown prompts, or to some prompts more than to others, are an error."""
     scores_refused: bool = True
-    """Whether a prompt that the server refused counts as wrong; else it isn't scored."""
+    """Whether a prompt that the server refused counts as wrong; otherwise it isn't scored."""
     found_within: bool = False
-    """Whether a recorded prompt may have other words around a prompt's text."""
+    """Whether a recorded prompt may have other text around the prompt's."""
     elsewhere: Sequence[str] = ()
-    """Prompts of other benchmarks in the same file: responses to them are not unknown."""
+    """Prompts of other benchmarks in the same file, so that responses to them don't count as unknown."""
     lacks: Sequence[str] = ()
-    """What the data lacks of the whole benchmark, in words."""
+    """Descriptions of the parts of the benchmark that the data lacks."""
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Responses by the id of their prompt: to each that has any, equally many."""
+    """Responses by the id of their prompt; every prompt with responses has the same number."""
 
     found: Mapping[str, Sequence[SubjectResponse]]
-    each: int
+    per_prompt: int
     unknown: Sequence[str] = ()
     duplicates: Sequence[str] = ()
 
@@ -146,13 +146,14 @@ class _Answers:
 def evaluate(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, *, keep_thinking: bool = False) -> Scores:
     """Measure a subject on a benchmark and write the results; resume an interrupted evaluation in the folder.
 
-    Raises ConfigError: nothing can be scored, or recorded responses don't fit. StoreError: the folder holds another
-    evaluation.
+    Raises:
+        ConfigError: nothing can be scored, or recorded responses don't fit.
+        StoreError: the folder holds another evaluation.
     """
     recorded = None if subject.sampling else _read_recorded(benchmark, subject, say, keep_thinking)
     settings: dict[str, JsonValue] = {
         "answers": "recorded" if recorded else "sampled",
-        **({"responses": recorded.each} if recorded else {}),
+        **({"responses": recorded.per_prompt} if recorded else {}),
         **(subject.sampling.model_dump(mode="json") if subject.sampling else {}),
         **benchmark.settings,
         "keep_thinking": keep_thinking,
@@ -186,7 +187,7 @@ def evaluate(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, *, 
 
 
 def _sample(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, keep_thinking: bool) -> _Answers:
-    """Return a model's answers; those in the folder are not asked for again."""
+    """Return a model's answers; those that the folder holds are not sampled again."""
     assert subject.sampling and subject.open
     asked = [
         SamplingPrompt(id=each.id, messages=each.messages or ({"role": "user", "content": each.text},))
@@ -200,12 +201,13 @@ def _sample(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, keep
 
 
 def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinking: bool) -> _Answers:
-    """Return recorded responses, equally many to each prompt; the rest are duplicates.
+    """Return recorded responses, the same number for each prompt; any others are duplicates.
 
-    Raises ConfigError: there is none to any of the prompts, or the benchmark refuses the rest.
+    Raises:
+        ConfigError: no prompt has a response; or there are unknown or duplicate ones and the benchmark refuses these.
     """
     ids = {each.text.strip() if benchmark.found_within else each.text: each.id for each in benchmark.prompts}
-    near = {_squeeze(text): id for text, id in ids.items()}
+    squeezed_ids = {_squeeze(text): id for text, id in ids.items()}
     elsewhere = {text.strip() for text in benchmark.elsewhere}
     texts = [*ids, *elsewhere]
     found: dict[str, list[tuple[str, SubjectResponse]]] = {each.id: [] for each in benchmark.prompts}
@@ -214,24 +216,24 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
         for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
             place = f"{file.name}, row {number}"
             text = _find_text(row.asked, texts) if benchmark.found_within else row.asked
-            id = row.sample.prompt_id if row.sample else ids.get(text or "") or near.get(_squeeze(text or ""))
+            id = row.sample.prompt_id if row.sample else ids.get(text or "") or squeezed_ids.get(_squeeze(text or ""))
             if id in found:
                 found[id] += [(place, each) for each in row.read(keep_thinking=keep_thinking)]
             elif text not in elsewhere:
                 unknown.append(f"{place}: {row.asked[:_SHOWN_CHARS]!r}")
-    there = [each for each in benchmark.prompts if found[each.id]]
-    if not there:
+    answered = [each for each in benchmark.prompts if found[each.id]]
+    if not answered:
         raise ConfigError(
             f"{subject.name} has no response to any of the {len(found):,} prompts of {benchmark.title}: "
             + (f"leave {benchmark.name} out of --tasks" if elsewhere else "is it of another benchmark or language?")
         )
-    fewest = min(there, key=lambda each: len(found[each.id]))
+    fewest = min(answered, key=lambda each: len(found[each.id]))
     size = benchmark.responses or len(found[fewest.id])
     duplicates = [f"{place}: {each.key}" for each in benchmark.prompts for place, _ in found[each.id][size:]]
     if benchmark.refuses_others and unknown:
         raise ConfigError(f"{unknown[0]} is no prompt of the data")
     if benchmark.refuses_others and duplicates:
-        most = max(there, key=lambda each: len(found[each.id]))
+        most = max(answered, key=lambda each: len(found[each.id]))
         raise ConfigError(
             f"{subject.name} has {len(found[fewest.id])} responses to {fewest.key!r} and {len(found[most.id])} to "
             f"{most.key!r}: {benchmark.title} needs as many to each prompt"
@@ -246,16 +248,16 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
 
 
 def _squeeze(text: str) -> str:
-    """Return a prompt with single spaces: programs that record answers trim prompts and change line ends."""
+    """Return a prompt with single spaces, as programs that record answers trim prompts and change line ends."""
     return " ".join(text.split())
 
 
 def _find_text(asked: str, texts: Sequence[str]) -> str | None:
-    """Return which of the texts a recorded prompt is, or is the only one that it contains."""
+    """Return the text that equals a recorded prompt, or the only one that it contains; None if there is none."""
     if asked.strip() in texts:
         return asked.strip()
-    held = [text for text in texts if text in asked]
-    return held[0] if len(held) == 1 else None
+    contained = [text for text in texts if text in asked]
+    return contained[0] if len(contained) == 1 else None
 
 
 def _sum_up(
@@ -281,6 +283,7 @@ def _sum_up(
     parts: dict[str, list[PromptResult]] = {}
     for result in results:
         parts.setdefault(result.part, []).append(result)
+    messages = tuple(dict.fromkeys(each.said for row in results for each in responses[row.id] if each.said))
     partial = _explain_partial(benchmark, len(results), noted)
     scores = Scores(
         benchmark=benchmark.name,
@@ -301,7 +304,7 @@ def _sum_up(
         parts={name: score(some, benchmark.columns, parts_count_alike=alike) for name, some in parts.items() if name},
         parts_count_alike=alike,
         counts=counts,
-        said=tuple(dict.fromkeys(each.said for row in results for each in responses[row.id] if each.said))[:_SAID],
+        said=messages[:_MOST_MESSAGES],
         remarks=(*_list_remarks(partial, counts), *judged.remarks),
         report=tuple(judged.report),
         details=dict(judged.details),
@@ -311,21 +314,21 @@ def _sum_up(
 
 
 def _find_flags(responses: Sequence[SubjectResponse]) -> dict[str, tuple[int, ...]]:
-    """Return the flags of responses, each with the indexes of those that have it."""
+    """Return for each flag the indexes of the responses that have it, if any do."""
     found = {name: tuple(index for index, each in enumerate(responses) if name in each.flags) for name in FLAGS}
     return {name: indexes for name, indexes in found.items() if indexes}
 
 
 def _introduce(benchmark: Benchmark, results: Sequence[PromptResult], each: int) -> str:
-    """Return a sentence about what was scored."""
-    of = f" of {len({result.cluster for result in results}):,} {benchmark.clusters}" if benchmark.clusters else ""
+    """Return a sentence on what was scored."""
+    clusters = f" of {len({result.cluster for result in results}):,} {benchmark.clusters}" if benchmark.clusters else ""
     given = f"{each} response{'' if each == 1 else 's'} to each"
-    prompts = f"{len(results):,} prompt{'' if len(results) == 1 else 's'}{of}"
+    prompts = f"{len(results):,} prompt{'' if len(results) == 1 else 's'}{clusters}"
     return f"{benchmark.title}: {prompts}, {given}; {benchmark.about}"
 
 
 def _explain_partial(benchmark: Benchmark, scored: int, noted: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return why the score is not of the whole benchmark; nothing if it is."""
+    """Return why the scores don't cover the whole benchmark; empty if they do."""
     lost = [*noted["missing"], *noted.get("unanswered", ()), *noted.get("unjudged", ())]
     if scored >= benchmark.size and not lost:
         return ()
@@ -337,7 +340,10 @@ def _explain_partial(benchmark: Benchmark, scored: int, noted: Mapping[str, Sequ
 
 
 def _find_echoes(given: Given) -> list[str]:
-    """Return the prompts with which their responses begin, where most do, as full texts of a model do."""
+    """Return the keys of prompts that their responses begin with.
+
+    Empty unless most responses do, which means that the full texts of a model were recorded, prompts included.
+    """
     pairs = [(prompt, prompt.text.strip(), each.text.lstrip()) for prompt, some in given for each in some]
     echoes = [prompt.key for prompt, asked, text in pairs if asked and text.startswith(asked)]
     return echoes if len(echoes) * 2 > len(pairs) else []
@@ -347,13 +353,13 @@ def _list_remarks(partial: Sequence[str], counts: Mapping[str, Counted]) -> list
     remarks = []
     if partial:
         remarks.append(f"PARTIAL, {partial[0]}" + (f" ({'; '.join(partial[1:])})" if partial[1:] else ""))
-    told = {
+    descriptions = {
         "truncated": "cut",
         "empty": "without text, wrong as a rule",
         "chat_tokens": "with tokens of a chat template, judged with them",
         "echoes": "behind their prompt, judged with it",
     }
-    for name, said in told.items():
+    for name, description in descriptions.items():
         if number := counts[name].count:
-            remarks.append(f"{number:,} response{'' if number == 1 else 's'} {said}")
+            remarks.append(f"{number:,} response{'' if number == 1 else 's'} {description}")
     return remarks

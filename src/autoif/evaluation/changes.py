@@ -1,8 +1,8 @@
 """What changed between evaluations of the same prompts: by instruction, and in single answers.
 
-by instruction    of a pass rate the prompts of one instruction, of IFEval and IFBench the verdicts of one type, of
-                  FollowBench the five prompts of one initial instruction, else each question
-before and after  the prompts whose first answers differ most, with what each model said
+by instruction    groups prompts by instruction (pass rate) or by initial instruction (FollowBench), and verdicts by
+                  type (IFEval, IFBench); elsewhere each question is by itself
+before and after  the prompts whose first answers differ most, with each model's answer
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,22 +17,22 @@ from autoif.reading.jsonl import read_jsonl
 from autoif.sampling import Sample
 
 _BY_TYPE = "instruction_strict"
-"""The score that has a value for each instruction of a prompt."""
+"""The score with a value for each instruction of a prompt."""
 _NAMED_CHARS = 160
 _ByPrompt = dict[str, list[float]]
-"""The values of one instruction in the answers of one model."""
+"""One model's values for one instruction, by the id of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstructionChange:
-    """How well each model does on one instruction, and how that differs from the first."""
+    """How well each model does on one instruction, and how that differs from the first model."""
 
     instruction: str
     prompts: int
     values: tuple[float | None, ...]
-    """Of each model, in the unit of the score; None where it has none."""
+    """Each model's mean, in the unit of the score; None if it has no value."""
     differences: tuple[Interval | None, ...]
-    """To the first model, paired by prompt; None for the first model, and where either has no value."""
+    """Differences to the first model, paired by prompt; None for the first model, and if either has no value."""
 
     @property
     def size(self) -> float:
@@ -42,10 +42,10 @@ class InstructionChange:
 
 @dataclass(frozen=True, slots=True)
 class AnswerOfModel:
-    """The first answer of a model to a prompt, and what its answers scored."""
+    """A model's first answer to a prompt, and the scores of all its answers."""
 
     text: str | None
-    """None where the folder holds no texts, as for recorded responses."""
+    """None if the folder holds no texts, as for recorded responses."""
     scores: tuple[float, ...]
 
 
@@ -57,17 +57,17 @@ class AnswersBeforeAfter:
     answers: Mapping[str, AnswerOfModel]
     """By the name of the model, in the given order."""
     change: float
-    """The last model's mean less the first's."""
+    """The last model's mean minus the first's."""
 
 
 def choose_column(models: Sequence[Evaluated]) -> Column:
-    """Return the score whose changes are shown: that of single instructions, or else the first."""
+    """Return the score whose changes are shown: the one for single instructions if there is one, else the first."""
     columns = models[0].columns
     return next((each for each in columns if each.name == _BY_TYPE), next(c for c in columns if c.shown == "figures"))
 
 
 def list_changes(models: Sequence[Evaluated], column: Column) -> list[InstructionChange]:
-    """Return each instruction's values and differences: largest gain first, largest loss last."""
+    """Return the values and differences for each instruction: largest gain first, largest loss last."""
     names: dict[str, str] = {}
     groups: dict[str, list[_ByPrompt]] = {}
     for place, model in enumerate(models):
@@ -80,7 +80,7 @@ def list_changes(models: Sequence[Evaluated], column: Column) -> list[Instructio
 
 
 def list_before_after(models: Mapping[str, Evaluated], column: Column, most: int) -> list[AnswersBeforeAfter]:
-    """Return up to `most` prompts with every model's first answer, the most changed: gains and losses in turn.
+    """Return the up to `most` most changed prompts, gains and losses in turn, with every model's first answer.
 
     Raises:
         StoreError: a file of samples is damaged.
@@ -130,14 +130,14 @@ def _measure_change(instruction: str, group: Sequence[_ByPrompt]) -> Instruction
 
 
 def _difference(first: _ByPrompt, second: _ByPrompt) -> Interval:
-    """Return the difference of the means of prompts; prompts are drawn again."""
+    """Return the difference of the means over prompts; the bootstrap resamples prompts."""
     ids = list(first)
     before, after = ([fmean(some[id]) for id in ids] for some in (first, second))
     return bootstrap_difference([(before, ids)], [(after, ids)])
 
 
 def _compare_answers(first: PromptResult, last: PromptResult, column: Column) -> tuple[float, float]:
-    """Return how the first answers differ, and how all do; 0 where one has no value."""
+    """Return the differences between the first answers and between the means of all answers; 0 if one has no value."""
     before, after = first.scores.get(column.name, ()), last.scores.get(column.name, ())
     if not before or not after:
         return 0.0, 0.0
@@ -145,7 +145,7 @@ def _compare_answers(first: PromptResult, last: PromptResult, column: Column) ->
 
 
 def _read_texts(model: Evaluated, wanted: set[str]) -> dict[str, str]:
-    """Return the text of the first answer to each wanted prompt; nothing for recorded responses."""
+    """Return the text of the first answer to each wanted prompt; empty for recorded responses."""
     path = model.folder / SAMPLES
     if not path.exists():
         return {}

@@ -1,7 +1,7 @@
-"""Several evaluated models on the same prompts: their scores, and their differences to the first model, paired.
+"""Compares evaluated models on the same prompts: their scores, and their paired differences to the first model.
 
-Overlapping intervals say little about a difference. The difference prompt by prompt is far surer than either score,
-since an easy prompt is easy for both. Nothing here knows which benchmarks there are.
+Overlapping intervals say little about a difference. The paired difference, prompt by prompt, is far more certain than
+either score, since an easy prompt is easy for both. Nothing here depends on which benchmarks there are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,17 +24,17 @@ from autoif.evaluation.statistics import Interval, bootstrap_difference, compute
 from autoif.messages import name_folders
 
 _OF_BACKEND = {"batch_size", "dtype"}
-"""Settings that an endpoint does not have: they must agree only within one backend."""
+"""Settings that an endpoint doesn't have: they must agree only between models of the same backend."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One model on one benchmark, as its folder has it."""
+    """One model's evaluation on one benchmark, as read from its folder."""
 
     folder: Path
     scores: Scores
     rows: Mapping[str, PromptResult]
-    """By id, in the order of the file."""
+    """Results by the id of the prompt, in the order of the file."""
 
     @property
     def columns(self) -> list[Column]:
@@ -43,7 +43,7 @@ class Evaluated:
 
     @property
     def backend(self) -> str | None:
-        """What sampled; None for recorded responses."""
+        """The backend that sampled; None for recorded responses."""
         return self.scores.policy.rpartition(", ")[2] if self.scores.settings["answers"] == "sampled" else None
 
 
@@ -53,15 +53,15 @@ class Compared:
 
     column: Column
     interval: Interval | None
-    """Of the score; None where there is nothing to score."""
+    """The score with its interval; None if there is nothing to score."""
     difference: Interval | None = None
-    """None for the first model, and where it has no such score."""
+    """None for the first model, and if either has no such score."""
     mcnemar: float | None = None
-    """p of the change in the first responses; None as above, and where the test doesn't apply."""
+    """McNemar's p for the change in the first responses; None as above, and if the test doesn't apply."""
 
     @property
     def verdict(self) -> str:
-        """What the interval of the difference says."""
+        """The conclusion from the interval of the difference: "better", "worse", "no difference shown", or ""."""
         if self.difference is None:
             return ""
         if self.difference.includes_zero:
@@ -76,7 +76,7 @@ class ComparedBenchmark:
     title: str
     about: str
     models: Mapping[str, tuple[Compared, ...]]
-    """By the name of the model, in the given order; every model has the same scores."""
+    """Scores by the name of the model, in the given order; every model has the same columns."""
 
     @property
     def columns(self) -> list[Column]:
@@ -101,7 +101,10 @@ class Comparison:
 def compare(folders: Sequence[Path], *, alone: bool = False) -> Comparison:
     """Compare models with the first of them on every benchmark; `alone` allows a single model.
 
-    Raises ConfigError: fewer than two, one twice, no benchmark in common, or other prompts or settings.
+    Raises:
+        ConfigError: there are fewer than two folders, one is named twice, they have no benchmark in common, or they
+            were measured on different prompts or with different settings.
+        StoreError: a folder holds no finished evaluation, or a damaged one.
     """
     if len(folders) < 2 - alone or len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("name two or more different evaluated folders")
@@ -133,9 +136,11 @@ def read_models(folders: Sequence[Path]) -> list[dict[str, Evaluated]]:
 
 
 def read_model(folder: Path) -> list[Evaluated]:
-    """Return what was measured of a model: the folder's own evaluation, or those of the folders in it.
+    """Return a model's evaluations: the folder's own, or those of the folders in it.
 
-    Raises ConfigError: one benchmark is there twice.
+    Raises:
+        ConfigError: it holds a benchmark twice.
+        StoreError: it holds no finished evaluation, or a damaged one.
     """
     places = [folder] if (folder / SCORES).exists() else _find_within(folder, SCORES)
     if not places:
@@ -153,12 +158,12 @@ def read_model(folder: Path) -> list[Evaluated]:
 
 
 def _find_within(folder: Path, name: str) -> list[Path]:
-    """Return the folders in a model's that hold a file, also one deeper: general abilities are a folder of several."""
+    """Return the folders one or two levels below that hold a file: `autoif eval general` makes a folder of folders."""
     return sorted(path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{name}"))
 
 
 def _list_unfinished(folder: Path) -> list[str]:
-    """Return the names of folders in a model's whose evaluation was begun and has no scores yet."""
+    """Return the folders within a model's folder whose evaluation has begun and has no scores yet."""
     if (folder / SCORES).exists():
         return []
     begun = _find_within(folder, SAMPLES)
@@ -182,7 +187,7 @@ def _compare_benchmark(first: str, models: Mapping[str, Evaluated]) -> ComparedB
 
 
 def _compare_scores(first: Evaluated, second: Evaluated, column: Column) -> Compared:
-    """Return a score with its difference, prompt by prompt: both rows in the order of the first."""
+    """Return a score of the second model with its paired difference to the first model's."""
     before = list(first.rows.values())
     after = [second.rows[row.id] for row in before]
     alike = second.scores.parts_count_alike
@@ -200,7 +205,7 @@ def _compare_scores(first: Evaluated, second: Evaluated, column: Column) -> Comp
 
 
 def _check_alike(reference: Evaluated, other: Evaluated) -> None:
-    """Refuse models that were measured on other prompts or with other settings."""
+    """Raise `ConfigError` for models that were measured on different prompts or with different settings."""
     here, there = reference.rows.keys(), other.rows.keys()
     one, two = reference.scores, other.scores
     if here != there:
@@ -223,7 +228,7 @@ def _check_alike(reference: Evaluated, other: Evaluated) -> None:
 
 
 def _list_notes(names: Sequence[str], models: Mapping[str, Evaluated]) -> list[str]:
-    """Return the notes on a benchmark's scores; one that is true of several models once."""
+    """Return the notes on a benchmark's scores; one that applies to several models comes once."""
     notes = []
     some = [each.scores for each in models.values()]
     title = some[0].title
@@ -239,8 +244,8 @@ def _list_notes(names: Sequence[str], models: Mapping[str, Evaluated]) -> list[s
         notes.append(f"{title}: the models were measured with different versions of {', '.join(sorted(keys))}.")
     if len({each.data for each in some}) > 1:
         notes.append(f"{title}: the data files differ, though not in the prompts that are scored.")
-    said: dict[str, list[str]] = {}
+    remarked: dict[str, list[str]] = {}
     for name, each in models.items():
         for remark in each.scores.remarks:
-            said.setdefault(remark, []).append(name)
-    return notes + [f"{title}, {', '.join(of)}: {remark}." for remark, of in said.items()]
+            remarked.setdefault(remark, []).append(name)
+    return notes + [f"{title}, {', '.join(them)}: {remark}." for remark, them in remarked.items()]

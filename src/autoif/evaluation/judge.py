@@ -1,4 +1,4 @@
-"""A judge model: where it is asked and what may be spent on it. Its answers are kept: none is asked for twice."""
+"""A judge model: its endpoint and its budget. Its answers are stored, so that none is asked for twice."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +16,14 @@ from autoif.runs.whole_files import storage_errors
 from autoif.together import run_to_end, run_together
 
 _QUESTION_TOKENS = 6_144
-"""Room for a question to an embedded judge: FollowBench's longest prompts with a response, or with their neighbours."""
+"""Context for a question to an embedded judge: FollowBench's longest prompts with a response or with neighbours."""
 _SLOTS = 4
-"""Questions that an embedded judge answers at once; more make nothing faster on a CPU, and take memory."""
+"""Questions that an embedded judge answers at once; more aren't faster on a CPU, and take memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A judge model, the tokens of an answer, and what may be spent on it."""
+    """A judge model, the most tokens of an answer, and its budget."""
 
     endpoint: Endpoint
     max_tokens: int = 1024
@@ -31,11 +31,11 @@ class Judge:
 
     @property
     def identity(self) -> str:
-        """The model and its revision, wherever it is served."""
+        """The model and its revision, independent of where it is served."""
         return self.endpoint.identity
 
     def put(self, question: str, stage: str, *about: str) -> Request:
-        """Return the request that puts a question to it; the seed comes from the stage and from what it is about."""
+        """Return the request for a question; its seed is derived from the stage and from what it is about."""
         return Request(
             role="judge",
             stage=stage,
@@ -46,8 +46,16 @@ class Judge:
 
 
 def consult(judge: Judge, folder: Path, requests: Sequence[Request], say: Say, what: str) -> list[Completion]:
-    """Return the judge's answer to each request (role `judge`), in order; an embedded one runs meanwhile. Answers are
-    kept in the folder; `what` is judged, in the plural.
+    """Return the judge's answer to each request (role `judge`), in order.
+
+    An embedded judge is started for the call. Answers are stored in the folder.
+
+    Args:
+        judge: the judge.
+        folder: where its answers are stored.
+        requests: what to ask.
+        say: called with lines of progress.
+        what: the things that are judged, in the plural, for these lines.
 
     Raises:
         ModelError: the judge can't be used, or its budget is spent.
@@ -75,7 +83,7 @@ def consult(judge: Judge, folder: Path, requests: Sequence[Request], say: Say, w
 
 
 def explain_unread(answer: Completion, problem: str | None) -> str | None:
-    """Return why an answer can't be read: what the server said of it, else the reader's `problem`; None if it can."""
+    """Return why an answer can't be read: the server's message, or else the reader's `problem`; None if it can."""
     if answer.finish_reason == "refused":
         return f"the judge's server refused: {answer.fault_detail}"
     return answer.fault_detail if problem and answer.fault else problem

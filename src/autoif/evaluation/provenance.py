@@ -1,7 +1,7 @@
 """Which model is measured, and whether the prompts were held out of its training.
 
-A folder that `autoif train` made names its data and the model that it began with, in training.json; so does that one.
-All of this data is looked at, and what the user names beside it.
+A folder that `autoif train` made names its training data and its base model in training.json, and so may the base
+model's folder. All data along this chain is checked, and what the user names in addition.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,18 +18,18 @@ from autoif.training.card import RECORD, read_record
 
 
 class Seen(Record):
-    """What of the prompts was in training data. All zero, and nothing unknown: they were held out."""
+    """How much of the prompts was in training data. They were held out if all is zero and nothing is unknown."""
 
     checked: tuple[str, ...] = ()
-    """Training data that was looked at."""
+    """Training data that was checked."""
     unknown: tuple[str, ...] = ()
-    """Training data that could not be looked at, with the reason."""
+    """Why other training data could not be checked."""
     instructions: int = 0
     queries: int = 0
     functions: int = 0
 
     def describe(self) -> str:
-        """Return what this says of the score, in a line."""
+        """Return in one line whether the prompts were held out."""
         if self.instructions or self.queries or self.functions:
             return (
                 f"NOT HELD OUT: {self.instructions} instructions, {self.queries} queries and {self.functions} "
@@ -43,14 +43,15 @@ class Seen(Record):
 
 
 def check_held_out(model: str, asked: Sequence[Source], unseen_by: Sequence[Path]) -> Seen:
-    """Return what of the prompts was in the training data of a model.
+    """Return how much of the prompts was in the training data of a model.
 
     Args:
-        model: a folder; or a name or "", of which nothing is known.
+        model: a folder; or a name or "", for which no training data is known.
         asked: where the prompts come from.
-        unseen_by: training data, files or run folders, which must share nothing with them.
+        unseen_by: training data, files or run folders, that must share nothing with the prompts.
 
-    Raises ConfigError: they do share something.
+    Raises:
+        ConfigError: `unseen_by` does share something with them.
     """
     refuse_overlap(unseen_by, asked)
     checked, unknown, trained = [str(data) for data in unseen_by], list[str](), list[Source]()
@@ -72,9 +73,10 @@ def check_held_out(model: str, asked: Sequence[Source], unseen_by: Sequence[Path
 
 
 def identify_policy(model: str, backend: Backend) -> str:
-    """Return what answers: the model by content, or by its name at an endpoint, and the backend that samples.
+    """Return the identity of what answers: a hash of the model or its name at an endpoint, and the backend.
 
-    Raises ConfigError: reading a model needs the extra `train`.
+    Raises:
+        ConfigError: reading a model needs the extra `train`.
     """
     chosen = choose_backend(backend, model)
     if isinstance(chosen, Endpoint):
@@ -89,21 +91,22 @@ def identify_policy(model: str, backend: Backend) -> str:
 
 
 def _trained_folders(folder: Path) -> Iterator[Path]:
-    """Yield a folder if it was trained, that of the model that it began with, and so on."""
+    """Yield a folder if `autoif train` made it, then that of its base model, and so on."""
     known = set[Path]()
     while folder.resolve() not in known and (folder / RECORD).is_file():
         known.add(folder.resolve())
         yield folder
         try:
-            folder = Path(read_record(folder)["model"]["name"])  # type: ignore[index]  # it is there
+            folder = Path(read_record(folder)["model"]["name"])  # type: ignore[index]  # a missing one is caught below
         except (StoreError, KeyError, TypeError):
-            return  # the caller, who reads it too, says so
+            return  # the caller reads the record as well, and reports it
 
 
 def _read_training_data(folder: Path) -> tuple[Path, list[Source]]:
-    """Return the file that a model was trained on, and where its rows come from.
+    """Return the file that a model was trained on, and the sources of its rows.
 
-    Raises StoreError, ConfigError: it isn't known, isn't there or was changed, or its rows don't tell.
+    Raises:
+        StoreError, ConfigError: the file isn't known, is missing or was changed, or its rows don't tell their source.
     """
     record = read_record(folder)
     try:

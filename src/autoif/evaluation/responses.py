@@ -1,10 +1,10 @@
-"""Responses to be judged: the answer after its thought, sampled or recorded elsewhere.
+"""Responses to judge: answers without their thoughts, sampled or recorded elsewhere.
 
-A thought (`models/reasoning.py`) is no part of an answer and is not judged. A response that is only a thought, or a
+A thought (`models/reasoning.py`) is not part of an answer and is not judged. A response that is only a thought, or a
 thought that never ends, has no answer and is wrong.
 
-Recorded rows are {"prompt": text, "response": text}, or {"prompt", "choices"} as a server answers; with `finish_reason`
-and a thought in a field of its own where there are any. Other programs' rows are read as well:
+Recorded rows are {"prompt": text, "response": text}, or {"prompt", "choices"} as a server answers; optionally with
+`finish_reason`, and with the thought in a field of its own. Other programs' rows are read as well:
 
 | row                                                     | of                                   |
 |---------------------------------------------------------|--------------------------------------|
@@ -12,9 +12,8 @@ and a thought in a field of its own where there are any. Other programs' rows ar
 | {"instruction", "output"}, {"prompt", "completion"}, …  | AlpacaEval, TRL, and home-made files |
 | {"doc": {"prompt"}, "resps": [[text, …]]}               | lm-eval's `--log_samples`            |
 
-Chat tokens and control characters stay in their answers, so
-that verdicts are those of the official programs. The samples.jsonl of another evaluation of the same prompts is a file
-of recorded responses, too.
+Chat tokens and control characters stay in the answers, so that verdicts are those of the official programs. The
+samples.jsonl of another evaluation of the same prompts is a file of recorded responses, too.
 """
 
 import hashlib
@@ -41,7 +40,7 @@ FLAGS = (
     "empty", "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
     "unknown_ends", "chat_tokens",
 )  # fmt: skip
-"""What is told of a response beside its text."""
+"""Names of the flags of a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +48,17 @@ class SubjectResponse:
     """A response as it is judged."""
 
     text: str
-    """The answer alone; with its thought where that is kept."""
+    """The answer; with its thought if thoughts are kept."""
     truncated: bool | None = None
-    """Whether it was cut; None where that was not recorded."""
+    """Whether it was cut; None if that was not recorded."""
     reasoned: bool = False
-    """There was a thought before the answer."""
+    """Whether there was a thought before the answer."""
     lack: Lack | None = None
-    """Why there is no answer."""
+    """Why there is no answer; None if there is one."""
     ends_unknown: bool = False
-    """Its finish reason is unknown."""
+    """Whether its finish reason is unknown."""
     said: str = ""
-    """The server's words on a refusal or an unknown end."""
+    """The server's message on a refusal or an unknown end."""
 
     @property
     def is_unanswered(self) -> bool:
@@ -68,7 +67,7 @@ class SubjectResponse:
 
     @property
     def flags(self) -> set[str]:
-        """Which of `FLAGS` are true of it."""
+        """The members of `FLAGS` that apply."""
         found = {
             "empty": not self.text.strip(),
             "truncated": bool(self.truncated),
@@ -91,7 +90,7 @@ _RESPONSES = (
     "responses", "completion", "completions", "output", "outputs", "generated_text", "generation", "prediction",
     "model_output", "answer",
 )  # fmt: skip
-"""What others call them, where a row has neither as it should be called."""
+"""Other programs' names of these fields, which are read if a row has no `prompt` or `response`."""
 
 
 class RecordedRow(ForeignRow):
@@ -103,14 +102,14 @@ class RecordedRow(ForeignRow):
     response: str | list[JsonValue] | dict[str, JsonValue] | None = None
     """A text, a list of texts, a message, or an answer of any API (models/recorded.py); null for an empty answer."""
     choices: JsonValue = None
-    """Of a server's answer; read where there is no response."""
+    """The choices of a server's answer; read if there is no response."""
     finish_reason: JsonValue = None
     stop_reason: JsonValue = None
     done_reason: JsonValue = None
     thoughts: dict[str, JsonValue] = Field(default_factory=dict)
-    """By the field of the row that holds them, of `REASONING_FIELDS`."""
+    """Thoughts by the field of the row that holds them, one of `REASONING_FIELDS`."""
     sample: Sample | None = None
-    """The row, if it is one of an evaluation's own samples; its prompt is found by its id."""
+    """The row itself, if it is from samples.jsonl; its prompt is then found by id."""
 
     @model_validator(mode="before")
     @classmethod
@@ -137,7 +136,7 @@ class RecordedRow(ForeignRow):
         return self.prompt_new if self.prompt_new is not None else self.prompt or ""
 
     def read(self, *, keep_thinking: bool = False) -> list[SubjectResponse]:
-        """Return its responses: one, or as many as it has choices."""
+        """Return the responses of the row: one, or one for each choice."""
         if self.sample:
             return [read_sample(self.sample, keep_thinking=keep_thinking)]
         return [_read_choice(each, keep_thinking) for each in self._list_choices()]
@@ -155,7 +154,7 @@ class RecordedRow(ForeignRow):
 
 
 def _rename(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a row with its prompt and its response under these names, where it has them under others."""
+    """Return a row with its prompt and response under these names, if it has them under others."""
     found = dict(given)
     turns = [*list_turns(given["messages"], alternate=False)] if isinstance(given.get("messages"), list) else []
     if isinstance(given.get("prompt"), list):
@@ -177,7 +176,7 @@ def _rename(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def digest_files(files: Sequence[Path]) -> str:
-    """Return the SHA-256 over the content of files; a missing one counts as empty, as reading it raises later."""
+    """Return the SHA-256 of the content of files. A missing file counts as empty: reading it raises later."""
     whole = hashlib.sha256()
     for file in files:
         whole.update(file.read_bytes() if file.is_file() else b"")
@@ -197,7 +196,7 @@ def _read_choice(choice: Mapping[str, Any], keep_thinking: bool) -> SubjectRespo
 
 
 def _write_thought_and_answer(found: Completion) -> str:
-    """Return thought and answer, as most models write them."""
+    """Return the thought and the answer in the form in which most models write them."""
     return f"<think>\n{found.reasoning}\n</think>\n\n{found.text}" if found.reasoning else found.text
 
 

@@ -1,9 +1,9 @@
-"""What every evaluation leaves in its folder: one form, whatever was measured.
+"""The files in the folder of an evaluation, in the same format for all benchmarks.
 
 evaluation.json     which evaluation the folder is for; another one is refused before anything is asked
-samples.jsonl       what a model answered; an interrupted evaluation resumes from it
-per_prompt.jsonl    a row a prompt: id, cluster, scores by name, flags of its responses
-scores.json         the scores with their intervals, and all that they depend on; written last
+samples.jsonl       a model's answers, from which an interrupted evaluation resumes
+per_prompt.jsonl    a row for each prompt: id, cluster, scores by name, flags of its responses
+scores.json         the scores with their intervals, and everything that they depend on; written last
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ _NAMED = 20
 
 
 class Counted(Record):
-    """Something that readers of the scores should know, counted and named."""
+    """A count of something that affects the scores, with examples."""
 
     count: int
     named: tuple[str, ...] = ()
@@ -32,101 +32,101 @@ class Counted(Record):
 
 
 def count(named: Iterable[str]) -> Counted:
-    """Return how many there are, and the first different ones."""
+    """Return the number of names, with the first different ones."""
     listed = list(named)
     return Counted(count=len(listed), named=tuple(dict.fromkeys(listed))[:_NAMED])
 
 
 class Column(Record):
-    """One score: what it is called, and how it is made of the values of the prompts."""
+    """One score: its name, and how it is computed from the values of the prompts."""
 
     name: str
     heading: str
-    """Above it in a table, shared with its neighbours."""
+    """Heading above it in a table, shared with its neighbours."""
     label: str
     unit: str = "%"
     digits: int = 1
     most: float = 100
     averaged: bool = False
-    """Whether a prompt counts once, by the mean of its values; else every value counts."""
+    """Whether each prompt counts once, by the mean of its values; otherwise every value counts."""
     by_prompt: bool = False
-    """Whether the bootstrap draws prompts instead of clusters."""
+    """Whether the bootstrap resamples prompts instead of clusters."""
     paired: bool = False
-    """Whether a value is right or wrong for one response to one prompt, so that McNemar's test applies."""
+    """Whether each value is a right or wrong response to a prompt, so that McNemar's test applies."""
     shown: Literal["figures", "tables", "nowhere"] = "figures"
-    """Where comparisons show it; figures are shown in tables, too."""
+    """Where comparisons show it; "figures" includes tables."""
 
 
 class PromptResult(Record):
     """A prompt with its responses, as a row of per_prompt.jsonl."""
 
     id: str
-    """Of its content: the same id means the same question and the same judging."""
+    """Hash of its content: the same id means the same question, judged in the same way."""
     key: str
     """The benchmark's own name for it."""
     cluster: str
-    """Prompts of one cluster vary together; the bootstrap draws whole clusters."""
+    """Values within a cluster are correlated, so the bootstrap resamples whole clusters."""
     part: str = ""
     """Its type or subject."""
     prompt: str = ""
-    """What was asked, for people; the end of a long text."""
+    """The text of the prompt, for people; of a long one, the end."""
     scores: dict[str, tuple[float, ...]]
-    """By name: a value, or several, of each response."""
+    """By the score's name: one value, or several, for each response."""
     flags: dict[str, tuple[int, ...]] = Field(default_factory=dict)
-    """By name (`empty`, `truncated`, `refused`, …): the indexes of the responses that have it."""
+    """By the flag's name (`empty`, `truncated`, `refused`, …): the indexes of the responses that have it."""
     details: dict[str, JsonValue] = Field(default_factory=dict)
-    """What only this benchmark knows."""
+    """Further results, specific to the benchmark."""
 
 
 class Scores(Record):
     """scores.json."""
 
     benchmark: str
-    """Only evaluations with the same benchmark are compared."""
+    """Only evaluations of the same benchmark are compared."""
     place: int
-    """Its order in a table of several benchmarks."""
+    """Position in a table of several benchmarks."""
     title: str
     about: str
-    """What the scores mean, and what the bootstrap draws."""
+    """What the scores mean, and what the bootstrap resamples."""
     model: str
     """As the user named it."""
     policy: str
-    """What answered: the model's content and the backend, or the content of a recorded file."""
+    """What answered: a hash of the model and the backend, or a hash of the recorded files."""
     settings: dict[str, JsonValue]
-    """What must be the same in models that are compared."""
+    """Settings that must be the same for models that are compared."""
     data: str
     """Which prompts these are, for people."""
     data_id: str
     prompts: int
-    """Scored ones."""
+    """How many prompts are scored."""
     prompts_of_benchmark: int
     partial: tuple[str, ...]
-    """Why the scores are not of the whole benchmark; empty if they are."""
+    """Why the scores don't cover the whole benchmark; empty if they do."""
     responses_per_prompt: int
     columns: tuple[Column, ...]
     scores: dict[str, Interval | None]
-    """By column; None where there is nothing to score."""
+    """By the column's name; None if there is nothing to score."""
     parts: dict[str, dict[str, Interval | None]]
-    """Likewise, by type or subject."""
+    """The same by type or subject."""
     parts_count_alike: bool
-    """Whether a score is the mean of its parts' scores; else it is over all prompts."""
+    """Whether a score is the mean of its parts' scores; otherwise it is over all prompts."""
     counts: dict[str, Counted]
-    """What isn't scored (`missing`, `unknown`, `duplicates`), and what is scored but noted (`empty`, `truncated`)."""
+    """Counts of what isn't scored (`missing`, `unknown`, `duplicates`), and of flagged responses (`empty`, …)."""
     said: tuple[str, ...] = ()
-    """What servers said of refusals and unknown ends: the first different sentences."""
+    """Messages of servers on refusals and unknown ends: the first different ones."""
     remarks: tuple[str, ...]
-    """What readers of a comparison should know of this model."""
+    """Notes on this model for readers of a comparison."""
     report: tuple[tuple[str, str], ...]
     """Further lines that the command prints: name and text."""
     details: dict[str, JsonValue]
-    """What only this benchmark knows."""
+    """Further results, specific to the benchmark."""
     versions: dict[str, JsonValue]
 
 
 def score(
     rows: Sequence[PromptResult], columns: Sequence[Column], *, parts_count_alike: bool
 ) -> dict[str, Interval | None]:
-    """Return every score with its 95 % interval; None where no prompt has a value."""
+    """Return every score with its 95 % interval; None if no prompt has a value."""
     found: dict[str, Interval | None] = {}
     for column in columns:
         strata = collect(rows, column, parts_count_alike=parts_count_alike)
@@ -140,7 +140,7 @@ def score(
 
 
 def collect(rows: Sequence[PromptResult], column: Column, *, parts_count_alike: bool) -> list[Stratum]:
-    """Return the values of a score with their clusters: part by part if parts count alike, else all together."""
+    """Return the values of a score with their clusters: by part if parts count alike, else all together."""
     strata: dict[str, tuple[list[float], list[str]]] = {}
     for row in rows:
         values = row.scores.get(column.name, ())
@@ -154,9 +154,12 @@ def collect(rows: Sequence[PromptResult], column: Column, *, parts_count_alike: 
 
 
 def claim_folder(folder: Path, now: Mapping[str, JsonValue], *, sampled: bool) -> None:
-    """Make a folder for this evaluation (`now`). A claim without any result is replaced.
+    """Create the folder of an evaluation, and note in it which one it is for (`now`).
 
-    Raises StoreError: it holds another evaluation, or samples where none are to be drawn (`sampled`).
+    A claim without results is replaced.
+
+    Raises:
+        StoreError: the folder holds another evaluation, or samples although this evaluation isn't `sampled`.
     """
     if not sampled and (folder / SAMPLES).exists():
         raise StoreError(f"{folder} holds samples of a model: choose another --output")
@@ -167,8 +170,8 @@ def claim_folder(folder: Path, now: Mapping[str, JsonValue], *, sampled: bool) -
         if path.exists() and others:
             there = _read_claim(path)
             if differing := [key for key in {**there, **now} if there.get(key) != now.get(key)]:
-                said = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in differing)
-                raise StoreError(f"{folder} holds another evaluation: {said}; choose another --output")
+                listed = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in differing)
+                raise StoreError(f"{folder} holds another evaluation: {listed}; choose another --output")
             return
     if others & {SCORES, PER_PROMPT, SAMPLES}:
         raise StoreError(f"{folder} holds another evaluation, or one of another version: choose another --output")
@@ -186,13 +189,17 @@ def _read_claim(path: Path) -> dict[str, JsonValue]:
 
 
 def write_results(folder: Path, scores: Scores, results: Sequence[PromptResult]) -> None:
-    """Write both files; scores.json comes last, so that it is there only if all is."""
+    """Write both files; scores.json last, so that a folder with it is complete."""
     write_jsonl(folder / PER_PROMPT, results)
     write_json(folder / SCORES, scores)
 
 
 def read_scores(folder: Path) -> Scores:
-    """Return the scores of an evaluated folder. Raises StoreError if it has none, or others than this version's."""
+    """Return the scores of an evaluated folder.
+
+    Raises:
+        StoreError: it has no scores, or those of another version.
+    """
     path = folder / SCORES
     try:
         return Scores.model_validate_json(path.read_bytes())
@@ -205,5 +212,9 @@ def read_scores(folder: Path) -> Scores:
 
 
 def read_prompt_results(folder: Path) -> list[PromptResult]:
-    """Return the rows of an evaluated folder. Raises StoreError."""
+    """Return the rows of an evaluated folder.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
     return read_jsonl(folder / PER_PROMPT, PromptResult)

@@ -1,14 +1,14 @@
-"""How sure a mean is: 95 % bootstrap intervals over clusters, of scores and of paired differences.
+"""95 % cluster-bootstrap intervals of scores and of paired differences.
 
-Values of one instruction vary together, so the bootstrap draws whole clusters. An interval over single values would be
-too narrow.
+Values of one instruction are correlated, so the bootstrap resamples whole clusters; an interval over single values
+would be too narrow.
 
-many clusters      percentiles, moved outwards as Student's t asks (Hesterberg, 2015, "expanded percentile")
-fewer than eight   Student's own interval, with a caution
-rates near 0, 100  Wilson's interval over as many independent values as the clusters are worth, with Student's t: what
-                   was never seen can't be drawn
+many clusters      percentile interval, widened by Student's t (Hesterberg, 2015, "expanded percentile")
+fewer than eight   Student's t interval, with a caution
+rates near 0, 100  Wilson's interval with Student's t, over the effective number of independent values: a bootstrap
+                   can't draw what was never seen
 
-docs/evaluation.md shows how often these hold the truth (benchmarks/interval_coverage.py).
+docs/evaluation.md shows the coverage of these intervals (benchmarks/interval_coverage.py).
 """
 
 import math
@@ -22,16 +22,16 @@ from autoif.student import find_student
 
 RESAMPLES = 10_000
 FEW = 8
-"""Clusters below which no interval can be trusted."""
+"""With fewer clusters, no interval can be trusted."""
 _DRAWS_AT_ONCE = 2_000_000
 _RARE = 5
-"""A bootstrap needs at least so many clusters' worth of right values, and of wrong ones."""
+"""A bootstrap of a rate needs right and wrong values worth at least this many clusters each."""
 _NEAR = 0.25
-"""How far from 0 or 1 a rate still counts as near."""
+"""A rate within this distance of 0 or 1 counts as near."""
 Stratum = tuple[Sequence[float], Sequence[str]]
-"""Values that count together, and the cluster of each."""
+"""Values that are averaged together, and the cluster of each."""
 Summed = tuple[np.ndarray, np.ndarray]
-"""The sum and the number of the values of each cluster."""
+"""The sum and the number of values of each cluster."""
 
 
 class Interval(Record):
@@ -39,15 +39,15 @@ class Interval(Record):
 
     value: float
     low: float | None
-    """None where nothing is known: there is one cluster, or a few that are all alike."""
+    """None if there is no interval: with one cluster, or a few that are all alike."""
     high: float | None
     clusters: int
     caution: str | None = None
-    """Why the interval is rough; None where it can be trusted."""
+    """Why the interval is rough; None if it can be trusted."""
 
     @property
     def includes_zero(self) -> bool:
-        """Whether 0 is within the interval; true where there is none."""
+        """Whether 0 is within the interval; true if there is none."""
         return self.low is None or self.high is None or self.low <= 0 <= self.high
 
 
@@ -67,10 +67,10 @@ def bootstrap_strata(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Return the mean of the means of several sets of values with its 95 % interval, cut at the bounds.
+    """Return the mean of the strata's means with its 95 % interval, cut at the bounds.
 
-    Every set counts alike, however large, and clusters are drawn within their set. Fewer than `FEW` clusters get
-    Student's interval. The order of the values doesn't matter.
+    Strata have equal weight, whatever their size, and clusters are resampled within their stratum. With fewer than
+    `FEW` clusters it is Student's interval. The order of the values doesn't matter.
     """
     summed = [sum_clusters(values, names) for values, names in strata]
     clusters = sum(len(sums) for sums, _ in summed)
@@ -86,18 +86,18 @@ def bootstrap_strata(
 
 
 def draw_ends(summed: Sequence[Summed], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Return both ends of the bootstrap's interval, shape (2,); each set has two clusters or more."""
+    """Return both ends of the bootstrap interval, shape (2,); each stratum needs at least two clusters."""
     draws = np.zeros(resamples)
     for number, (sums, counts) in enumerate(summed):
         draws += _resample(sums, counts, resamples, seed + number)
     freedom = sum(len(sums) - 1 for sums, _ in summed)
-    # The share of resamples beyond each end: 0.025 for very many clusters, less for few.
+    # The share of resamples beyond each end: 0.025 for very many clusters, smaller for few.
     tail = NormalDist().cdf(-find_student(freedom) * math.sqrt((freedom + 1) / freedom))
     return np.quantile(draws / len(summed), [tail, 1 - tail])
 
 
 def _find_students(summed: Sequence[Summed], value: float, freedom: int, bounds: tuple[float, float]) -> Interval:
-    """Return Student's interval from how much the means of clusters vary."""
+    """Return Student's interval from the variance between clusters."""
     clusters = sum(len(sums) for sums, _ in summed)
     half = find_student(freedom) * math.sqrt(sum(_find_variance(*each) for each in summed)) / len(summed)
     if half == 0 and value:
@@ -107,7 +107,7 @@ def _find_students(summed: Sequence[Summed], value: float, freedom: int, bounds:
 
 
 def _find_variance(sums: np.ndarray, counts: np.ndarray) -> float:
-    """Return the variance of the mean of a set, from its clusters."""
+    """Return the variance of a stratum's mean, from its clusters."""
     rest = sums - counts * sums.sum() / counts.sum()
     return float((rest**2).sum()) / float(counts.sum()) ** 2 * len(sums) / (len(sums) - 1)
 
@@ -115,7 +115,7 @@ def _find_variance(sums: np.ndarray, counts: np.ndarray) -> float:
 def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum]) -> Interval:
     """Return the mean of second - first with its 95 % interval, paired value by value.
 
-    Both have the same sets, with the values of the same prompts in the same order.
+    Both have the same strata, with values for the same prompts in the same order.
     """
     paired = [
         ([b - a for a, b in zip(ours, theirs, strict=True)], clusters)
@@ -125,7 +125,7 @@ def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum]) ->
 
 
 def compute_mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Return McNemar's exact two-sided p. Pairs count as independent, which prompts of one instruction are not."""
+    """Return McNemar's exact two-sided p. It takes pairs as independent, which prompts of one instruction are not."""
     gained = sum(b and not a for a, b in zip(first, second, strict=True))
     lost = sum(a and not b for a, b in zip(first, second, strict=True))
     changed = gained + lost
@@ -134,7 +134,7 @@ def compute_mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
 
 
 def sum_clusters(values: Sequence[float], clusters: Sequence[str]) -> Summed:
-    """Return the sum and the number of the values of each cluster, by the clusters' names in order."""
+    """Return the sum and the number of the values of each cluster, in the order of the clusters' names."""
     groups: dict[str, list[float]] = {}
     for value, cluster in zip(values, clusters, strict=True):
         groups.setdefault(cluster, []).append(value)
@@ -145,7 +145,7 @@ def sum_clusters(values: Sequence[float], clusters: Sequence[str]) -> Summed:
 
 
 def _resample(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Return the means of `resamples` draws of as many clusters as there are, shape (resamples,)."""
+    """Return the mean of each bootstrap resample of the clusters, shape (resamples,)."""
     generator = np.random.default_rng(seed)
     rows = max(1, _DRAWS_AT_ONCE // len(sums))
     means = []
@@ -161,7 +161,7 @@ def estimate_rate(values: Sequence[float], clusters: Sequence[str]) -> Interval:
 
 
 def estimate_strata_rate(strata: Sequence[Stratum]) -> Interval:
-    """Return the mean of the rates of several sets, each counting alike, with its 95 % interval, within 0 to 100.
+    """Return the mean of the rates of strata with equal weight, with its 95 % interval, within 0 to 100.
 
     A single value may be below 0: FollowBench's official program counts -1 for a judgement that can't be read.
     """
@@ -177,10 +177,10 @@ def estimate_strata_rate(strata: Sequence[Stratum]) -> Interval:
 
 
 def _count_independent(rate: float, strata: Sequence[Stratum]) -> float:
-    """Return how many independent values would make the mean as sure as these do.
+    """Return the effective sample size: how many independent values would give the mean the same variance.
 
-    How alike the values of a cluster are, 0 to 1, is averaged with one half, which weighs as much as two clusters:
-    few clusters, or a rate near 0, say little about it.
+    The intra-cluster correlation, 0 to 1, is shrunk towards one half with the weight of two clusters, since few
+    clusters, or a rate near 0, say little about it.
     """
     spread, apart, alike, clusters = 0.0, 0.0, 0.0, 0
     for values, names in strata:
@@ -198,7 +198,7 @@ def _count_independent(rate: float, strata: Sequence[Stratum]) -> float:
 
 
 def _find_wilson(rate: float, count: float, quantile: float) -> tuple[float, float]:
-    """Return Wilson's interval of a rate of 0 to 1 over `count` independent values."""
+    """Return Wilson's interval of a rate between 0 and 1 from `count` independent values."""
     square = quantile**2 / count
     middle = (rate + square / 2) / (1 + square)
     half = math.sqrt(square * (rate * (1 - rate) + square / 4)) / (1 + square)

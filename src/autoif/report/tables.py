@@ -1,7 +1,7 @@
 """The tables of a comparison in Markdown and LaTeX (with booktabs); all text is escaped.
 
 The first table has the form of the paper's: a row for each model, the benchmarks side by side. A table for each
-benchmark follows, with the intervals of scores and differences. `autoif.page.evaluations` shows the same tables in HTML.
+benchmark follows, with the intervals of scores and differences. `autoif.page.evaluations` shows them in HTML.
 """
 
 import re

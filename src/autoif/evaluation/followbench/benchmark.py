@@ -1,11 +1,11 @@
-"""FollowBench's scores: HSR, SSR and CSL, by level, by type and over all; each type counts alike.
+"""FollowBench's scores: HSR, SSR and CSL, by level, by type and overall; types have equal weight.
 
 HSR   percentage of responses that satisfy all of their constraints
 SSR   percentage of constraints that are satisfied, averaged over responses; the HSR where a rule decides
 CSL   levels satisfied in a row from the first one on, 0 to 5
 
-A judgement that can't be read counts -1 in HSR and SSR, as in the official program, but no score goes below 0. The
-scores without such judgements are reported beside them.
+A judgement that can't be read counts as -1 in HSR and SSR, as in the official program, but no score is below 0. The
+scores without such judgements are reported as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ from autoif.messages import Say, list_some
 
 _TITLE = "FollowBench"
 _UNREAD = -1
-"""What the official program counts for a judgement that can't be read."""
+"""Value of a judgement that can't be read, as in the official program."""
 _NAMED = 5
 _COLUMNS = [
     *(
@@ -51,9 +51,10 @@ _JudgedItems = Sequence[tuple[Item, Sequence[ResponseJudgement]]]
 
 
 def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: Say) -> Benchmark:
-    """Return the benchmark. A model, or a folder of recorded judgements, decides what no rule does.
+    """Return the benchmark. A judge model, or a folder of recorded judgements, decides what no rule does.
 
-    Raises ConfigError: a judge is needed and none is named, or the folder has no judgements.
+    Raises:
+        ConfigError: a judge is needed and none is named, or the folder has no judgements.
     """
     if judge is None and any(item.rule is None for item in items.items):
         raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
@@ -139,29 +140,29 @@ def _sum_up(asked: _AskedItems, judgements: Judgements, judged_by: str | None) -
 def _describe_unread(unread: Sequence[str], of_read: Mapping[str, Interval | None]) -> str:
     """Return how many judgements can't be read, the first ones, and the scores without them."""
     listed = f"{len(unread):,}: {list_some(unread, _NAMED)}"
-    alone = ", ".join(
+    scores = ", ".join(
         f"{name.upper()} {describe(found) if (found := of_read[f'{name}_average']) else '-'}" for name in ("hsr", "ssr")
     )
-    return f"{listed}. They count -1, as officially; without them {alone}"
+    return f"{listed}. They count -1, as officially; without them {scores}"
 
 
 def _decide(
     item: Item, responses: Sequence[SubjectResponse], judgements: Sequence[ResponseJudgement]
 ) -> list[ResponseJudgement]:
-    """Return the judgement of each response; one without an answer satisfies nothing."""
-    said, of_judge = [], iter(judgements)
+    """Return the judgement of each response, by the rule or the judge; one without an answer satisfies nothing."""
+    decided, remaining = [], iter(judgements)
     for response in responses:
         if response.is_unanswered:
-            said.append(ResponseJudgement(None, (False,) * (1 if item.rule else item.level), None))
+            decided.append(ResponseJudgement(None, (False,) * (1 if item.rule else item.level), None))
         elif item.rule:
-            said.append(ResponseJudgement(None, (bool(item.rule(response.text, item.target, item.level)),), None))
+            decided.append(ResponseJudgement(None, (bool(item.rule(response.text, item.target, item.level)),), None))
         else:
-            said.append(next(of_judge))
-    return said
+            decided.append(next(remaining))
+    return decided
 
 
 def describe_items(judged: _JudgedItems, *, with_unread: bool = True) -> list[PromptResult]:
-    """Return the results of all prompts; without the judgements that can't be read if asked for."""
+    """Return the results of all prompts, with or without the judgements that can't be read."""
     levels: dict[str, dict[int, Sequence[ResponseJudgement]]] = {}
     for item, some in judged:
         levels.setdefault(item.group, {})[item.level] = some
@@ -196,7 +197,7 @@ def describe_items(judged: _JudgedItems, *, with_unread: bool = True) -> list[Pr
 
 
 def score_items(results: Sequence[PromptResult]) -> dict[str, dict[str, Interval | None]]:
-    """Return the scores over all, as `overall`, and of each type."""
+    """Return the scores of all types, as `overall`, and of each type."""
     parts = {name: [row for row in results if row.part == name] for name in dict.fromkeys(row.part for row in results)}
     tables = {"overall": results, **parts}
     return {name: score(some, _COLUMNS, parts_count_alike=True) for name, some in tables.items()}
@@ -209,7 +210,7 @@ def _rate(judgement: ResponseJudgement, *, hard: bool) -> float:
 
 
 def _count_levels(levels: Mapping[int, Sequence[ResponseJudgement]], with_unread: bool) -> tuple[float, ...]:
-    """Return the levels in a row of each response to an initial instruction; without all five levels it has none."""
+    """Return the CSL of each response to an initial instruction; empty if any of the five levels is missing."""
     if len(levels) < len(LEVELS):
         return ()
     chains = zip(*(levels[level] for level in LEVELS), strict=True)

@@ -1,6 +1,6 @@
-"""FollowBench's prompts: a folder of TYPE_constraints.json, in English or in Chinese, or the data set of the hub.
+"""FollowBench's prompts: a folder of TYPE_constraints.json in English or Chinese, or the data set on the hub.
 
-An initial instruction (level 0) grows by one constraint a level; those of type example have levels 1 to 5 alone.
+An initial instruction (level 0) gains one constraint with each level; those of type example have only levels 1 to 5.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ SIZES: dict[Language, dict[str, int]] = {
     "en": {"content": 25, "situation": 22, "style": 30, "format": 30, "example": 40, "mixed": 17},
     "zh": {"content": 23, "situation": 22, "style": 30, "format": 30, "example": 40, "mixed": 13},
 }
-"""Initial instructions that the benchmark has of each type; each has five prompts."""
+"""How many initial instructions the benchmark has of each type; each has five prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Item:
 
     type: str
     group: str
-    """Names the initial instruction, whose five prompts vary together."""
+    """Name of the initial instruction, which makes the five prompts a cluster."""
     level: int
     source: str
     instructions: tuple[str, ...]
-    """From the initial one to the prompt itself, a constraint more each; of type example the prompt alone."""
+    """From the initial instruction to the prompt, each with one more constraint; for type example, only the prompt."""
     target: str
     rule: Rule | None
     """None if a judge decides."""
@@ -60,9 +60,9 @@ class Items:
     items: tuple[Item, ...]
     language: Language
     sha256: str
-    """Of the content of all prompts."""
+    """Hash of all prompts."""
     lacks: tuple[str, ...]
-    """What the benchmark has and this hasn't, in words."""
+    """Descriptions of the parts of the benchmark that are missing here."""
 
 
 class FollowBenchRow(ForeignRow):
@@ -77,13 +77,14 @@ class FollowBenchRow(ForeignRow):
 
 class _HubRow(FollowBenchRow):
     category: str
-    """Its type, at the first level of a group; of a mixed one the types of its constraints at the others."""
+    """At the first level of a group its type; at the others of a mixed group the types of its constraints."""
 
 
 def read_items(folder: Path) -> Items:
     """Return the prompts of the TYPE_constraints.json in a folder; some types may be missing.
 
-    Raises ConfigError: no such files, a file of something else, or levels that are missing or there twice.
+    Raises:
+        ConfigError: there are no such files, one holds something else, or levels are missing or repeated.
     """
     files = {kind: folder / f"{kind}_constraints.json" for kind in TYPES}
     found = {kind: file for kind, file in files.items() if file.exists()}
@@ -97,23 +98,25 @@ def read_items(folder: Path) -> Items:
 def fetch_items(language: Language) -> Items:
     """Return the official prompts of one language.
 
-    Raises ConfigError: the data set can't be fetched, or has another form than it had.
+    Raises:
+        ConfigError: the data set can't be fetched, or has changed its form.
     """
     groups = _split(fetch_rows(HUB, "a folder of prompts by --data", _HubRow.model_validate))
     found: dict[str, list[FollowBenchRow]] = {}
     for group in groups:
         if group[0].category not in TYPES:
             raise ConfigError(f"{HUB} has another form than it had ({group[0].category[:40]!r} is no type)")
-        # Of level 1 alone: an English instruction that asks for a translation shows Chinese later.
+        # Only level 1 tells: an English instruction that asks for a translation shows Chinese later.
         if is_chinese([row.instruction for row in group if row.level == 1]) == (language == "zh"):
             found.setdefault(group[0].category, []).extend(group)
     return build_items({kind: found[kind] for kind in TYPES if kind in found}, language, HUB)
 
 
 def build_items(rows: Mapping[str, Sequence[FollowBenchRow]], language: Language, source: Path | str) -> Items:
-    """Return the prompts of these rows, by type; `source` is where they come from, for errors.
+    """Return the prompts of these rows, given by type; `source` names their origin in errors.
 
-    Raises ConfigError: rows without text, with a target that can't be read, or levels that are missing or there twice.
+    Raises:
+        ConfigError: a row has no text or a target that can't be read, or levels are missing or repeated.
     """
     items = [item for kind, some in rows.items() for item in _grow(f"{source}, {kind}", kind, some, language)]
     content = json.dumps([[item.id, item.source, item.instructions, item.target] for item in items])
@@ -138,7 +141,7 @@ def _parse(file: Path, row: SourceRow) -> FollowBenchRow:
 
 
 def _grow(place: str, kind: str, rows: Sequence[FollowBenchRow], language: Language) -> list[Item]:
-    """Return the prompts of a type, each with the instructions that it grew out of."""
+    """Return the prompts of a type, each with its earlier levels."""
     groups: dict[int, dict[int, FollowBenchRow]] = {}
     for row in rows:
         levels = groups.setdefault(row.example_id, {})
@@ -161,7 +164,7 @@ def _grow(place: str, kind: str, rows: Sequence[FollowBenchRow], language: Langu
 
 
 def _check(place: str, row: FollowBenchRow, rule: Rule | None) -> None:
-    """Refuse a prompt without text, and a target that its rule can't read."""
+    """Raise `ConfigError` for a prompt without text, and for a target that its rule can't read."""
     if not row.instruction.strip():
         raise ConfigError(f"{place}: example {row.example_id}, level {row.level}, has no instruction")
     try:
@@ -174,7 +177,7 @@ def _check(place: str, row: FollowBenchRow, rule: Rule | None) -> None:
 
 
 def _split(rows: Iterable[_HubRow]) -> list[list[_HubRow]]:
-    """Return the rows of each initial instruction, whose levels rise."""
+    """Return the rows of each initial instruction: a new one begins where the level doesn't rise."""
     groups: list[list[_HubRow]] = []
     for row in rows:
         if not groups or row.level <= groups[-1][-1].level:

@@ -1,11 +1,11 @@
-"""The judge of FollowBench: what it is asked, and how its answer is read.
+"""The judge of FollowBench: the question to it, and how its answer is read.
 
-The judge sees how the instruction grew, one constraint a level, and says of each constraint whether the response
-satisfies it. The words of the question are ours; its structure and the form of the answer are the benchmark's, so that
-one reader does for recorded judgements too.
+The judge sees the instruction at every level, each with one more constraint, and decides for each constraint whether
+the response satisfies it. The wording of the question is ours. Its structure and the form of the answer are the
+benchmark's, so that the same code reads recorded judgements.
 
 Recorded judgements are a folder of the benchmark's [MODEL_]TYPE_constraint.jsonl, whose `prompt_new` is the question to
-the judge with the response that was judged. Those of unknown responses, and duplicates, are counted and left out.
+the judge, including the response. Judgements of unknown responses, and duplicates, are counted and left out.
 """
 
 import re
@@ -43,17 +43,17 @@ _ASKED = (
     ),
     (r"#初始指令 \+ (\d)个约束#\n", r"\n\n#初始指令 \+ {}个约束的答案#\n", "\n\n#系统#\n"),
 )
-"""What stands before the prompt, before the response and after it, in the benchmark's questions to a judge."""
+"""The texts before the prompt, before the response and after it, in the benchmark's questions to a judge."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseJudgement:
-    """What a judge, or a rule, said of one response."""
+    """The verdict of a judge, or of a rule, on one response."""
 
     text: str | None
-    """None of a rule, and where there is no answer to judge."""
+    """The judge's answer; None for a rule, and if there is nothing to judge."""
     satisfied: tuple[bool, ...] | None
-    """Of each constraint; None if that can't be read from the text."""
+    """Whether each constraint is satisfied; None if the text can't be read."""
     problem: str | None
     """Why it can't be read."""
 
@@ -61,7 +61,7 @@ class ResponseJudgement:
 def read_judgement(text: str, level: int) -> ResponseJudgement:
     """Read the last line of an answer: a list of 'YES' and 'NO', one for each of `level` constraints.
 
-    As in the official program a single word will do for one constraint, a closing code fence is skipped, and known
+    As in the official program, a single word is enough for one constraint, a closing code fence is skipped, and known
     hedges count as NO.
     """
     line = text.strip("`").strip().split("\n")[-1]
@@ -85,7 +85,7 @@ def read_judgement(text: str, level: int) -> ResponseJudgement:
 
 
 def write_question(item: Item, response: str) -> str:
-    """Return what a judge is asked about a response."""
+    """Return the question to a judge about a response."""
     steps = "\n\n".join(
         f"=== Instruction with {level} of {item.level} constraints ===\n{instruction}"
         for level, instruction in enumerate(item.instructions)
@@ -104,7 +104,7 @@ def write_question(item: Item, response: str) -> str:
 
 
 def read_answer(answer: Completion, level: int) -> ResponseJudgement:
-    """Read what a judge said of a response, without its thought; a refusal says its reason."""
+    """Read a judge's answer without its thought; for a refusal the problem is the server's message."""
     found = read_judgement(answer.text, level)
     problem = explain_unread(answer, found.problem)
     return ResponseJudgement(answer.text, None if problem else found.satisfied, problem)
@@ -112,19 +112,20 @@ def read_answer(answer: Completion, level: int) -> ResponseJudgement:
 
 @dataclass(slots=True)
 class Judgements:
-    """Judgements of responses by the id of their prompt, and the recorded ones that were left out, a line each."""
+    """Judgements by the id of the prompt, and descriptions of recorded ones that were left out."""
 
     found: dict[str, list[ResponseJudgement]] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
-    """Of no prompt, or of another response."""
+    """Judgements of unknown prompts, or of other responses."""
     duplicates: list[str] = field(default_factory=list)
-    """Of a prompt that had one already."""
+    """Further judgements of the same prompt."""
 
 
 def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str, Sequence[str]]) -> Judgements:
-    """Return the recorded judgements of these responses, one to each prompt, by id; thoughts don't count.
+    """Return the recorded judgements of these responses, one for each prompt; responses are compared without thoughts.
 
-    Raises ConfigError: there are no such files, files of several models, or no judgement of any of the responses.
+    Raises:
+        ConfigError: there are no such files, files of several models, or no judgement of any of the responses.
     """
     files = find_files(folder, "judgements")
     known = {(item.prompt, item.level): item for item in items if not item.rule}
@@ -148,7 +149,11 @@ def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str,
 
 
 def find_files(folder: Path, what: str) -> list[Path]:
-    """Return one file of each type that there is one of. Raises ConfigError for none, and for two of a type."""
+    """Return the file of each type, if there is one.
+
+    Raises:
+        ConfigError: there is none at all, or there are two of a type.
+    """
     files = []
     for kind in TYPES:
         found = sorted(folder.glob(f"*{kind}_constraint.jsonl"))
@@ -161,9 +166,9 @@ def find_files(folder: Path, what: str) -> list[Path]:
 
 
 def _read_question(text: str) -> tuple[str, int, str] | None:
-    """Return the prompt, level and response that a question to a judge is about; None of another form.
+    """Return the prompt, level and response in a question to a judge; None if it has another form.
 
-    One search for each level, as a single pattern takes cubic time on texts made for it.
+    Searches once for each level, as a single pattern takes cubic time on hostile texts.
     """
     for before, between, after in _ASKED:
         end = text.rfind(after)

@@ -1,7 +1,7 @@
 """FollowBench's rules: code that checks the answers to some prompts, as the official program does.
 
-Where constraints grow level by level, level n asks for the first n of them. Oddities of the official rules are kept, so
-that scores can be compared with published ones (docs/evaluation.md lists them).
+If constraints are added level by level, level n requires the first n of them. Oddities of the official rules are kept,
+so that scores can be compared with published ones (docs/evaluation.md lists them).
 """
 
 import ast
@@ -22,7 +22,7 @@ _SENTENCE_BREAK = re.compile(r"(?<!\w\.\w.)(?<![A-Z][a-z]\.)(?<=\.|\?)\s")
 
 
 def find_rule(kind: str, source: str, example_id: int, language: Language) -> Rule | None:
-    """Return the rule that checks answers to a prompt; None if a judge has to."""
+    """Return the rule that checks answers to a prompt; None if a judge decides."""
     if kind == "example":
         return _follows_template
     tongue = _ENGLISH if language == "en" else _CHINESE
@@ -43,7 +43,7 @@ def _cumulative(constraints: tuple[Constraint, ...]) -> Rule:
 
 
 def _last(pattern: str) -> Rule:
-    """Return the rule that the last match is the target."""
+    """Return a rule that requires the last match of the pattern to be the target."""
     return lambda text, target, level: re.findall(pattern, text)[-1:] == [target]
 
 
@@ -53,7 +53,7 @@ def _follows_template(text: str, target: str, level: int) -> bool:
     first, *others = template.split("{answer}")
     if not others:
         return text == first
-    # The first place of each part is as good as a later one: none can be reached over a line end.
+    # Taking the first occurrence of each part is enough: a later one can't help, as no gap may contain a line break.
     at = len(first)
     for part in others[:-1]:
         found = text.find(part, at)
@@ -77,20 +77,20 @@ _TARGETS: Mapping[str, Rule] = {
 
 @dataclass(frozen=True, slots=True)
 class _Tongue:
-    """What the rules of one language count and look for."""
+    """The language-specific parts of the rules."""
 
     sentence_ends: str
     punctuation: str
     count_words: Callable[[str], int]
-    """Of a text; a character is a word in Chinese."""
+    """Counts the words of a text; in Chinese its characters."""
     count_sentence_words: Callable[[str], int]
     is_plain: Constraint
-    """Whether all letters are small; in Chinese, whether there is no number."""
+    """Whether all letters are lower case; in Chinese, whether there is no number."""
     price: str
     opening: str
     suggestions: str
     words: Mapping[str, str]
-    """The patterns of words, by the English ones."""
+    """Patterns for words, by the English word."""
 
     def check_paragraphs(self, text: str, target: str, level: int) -> bool:
         """Check the prompt that asks for numbered paragraphs: three, and a fourth at the last level."""
@@ -105,7 +105,7 @@ class _Tongue:
         return all(constraints[:level])
 
     def list_constraints(self) -> dict[str, tuple[Constraint, ...]]:
-        """Return the constraints of each source, that of the first level first."""
+        """Return the constraints of each source, in the order of their levels."""
         ends, words, count = self.sentence_ends, self.words, self.count_words
 
         def has(word: str) -> Constraint:
@@ -165,7 +165,7 @@ def _has_sentences(count: int, ends: str) -> Constraint:
 
 
 def _in_sentences(ends: str, *patterns: str) -> Constraint:
-    """Return whether each pattern is in the sentence of its place."""
+    """Return a constraint that requires the nth pattern in the nth sentence."""
 
     def satisfies(text: str) -> bool:
         sentences = _split(text, ends)

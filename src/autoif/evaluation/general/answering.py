@@ -1,7 +1,7 @@
-"""Who answers: a model folder through lm-eval's own model class, or a GGUF file or an endpoint, asked in chats.
+"""The model that answers: a model folder through lm-eval's own model class, or a GGUF file or an endpoint in chats.
 
-Both are samplers (`autoif.sampling`), so that answers are stored batch by batch and an interrupted evaluation goes on.
-What a model says to choices is the log-likelihood of each, stored as JSON: [[-1.5, false], …].
+Both are samplers (`autoif.sampling`), so that answers are stored batch by batch and an interrupted evaluation resumes.
+The answer to multiple choice is the log-likelihood of each choice, stored as JSON: [[-1.5, false], …].
 """
 
 import json
@@ -23,14 +23,12 @@ from autoif.sampling.settings import seed_rows
 from autoif.sampling.tokens import check_tokens
 
 _CHOICES_AT_ONCE = 8
-"""Batches of choices between two entries in the file of answers: lm-eval puts those of like length together. What is
-written takes long, and is stored batch by batch."""
+"""How many batches of multiple choice are stored together: lm-eval sorts them by length. Generated answers take longer,
+and are stored batch by batch."""
 
 
 class FolderModel:
-    """A model folder or a name on the hub, loaded when it is first asked; it goes on from plain texts, or answers in
-    chats.
-    """
+    """A model folder or a name on the hub, loaded when first needed. It continues plain texts, or answers in chats."""
 
     def __init__(self, name: str, settings: GeneralSettings) -> None:
         self.name = name
@@ -38,7 +36,11 @@ class FolderModel:
 
     @cached_property
     def lm(self) -> Any:
-        """lm-eval's model. Raises ModelError for one that can't be loaded whole, or whose tokenizer names no end."""
+        """lm-eval's model.
+
+        Raises:
+            ModelError: it can't be loaded completely, or its tokenizer names no end token.
+        """
         from lm_eval.models.huggingface import HFLM
 
         from autoif.sampling.policy import load_named, load_to_answer
@@ -54,7 +56,11 @@ class FolderModel:
         return loaded
 
     def read_template(self) -> Callable[..., str] | None:
-        """Return what makes a text of a conversation; None for plain texts. Raises ConfigError: the model has none."""
+        """Return the function that applies the chat template; None if the model is asked in plain text.
+
+        Raises:
+            ConfigError: the model has no chat template.
+        """
         if not self._settings.chat_template:
             return None
         if not self.lm.tokenizer.chat_template:
@@ -63,12 +69,16 @@ class FolderModel:
         return template
 
     def phrase(self, instances: Sequence[Any]) -> tuple[dict[str, str], ...]:
-        """Return the turns that a question's requests begin with."""
+        """Return the messages of a question."""
         return ({"role": "user", "content": instances[0].args[0]},)
 
     @contextmanager
     def open(self, requests: Requests, settings: SamplingSettings) -> Iterator[Sampler]:
-        """Return what answers these questions. Raises ConfigError: the context has no room for an answer."""
+        """Yield the sampler for these questions.
+
+        Raises:
+            ConfigError: the context has no room for an answer.
+        """
         if any(map(_generates, requests.values())) and self.lm.max_length <= settings.max_tokens:
             raise ConfigError(
                 f"the context of {self.name}, {self.lm.max_length} tokens, leaves no room for answers of "
@@ -79,8 +89,8 @@ class FolderModel:
 
 @dataclass(frozen=True, slots=True)
 class ChatModel:
-    """A model at an OpenAI-compatible endpoint or under llama.cpp, asked as a `FolderModel` is; the chat template is
-    the server's.
+    """A model at an OpenAI-compatible endpoint or in llama.cpp, with the interface of `FolderModel`. The server applies
+    the chat template.
     """
 
     name: str
@@ -104,9 +114,9 @@ Answerer = FolderModel | ChatModel
 
 
 class _LocalSampler:
-    """Hands lm-eval's requests to lm-eval's model; see `sampling.Sampler`.
+    """A `sampling.Sampler` that passes lm-eval's requests to lm-eval's model.
 
-    An answer whose question did not fit into the context, and lost its beginning, has the finish reason `length`.
+    If a question did not fit into the context and lost its beginning, its answer has the finish reason `length`.
     """
 
     def __init__(self, lm: Any, requests: Requests, settings: SamplingSettings) -> None:
@@ -122,16 +132,16 @@ class _LocalSampler:
         asked = [self._requests[row.prompt.id] for row in rows]
         everything = [instance for some in asked for instance in some]
         known = self._lm.model.get_input_embeddings().num_embeddings
-        if len(self._lm.tokenizer) > known:  # else no token can be beyond
+        if len(self._lm.tokenizer) > known:  # otherwise every token has an embedding
             for instance in everything:
                 tokens = self._lm.tok_encode("".join(map(str, instance.args[: 1 + (not _generates([instance]))])))
                 check_tokens(tokens, self._lm.tokenizer, known, "a question")
         with keep_quiet(), torch.random.fork_rng():
             torch.manual_seed(seed_rows(self._settings.seed, rows))
-            said = iter(getattr(self._lm, everything[0].request_type)(everything, disable_tqdm=True))
+            replies = iter(getattr(self._lm, everything[0].request_type)(everything, disable_tqdm=True))
         answers = []
         for instances in asked:
-            found = [next(said) for _ in instances]
+            found = [next(replies) for _ in instances]
             ended: FinishReason = "length" if any(map(self._is_cut, instances)) else "stop"
             if isinstance(found[0], str):
                 answers.append(read_text(found[0], ended, clean=False))

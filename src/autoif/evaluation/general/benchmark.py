@@ -1,6 +1,6 @@
-"""A general benchmark put to a model: lm-eval's requests and verdicts, and HumanEval's programs in the sandbox.
+"""Measures a model on general benchmarks: lm-eval's requests and verdicts, and HumanEval's programs in the sandbox.
 
-What a model folder says to choices is the log-likelihood of each, as JSON; everything else is answered by a text.
+A model folder answers multiple choice by the log-likelihood of each choice, as JSON; all other answers are texts.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ from autoif.sampling import Backend, SamplingSettings
 from autoif.sandbox import Sandbox
 
 _PASSES = (10, 100)
-"""The k of pass@k, beside 1 and the number of programs."""
+"""Values of k for pass@k, beside 1 and the number of programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Task:
 
     @property
     def sampling(self) -> SamplingSettings:
-        """How answers are drawn: greedily, but for several programs to a question."""
+        """How answers are sampled: greedily, except HumanEval's programs, which follow the settings."""
         given = self.settings
         drawn = {"responses": given.samples, "temperature": given.temperature, "top_p": given.top_p}
         return SamplingSettings.model_validate({
@@ -77,14 +77,15 @@ class Task:
         })  # fmt: skip
 
     def read_text(self, question: GeneralQuestion) -> str:
-        """Return the text by which a recorded answer finds a question; "" of choices, to which none is recorded."""
+        """Return the text that recorded answers are matched by; "" for multiple choice, which can't have any."""
         return str(question.row[self.published.text]) if self.published.text else ""
 
 
 def read_task(name: TaskName, path: Path | None, settings: GeneralSettings) -> Task:
-    """Read a benchmark's files, or fetch it from the hub where no path is named, and choose its questions.
+    """Read a benchmark's files, or fetch it from the hub if no path is named, and choose its questions.
 
-    Raises ConfigError: a file, a subject or examples are missing, or the data set can't be fetched.
+    Raises:
+        ConfigError: a file, a subject or examples are missing, or the data set can't be fetched.
     """
     definitions = load_definitions(name, chat=settings.chat_template)
     questions = read_questions(name, path, definitions)
@@ -106,8 +107,15 @@ def evaluate_all(
     *,
     keep_thinking: bool,
 ) -> Iterator[tuple[Path, Scores]]:
-    """Measure who answers on several benchmarks, one after the other; yield the folder and the scores of each. Without
-    files a benchmark is fetched from the hub.
+    """Measure a model or recorded answers on several benchmarks; yield the folder and the scores of each.
+
+    Args:
+        who: a file of recorded answers, or a model and its backend.
+        tasks: the files of each benchmark; None fetches it from the hub.
+        settings: of the questions and the answers.
+        folder: receives a folder for each benchmark.
+        say: called with lines of progress.
+        keep_thinking: whether thoughts are judged with their answers.
 
     Raises:
         ConfigError, ModelError, SandboxError, StoreError: as `evaluate`; data is missing or of another form, or only a
@@ -116,8 +124,8 @@ def evaluate_all(
     if isinstance(who, Path) or who[1] != "transformers":
         _refuse_choices([*tasks])
     if isinstance(who, Path):
-        read_jsonl(who, RecordedRow)  # a file that is none is refused before any data is fetched
-    with ExitStack() as stack:  # the sandbox before torch and its threads are there
+        read_jsonl(who, RecordedRow)  # refuse a wrong file before any data is fetched
+    with ExitStack() as stack:  # enter the sandbox before torch is imported and starts its threads
         sandbox = stack.enter_context(Sandbox(LIMITS, backend="cpython")) if "humaneval" in tasks else None
         model = who if isinstance(who, Path) else _name_model(*who, settings, say)
         asked = {name: read_task(name, path, settings) for name, path in tasks.items()}
@@ -140,7 +148,7 @@ def _tell(say: Say, name: str, line: str) -> None:
 
 
 def _refuse_choices(names: Sequence[TaskName]) -> None:
-    """Refuse benchmarks that only a model folder can answer. Raises ConfigError."""
+    """Raise `ConfigError` for benchmarks that only a model folder can answer."""
     if lost := [name for name in names if not PUBLISHED[name].text]:
         others = ",".join(name for name in names if name not in lost) or "gsm8k,humaneval"
         raise ConfigError(
@@ -152,10 +160,16 @@ def _refuse_choices(names: Sequence[TaskName]) -> None:
 def prepare(
     task: Task, who: tuple[str, str, Answerer] | Path, sandbox: Sandbox | None, elsewhere: Sequence[str] = ()
 ) -> tuple[Benchmark, Subject]:
-    """Return the benchmark, ready to judge, and who answers: a model by its name, its identity and what asks it, or a
-    file of recorded answers, which may answer the questions `elsewhere` as well.
+    """Return the benchmark, ready to judge, and its subject.
 
-    Raises ConfigError, ModelError: the model can't be used.
+    Args:
+        task: the benchmark with its questions.
+        who: a model as (name, identity, answerer), or a file of recorded answers.
+        sandbox: runs HumanEval's programs.
+        elsewhere: questions of other benchmarks that the file of recorded answers may answer as well.
+
+    Raises:
+        ConfigError, ModelError: the model can't be used.
     """
     answerer = None if isinstance(who, Path) else who[2]
     asked = _ask_lm_eval(task, answerer)
@@ -192,7 +206,7 @@ def _ask_lm_eval(task: Task, answerer: Answerer | None) -> list[LmTask]:
 
 
 def _change(definition: Definition, task: Task, *, is_local: bool) -> dict[str, Any]:
-    """Return what differs from lm-eval's definition."""
+    """Return our changes to lm-eval's definition."""
     settings = task.sampling
     changes: dict[str, Any] = {"num_fewshot": task.shots} if task.name in task.settings.shots else {}
     if "generation_kwargs" in definition.config:
@@ -202,7 +216,7 @@ def _change(definition: Definition, task: Task, *, is_local: bool) -> dict[str, 
             **(draw if settings.temperature else {}),
         }  # fmt: skip
     if not is_local:
-        changes["gen_prefix"] = None  # a chat can't be asked to go on with a beginning
+        changes["gen_prefix"] = None  # in a chat, an answer can't be begun for the model
     return changes
 
 
@@ -278,7 +292,7 @@ def _judge_programs(
         found = [next(reasons) for _ in answers[row.id]]
         wrong, each = sum(map(bool, found)), len(found)
         rates: dict[str, tuple[float, ...]] = {task.published.metric: tuple(not why for why in found)}
-        # The chance that one of k programs passes, without bias from more than k of them.
+        # The unbiased estimate of the chance that at least one of k programs passes.
         for k in _list_passes("humaneval", each):
             rates[f"pass@{k}"] = (1 - comb(wrong, k) / comb(each, k),)
         results.append(_make_result(row, rates, {"programs": [*found]}))

@@ -1,4 +1,4 @@
-"""The questions of a general benchmark: from the benchmark's own files, or from the hub, all or a few by seed."""
+"""The questions of a general benchmark, from its own files or from the hub: all, or a subset by seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,22 +15,22 @@ from autoif.sampling.precision import Precision
 
 
 class GeneralSettings(Record):
-    """What shapes the answers."""
+    """Settings that affect the answers."""
 
     limit: int | None = None
     """Questions of each benchmark, chosen by the seed; None for all."""
     seed: int = 0
     chat_template: bool = False
     shots: dict[TaskName, int] = Field(default_factory=dict)
-    """Examples before a question, where it isn't lm-eval's own number."""
+    """Examples before each question, for benchmarks where it isn't lm-eval's own number."""
     samples: int = 1
     """Programs for each question of HumanEval."""
     temperature: float = 0.0
     top_p: float = 1.0
     chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
-    """What the chat template is given beside the messages."""
+    """Arguments for the chat template beside the messages."""
     max_tokens: int | None = None
-    """Of an answer; None for lm-eval's own number."""
+    """Most tokens of an answer; None for lm-eval's own number."""
     batch_size: int = 8
     dtype: Precision = "auto"
 
@@ -40,9 +40,9 @@ class GeneralQuestion:
     """One question."""
 
     id: str
-    """Of its content; where a benchmark asks the very same twice, also of which time it is."""
+    """Hash of its content; if a benchmark has the same question several times, of its number among these, too."""
     subject: str
-    """"" where there are no subjects."""
+    """"" if the benchmark has no subjects."""
     row: dict[str, JsonValue]
 
 
@@ -53,19 +53,20 @@ class GeneralQuestions:
     task: TaskName
     rows: tuple[GeneralQuestion, ...]
     examples: Mapping[str, Rows]
-    """What the examples before a question are taken from, by subject."""
+    """Rows to take the examples before a question from, by subject."""
     source: str
 
     @property
     def id(self) -> str:
-        """Of the questions and the examples, in order."""
+        """Hash of the questions and the examples, in order."""
         return content_id([row.id for row in self.rows], {name: list(rows) for name, rows in self.examples.items()})
 
 
 def read_questions(task: TaskName, path: Path | None, definitions: Sequence[Definition]) -> GeneralQuestions:
-    """Read a benchmark's files, or fetch it from the hub where no path is named.
+    """Read a benchmark's files, or fetch it from the hub if no path is named.
 
-    Raises ConfigError: a subject or a file is missing, or the data set can't be fetched.
+    Raises:
+        ConfigError: a subject or a file is missing, or the data set can't be fetched.
     """
     subjects = [definition.subject for definition in definitions]
     if path:
@@ -86,9 +87,9 @@ def read_questions(task: TaskName, path: Path | None, definitions: Sequence[Defi
 
 
 def choose_questions(questions: GeneralQuestions, limit: int | None, seed: int) -> GeneralQuestions:
-    """Return `limit` questions, spread over the subjects, by chance: it comes from their content and the seed alone.
+    """Return `limit` random questions, spread over the subjects; the choice depends only on their content and the seed.
 
-    They keep their order. A larger limit with the same seed has the same questions, and more.
+    They keep their order. A larger limit with the same seed gives the same questions, and more.
     """
     if limit is None or limit >= len(questions.rows):
         return questions

@@ -1,7 +1,8 @@
-"""lm-eval's own definitions of the four benchmarks, on the questions that we choose.
+"""lm-eval's own definitions of the four benchmarks, applied to the questions that we choose.
 
-Prompts, examples, stops, filters and metrics are lm-eval's. Two things are not: the data, which we hand over so that no
-file and no network is touched; and HumanEval's metric, which would fetch a program and run code outside of a sandbox.
+Prompts, examples, stops, filters and metrics are lm-eval's. Two things are ours: the data, which we pass in so that
+lm-eval touches no file and no network; and HumanEval's metric, as lm-eval's would download a program and run code
+outside a sandbox.
 """
 
 import json
@@ -15,11 +16,11 @@ from autoif.sampling.quiet import keep_quiet
 
 _PLACES: dict[TaskName, str] = {"gsm8k": "gsm8k", "mmlu": "mmlu/default", "humaneval": "humaneval", "ceval": "ceval"}
 _EXAMPLES_SEED = 1234
-"""That of lm-eval's own command: it decides which examples stand before a question of GSM8K."""
+"""The seed of lm-eval's own command, which determines the examples before a question of GSM8K."""
 _ANSWER_TOKENS = 256
-"""lm-eval's, where a task doesn't say."""
+"""lm-eval's default, for tasks that don't set a number."""
 Requests = Mapping[str, Sequence[Any]]
-"""lm-eval's requests of each question, by its id."""
+"""lm-eval's requests for each question, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Definition:
 
     @property
     def compares_choices(self) -> bool:
-        """Whether the likeliest of given choices is the answer, and nothing is written."""
+        """Whether the answer is the likeliest of the given choices, so that nothing is generated."""
         return bool(self.config["output_type"] == "multiple_choice")
 
     @property
@@ -52,12 +53,12 @@ class Definition:
 
     @property
     def answer_tokens(self) -> int:
-        """Tokens of an answer at most; of no meaning where choices are compared."""
+        """Most tokens of an answer; meaningless for multiple choice."""
         return int(self.config.get("generation_kwargs", {}).get("max_gen_toks", _ANSWER_TOKENS))
 
 
 def load_definitions(task: TaskName, *, chat: bool) -> tuple[Definition, ...]:
-    """Return lm-eval's definition of a benchmark, one for each subject by name; `chat` takes that for chat models."""
+    """Return lm-eval's definitions of a benchmark, one for each subject; `chat` chooses those for chat models."""
     from lm_eval.tasks import TaskManager
 
     place = str(files("lm_eval") / "tasks" / _PLACES[task])
@@ -71,7 +72,7 @@ def load_definitions(task: TaskName, *, chat: bool) -> tuple[Definition, ...]:
 
 
 def build_task(definition: Definition, rows: Rows, examples: Rows, changes: dict[str, Any]) -> Any:
-    """Return lm-eval's task on these questions; `changes` are of its definition."""
+    """Return lm-eval's task on these questions, with some changes to its definition."""
     import datasets
     from lm_eval.api.task import ConfigurableTask
 
@@ -80,7 +81,7 @@ def build_task(definition: Definition, rows: Rows, examples: Rows, changes: dict
     config |= {"num_fewshot": definition.shots, **changes}
     config["custom_dataset"] = lambda **_: {name: datasets.Dataset.from_list(some) for name, some in parts.items()}
     if config.pop("unsafe_code", False):
-        # In the place of HumanEval's own metric: its programs are judged in the sandbox.
+        # Instead of HumanEval's own metric: its programs are judged in the sandbox.
         config |= {"filter_list": None, "process_results": lambda doc, results: {}, "metric_list": [_UNJUDGED]}
     with keep_quiet():
         task = ConfigurableTask(config=config)
@@ -89,7 +90,7 @@ def build_task(definition: Definition, rows: Rows, examples: Rows, changes: dict
 
 
 def build_requests(task: Any, chat_template: Any) -> list[list[Any]]:
-    """Return what is asked of a model for each question, in order: a text to go on from, or choices to compare."""
+    """Return the requests for each question, in order: a text to continue, or choices to compare."""
     with keep_quiet():
         task.build_all_requests(
             apply_chat_template=chat_template is not None, fewshot_as_multiturn=True, chat_template=chat_template
@@ -109,17 +110,17 @@ class LmTask:
     requests: Requests
 
     def judge(self, answers: Mapping[str, str]) -> dict[str, dict[str, bool]]:
-        """Return lm-eval's verdict on each answer, by metric and, where there are several, filter of the answer."""
+        """Return lm-eval's verdicts on each answer, by metric and, if the task has several, filter."""
         for key, instances in self.requests.items():
-            self._hand_back(instances, answers.get(key, ""))  # it wants an answer to each question
+            self._set_answer(instances, answers.get(key, ""))  # lm-eval needs an answer to each question
         self.task.apply_filters()
         return {key: self._judge_one(some) for key, some in self.requests.items() if key in answers}
 
-    def _hand_back(self, instances: Sequence[Any], answer: str) -> None:
-        """Give requests their answers: a text up to its stop, or the log-likelihood of each choice, as JSON."""
+    def _set_answer(self, instances: Sequence[Any], answer: str) -> None:
+        """Store an answer in its requests: a text up to its stop, or the log-likelihood of each choice, from JSON."""
         if self.definition.compares_choices:
-            for instance, said in zip(instances, json.loads(answer), strict=True):
-                instance.resps.append(tuple(said))
+            for instance, likelihood in zip(instances, json.loads(answer), strict=True):
+                instance.resps.append(tuple(likelihood))
             return
         for stop in self.definition.config["generation_kwargs"]["until"]:
             answer = answer.split(stop, maxsplit=1)[0]  # an endpoint was not told where to stop

@@ -1,11 +1,11 @@
-"""The files of GSM8K, MMLU, HumanEval and C-Eval as their authors publish them, read into rows as lm-eval has them.
+"""Reads the files of GSM8K, MMLU, HumanEval and C-Eval, as their authors publish them, into lm-eval's rows.
 
     gsm8k       a folder with test.jsonl and train.jsonl
     humaneval   HumanEval.jsonl.gz or HumanEval.jsonl, or a folder with it
-    mmlu        mmlu.zip or a folder, of SUBJECT_test.csv and SUBJECT_dev.csv, without a header
-    ceval       ceval.zip or a folder, of SUBJECT_val.csv and SUBJECT_dev.csv, with one
+    mmlu        mmlu.zip or a folder with SUBJECT_test.csv and SUBJECT_dev.csv, without headers
+    ceval       ceval.zip or a folder with SUBJECT_val.csv and SUBJECT_dev.csv, with headers
 
-Anything else in these places is left alone; a file of another form is refused with the place where it differs.
+Other files there are ignored. A file in another format is refused, and the error names the first place that differs.
 """
 
 import csv
@@ -30,14 +30,14 @@ _CSV_FIELD_BYTES = 1 << 20
 
 
 class GSM8K(ForeignRow):
-    """The answer reasons, and ends with #### and a number."""
+    """A word problem; the answer has reasoning and ends with #### and a number."""
 
     question: str
     answer: Annotated[str, Field(pattern="#### ")]
 
 
 class HumanEval(ForeignRow):
-    """A function to be completed, and a `check` of it."""
+    """A function to complete, and a `check` of it."""
 
     task_id: str
     prompt: str
@@ -47,7 +47,7 @@ class HumanEval(ForeignRow):
 
 
 class MMLU(ForeignRow):
-    """The answer is the place of the right choice."""
+    """A question whose answer is the index of the right choice."""
 
     question: str
     choices: Annotated[list[str], Field(min_length=4, max_length=4)]
@@ -55,7 +55,7 @@ class MMLU(ForeignRow):
 
 
 class CEval(ForeignRow):
-    """The answer is a letter."""
+    """A question whose answer is a letter."""
 
     question: str
     A: str
@@ -67,24 +67,24 @@ class CEval(ForeignRow):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is fixed of a benchmark."""
+    """Constants of a benchmark."""
 
     title: str
     row: type[ForeignRow]
     size: int
     """Questions of the whole benchmark."""
     place: int
-    """In the paper's table, after those of the other benchmarks."""
+    """Position in the paper's table, after the other benchmarks."""
     metric: str
-    """The one of lm-eval that its score is of."""
+    """lm-eval's metric that is the score."""
     others: tuple[str, ...] = ()
     """Further metrics, which comparisons don't show."""
     text: str = ""
-    """The column by which a recorded answer finds its question; "" where choices are compared by likelihood, which no
-    recorded answer and no server of chat completions tells."""
+    """The column that recorded answers are matched by; "" if choices are compared by likelihood, which neither recorded
+    answers nor servers of chat completions give."""
 
     def read(self, row: object) -> dict[str, JsonValue]:
-        """Return the columns of a row that its question needs. Raises ValidationError: they aren't there."""
+        """Return the columns of a row that its question needs; raise `ValidationError` if they are missing."""
         return self.row.model_validate(row).model_dump()
 
 
@@ -101,9 +101,11 @@ Rows = list[dict[str, JsonValue]]
 
 
 def read_files(task: TaskName, path: Path, subjects: Sequence[str]) -> dict[str, tuple[Rows, Rows]]:
-    """Return the questions of each subject, and the rows that examples are taken from; the subject "" where none are.
+    """Return for each subject its questions and the rows to take examples from. Without subjects the key is "".
 
-    Raises ConfigError: a subject or a file is missing.
+    Raises:
+        ConfigError: a subject or a file is missing.
+        StoreError: a file can't be read, or has another format.
     """
     if not path.exists():
         raise ConfigError(f"--data {task}={path}: there is no such file or folder")
@@ -148,7 +150,7 @@ def _read_subjects(task: TaskName, path: Path, subjects: Sequence[str]) -> dict[
 
 
 def _read_tables(task: TaskName, path: Path) -> dict[str, bytes]:
-    """Return the tables by the names of their files, of a zip, or of a folder or the zip in it."""
+    """Return the content of the CSV files by name, from a zip file, a folder, or the zip file in a folder."""
     inside = path / f"{task}.zip"
     try:
         if path.is_dir() and not inside.is_file():

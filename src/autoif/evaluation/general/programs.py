@@ -1,9 +1,9 @@
-"""HumanEval's programs, run in the sandbox: prompt and completion, then the tests, as one program.
+"""Runs HumanEval's programs in the sandbox: prompt and completion, then the tests, as one program.
 
-Passed is what returns from all tests. To raise, to exit, to hang, to print or to crash is not to pass. The tests run in
-the interpreter that has run the completion, as the official program does it, so a completion that looks for its judges
-(frames, the objects of the interpreter) could deceive them; the machine it can't touch. What it could do by accident is
-kept from it: tests are compiled and builtins kept before it runs, and each completion has a process of its own.
+A program passes if it returns from all tests. One that raises, exits, hangs, prints or crashes doesn't pass. The tests
+run in the interpreter that ran the completion, as in the official program, so a completion that searches for the tests
+(through frames or the interpreter's objects) could deceive them, but can't touch the machine. Accidents are prevented:
+tests are compiled and builtins saved before the completion runs, and each completion has a process of its own.
 """
 
 import re
@@ -14,7 +14,7 @@ from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 
 LIMITS = Limits(timeout_s=3.0, memory_mb=1024)
-"""Seconds as in the official program; memory for what one program of it takes."""
+"""The time is the official program's; the memory is what one of the benchmark's programs needs."""
 _SOURCE = """
 import builtins
 
@@ -35,25 +35,27 @@ _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.
 
 
 def join_completion(question: GeneralQuestion, completion: str, *, chat: bool) -> str:
-    """Return the program that a completion makes of its question. In a chat it was begun inside a code block, so that
-    what follows the end of the block is talk.
+    """Return the program from a question and its completion.
+
+    In a chat the completion begins inside a code block, and what follows the block is dropped.
     """
     return f"{question.row['prompt']}{completion.split('```', maxsplit=1)[0] if chat else completion}"
 
 
 def read_program(question: GeneralQuestion, answer: str) -> str:
-    """Return the program of a whole answer: of its first code block or, where there is none, of all of it.
+    """Return the program in a whole answer: its first code block, or all of it if there is none.
 
-    The prompt stands before it: the answer may leave out the imports, or write the body alone.
+    The prompt is put before it, as the answer may leave out the imports or consist of the body only.
     """
     found = _FENCE.search(answer)
     return f"{question.row['prompt']}\n{found.group(1) if found else answer}"
 
 
 def run_programs(programs: Sequence[tuple[GeneralQuestion, str]], sandbox: Sandbox) -> list[str]:
-    """Run each program with the tests of its question; return in order why it did not pass, "" if it did.
+    """Run each program with the tests of its question; return in order why it did not pass, or "" if it did.
 
-    Raises SandboxError: the sandbox can't be used; never for what a program does.
+    Raises:
+        SandboxError: the sandbox can't be used. Nothing that a program does raises it.
     """
     jobs = [
         (_SOURCE.format(tests=each.row["test"], entry_point=each.row["entry_point"]), [program])

@@ -1,6 +1,7 @@
 """IFEval and IFBench: prompts with instructions that code can check, judged by the official checkers.
 
-What is scored, strictly and loosely, is the share of prompts that are followed whole, and that of instructions.
+The scores are the shares of prompts that are followed completely and of instructions that are followed, each strict and
+loose.
 """
 
 from collections import Counter
@@ -22,17 +23,23 @@ _VERDICTS = {
     "prompt_strict": "Pr(S)", "prompt_loose": "Pr(L)", "instruction_strict": "In(S)", "instruction_loose": "In(L)",
 }  # fmt: skip
 _NOTED = ("drawn", "raised", "faulty_strict", "faulty_loose")
-"""What is told of single verdicts, by its name in `Verdicts`."""
+"""Fields of `Verdicts` that are recorded for single verdicts."""
 _JudgedRows = Sequence[tuple[Question, Sequence[Verdicts]]]
 
 
 def load_benchmark(
     questions: Questions, *, corrected: bool = False, revision: Revision = NEWEST, workers: int | None = None
 ) -> Benchmark:
-    """Return the benchmark, ready to judge; `corrected` scores without the known faults of the checkers, and `revision`
-    is that of IFBench's.
+    """Return the benchmark, ready to judge.
 
-    Raises ConfigError: the checkers or their data are not installed.
+    Args:
+        questions: the prompts.
+        corrected: score without the known faults of the checkers.
+        revision: which of IFBench's checkers to use.
+        workers: how many processes judge; by default up to one a core.
+
+    Raises:
+        ConfigError: the checkers or their data are not installed.
     """
     check_installed(questions)
     suite, title = questions.suite, TITLES[questions.suite]
@@ -70,7 +77,7 @@ def load_benchmark(
 def _sum_up(
     found: Sequence[tuple[Question, Sequence[Verdicts | str]]], corrected: bool, about: Sequence[tuple[str, str]]
 ) -> Judged:
-    """Return what the checkers found; text in place of a verdict says why a response can't be judged."""
+    """Return the results; a text in place of a verdict says why a response can't be judged."""
     judged, unjudgeable = [], []
     for row, some in found:
         known = [each for each in some if not isinstance(each, str)]
@@ -95,7 +102,7 @@ def _sum_up(
 
 
 def _make_result(row: Question, judged: Sequence[Verdicts], prefix: str) -> PromptResult:
-    """Return a prompt with its responses, scored by those verdicts whose name begins with the prefix."""
+    """Return a prompt's result, scored by the verdicts `{prefix}strict` and `{prefix}loose`."""
     strict, loose = ([getattr(each, f"{prefix}{mode}") for each in judged] for mode in ("strict", "loose"))
     named = {kind: _list_flagged(row, judged, kind) for kind in _NOTED}
     return PromptResult(
@@ -116,12 +123,12 @@ def _make_result(row: Question, judged: Sequence[Verdicts], prefix: str) -> Prom
 
 
 def _list_flagged(row: Question, judged: Sequence[Verdicts], kind: str) -> list[list[str]]:
-    """Return the instructions of each response whose verdicts are of a kind, as `strict` or `raised`."""
+    """Return for each response the instructions for which a field of `Verdicts`, such as `raised`, is true."""
     return [[*compress(row.instruction_id_list, getattr(each, kind))] for each in judged]
 
 
 def _tally(judged: _JudgedRows, kind: str) -> Counter[str]:
-    """Return how many verdicts on each type of instruction are of a kind."""
+    """Return for how many verdicts on each type of instruction a field of `Verdicts` is true."""
     return Counter(name for row, some in judged for name in chain(*_list_flagged(row, some, kind)))
 
 
@@ -136,7 +143,7 @@ def _score_types(judged: _JudgedRows, prefix: str) -> dict[str, JsonValue]:
 
 
 def _count_faults(judged: _JudgedRows) -> dict[str, dict[str, JsonValue]]:
-    """Return the known faults of the checkers that were asked, and how many verdicts each decides."""
+    """Return the known faults of the checkers in use, and how many verdicts each decides."""
     asked = {name for row, _ in judged for name in row.instruction_id_list}
     strict, loose = (_tally(judged, f"faulty_{mode}") for mode in ("strict", "loose"))
     return {

@@ -1,9 +1,9 @@
-"""The official checkers of IFEval and IFBench (`official`), made to give one response always the same verdict.
+"""The official checkers of IFEval and IFBench (`official`), made deterministic.
 
 * Language detection is seeded; the official program's verdicts change from run to run.
-* An argument of 0 stays 0, and none is dropped: a checker draws one that it lacks at random.
-* What a checker draws nevertheless comes from a fixed seed, and is reported.
-* A checker that raises is reported; its verdict is "not followed". Nothing is downloaded.
+* An argument of 0 stays 0, and none is dropped; the official checkers replace a missing argument by a random one.
+* Anything that a checker still draws at random comes from a fixed seed, and is reported.
+* If a checker raises, that is reported, and its verdict is "not followed". Nothing is downloaded.
 
 `processes.py` ends checkers that take too long.
 """
@@ -30,7 +30,7 @@ NEWEST: Revision = "2026"
 
 
 class Unjudgeable(Exception):
-    """The data lacks an argument, which the official program would draw at random or fail on."""
+    """The data lacks an argument, or has one of a wrong type: the official program would draw one or fail."""
 
 
 class Verdicts(NamedTuple):
@@ -42,13 +42,13 @@ class Verdicts(NamedTuple):
     """Without the checkers' known faults (`corrections`)."""
     corrected_loose: tuple[bool, ...]
     drawn: tuple[bool, ...]
-    """Whether the official program decides by something random."""
+    """Whether the verdict depends on something random in the official program."""
     raised: tuple[bool, ...]
     """Whether the checker raised, or took too long."""
 
     @property
     def faulty_strict(self) -> tuple[bool, ...]:
-        """Whether a known fault of the checker decided."""
+        """Whether a known fault of the checker decided the verdict."""
         return tuple(map(ne, self.strict, self.corrected_strict))
 
     @property
@@ -69,7 +69,8 @@ class Checkers:
     ) -> Verdicts:
         """Return the verdicts on a response to a prompt with these instructions and arguments.
 
-        Raises Unjudgeable: an instruction lacks an argument.
+        Raises:
+            Unjudgeable: an instruction lacks an argument, or has one that its checker can't read.
         """
         variants = make_variants(response)
         judged = [self._judge_one(prompt, name, arguments, variants) for name, arguments in instructions]
@@ -89,12 +90,16 @@ class Checkers:
                     bool(text.strip()) and correction.check(arguments, text, verdict)
                     for text, verdict in zip(variants, verdicts, strict=True)
                 ]
-            except Exception as error:  # noqa: BLE001  # arguments of another kind, as in `build`
+            except Exception as error:  # noqa: BLE001  # arguments of a wrong type, as in `build`
                 raise Unjudgeable(f"{name} can't read its arguments ({type(error).__name__})") from None
         return verdicts[0], any(verdicts), corrected[0], any(corrected), drawn, raised
 
     def build(self, name: str, arguments: Mapping[str, JsonValue], prompt: str) -> tuple[Any, bool]:
-        """Return a checker of an instruction, and whether it drew something at random. Raises Unjudgeable."""
+        """Return the checker of an instruction, and whether it drew something at random.
+
+        Raises:
+            Unjudgeable: an argument is missing or can't be read.
+        """
         if name == "words:start_verb" and not self._has_tagger:
             raise Unjudgeable(f"{name} needs {TAGGER}, which `autoif eval fetch` gets where NLTK's site can be reached")
         DRAWS.restart()
@@ -106,7 +111,7 @@ class Checkers:
                 checker.build_description(prompt=prompt)
         except (ValueError, TypeError) as error:
             raise Unjudgeable(f"{name}: {error}") from None
-        except Exception as error:  # noqa: BLE001  # of the package's code, on arguments of another kind
+        except Exception as error:  # noqa: BLE001  # raised by official code on arguments of a wrong type
             raise Unjudgeable(f"{name} can't read its arguments ({type(error).__name__})") from None
         drawn = DRAWS.count > 0
         if drawn:
@@ -121,7 +126,7 @@ class Checkers:
 
 
 def make_variants(response: str) -> list[str]:
-    """Return what the loose verdict tries: the response, without its first or last line or both, and without `*`."""
+    """Return the texts for a loose verdict: the response, without first or last line or both; each also without `*`."""
     lines = response.split("\n")
     cut = ["\n".join(some).strip() for some in (lines[1:], lines[:-1], lines[1:-1])]
     whole = [response, *cut]
@@ -129,16 +134,16 @@ def make_variants(response: str) -> list[str]:
 
 
 def _check_all(checker: Any, variants: Sequence[str], *, first: bool) -> tuple[list[bool], bool]:
-    """Return a verdict for each variant, or up to the first that follows, and whether the checker failed on any.
+    """Return the verdict on each variant (with `first`, only up to the first that passes), and whether any raised.
 
-    A variant of no text is not followed.
+    A blank variant doesn't pass.
     """
     verdicts, raised, known = [], False, dict[str, bool]()
     for text in variants:
         if text not in known:
             try:
                 known[text] = bool(text.strip()) and bool(checker.check_following(text))
-            except Exception:  # noqa: BLE001  # of the package's code: the official program stops here
+            except Exception:  # noqa: BLE001  # raised by official code, which would end the official program
                 known[text], raised = False, True
         verdicts.append(known[text])
         if first and known[text]:
@@ -147,7 +152,7 @@ def _check_all(checker: Any, variants: Sequence[str], *, first: bool) -> tuple[l
 
 
 def _load_registry(suite: Suite, revision: Revision, data_folders: Sequence[str]) -> dict[str, Any]:
-    """Return the class of each checker by its instruction."""
+    """Return the checkers' classes by type of instruction."""
     import langdetect
     import nltk
 

@@ -1,7 +1,7 @@
 """Checkers of IFEval and IFBench that are provably wrong, and the right verdicts.
 
-By default scores are the official program's, faults included; --corrected counts these verdicts instead. Either way the
-scores say how many verdicts each fault decided.
+By default scores are the official program's, faults included; with --corrected these verdicts count instead. Either
+way, scores.json says how many verdicts each fault decided.
 """
 
 import re
@@ -97,4 +97,4 @@ CORRECTIONS: dict[str, Correction] = {
         _compare_span,
     ),
 }
-"""By instruction; the last five are IFBench's."""
+"""Corrections by type of instruction; the last five are IFBench's."""

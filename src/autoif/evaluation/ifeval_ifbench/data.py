@@ -1,4 +1,4 @@
-"""The prompts of IFEval and IFBench: of a file in the benchmarks' own form, or the official data set from the hub."""
+"""The prompts of IFEval and IFBench, from a file in the benchmarks' own format or from the hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _VERSIONS = {
     "7512c69277eeb392": "IFEval of June 2024",
     "640a77c3fbc66284": "IFBench",
 }
-"""Official data sets by their content."""
+"""Official data sets by the hash of their content."""
 
 
 _Arguments = Annotated[
@@ -39,7 +39,7 @@ class Question(ForeignRow):
     prompt: str
     instruction_id_list: tuple[str, ...]
     kwargs: tuple[_Arguments, ...]
-    """The arguments of each instruction; those of None are left out."""
+    """The arguments of each instruction; those that are None are left out."""
 
     @model_validator(mode="after")
     def _check_length(self) -> "Question":
@@ -53,13 +53,13 @@ class Question(ForeignRow):
 
     @property
     def id(self) -> str:
-        """The same id means the same question and the same checks."""
+        """Hash of the prompt and its checks."""
         arguments: list[JsonValue] = [plain_arguments(each) for each in self.kwargs]
         return content_id("benchmark prompt", self.prompt, list(self.instruction_id_list), arguments)
 
 
 def plain_arguments(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return an instruction's arguments in one form: some releases of the data have 5.0 where others have 5."""
+    """Return an instruction's arguments with whole numbers as int: some releases have 5.0 where others have 5."""
     return {
         key: int(value) if isinstance(value, float) and value.is_integer() else value
         for key, value in arguments.items()
@@ -75,19 +75,20 @@ class Questions:
 
     @property
     def id(self) -> str:
-        """Of the content in any order."""
+        """Hash of the content, independent of the order."""
         return content_id(*sorted(row.id for row in self.rows))
 
     @property
     def version(self) -> str:
-        """Which official data set this is, or that it is none."""
+        """The name of the official data set, or a note that it is none."""
         return _VERSIONS.get(self.id, f"no official {TITLES[self.suite]} data set that is known")
 
 
 def read_questions(suite: Suite, file: Path | None) -> Questions:
-    """Read a benchmark's file, or fetch the official data set where there is no file.
+    """Read a benchmark's file, or fetch the official data set if no file is named.
 
-    Raises ConfigError: it is the file of something else, holds a prompt twice, or the data set can't be fetched.
+    Raises:
+        ConfigError: the file holds something else or a prompt twice, or the data set can't be fetched.
     """
     instead = "a file of prompts by --data"
     rows = read_jsonl(file, Question) if file else fetch_rows(_HUB[suite], instead, Question.model_validate)

@@ -1,16 +1,17 @@
-"""Checkers in processes of their own, so that one that takes too long can be ended.
+"""Runs checkers in processes of their own, so that one that takes too long can be killed.
 
-Some official checkers take seconds for 10 kB of hostile text, and hours for 100 kB. An exception thrown into a checker
-could leave locks and caches half done, so the kernel ends its process, and another takes its place.
+Some official checkers take seconds for 10 kB of hostile text, and hours for 100 kB. An exception raised inside a
+checker could leave locks and caches inconsistent, so the kernel kills its process, and a new one replaces it.
 
-Loading the checkers takes seconds. So a server loads them once and forks the others in milliseconds. This process can't
-fork: it may hold threads of torch. multiprocessing's own server would run the caller's script again in every process.
+Loading the checkers takes seconds, so a server loads their packages once and forks the other processes in milliseconds.
+The calling process can't fork, as it may hold threads of torch, and multiprocessing's own fork server would run the
+caller's script again in every process.
 
-    this process ── a socket: the pipe of each process wanted ──► the server
-         ▲                                                           └─ fork ─► a keeper ── fork ─► what judges
-         └───────────────────── the pipe: requests, answers, what ended it ──────────────┴───────────────┘
+    this process ── socket: a pipe for each process wanted ──► server
+         ▲                                                       └─ fork ─► keeper ── fork ─► judge
+         └──────────── pipe: requests, verdicts, exit codes of killed judges ──┴─────────────────┘
 
-A keeper forks a new process when one was ended. All end with this process.
+The keeper forks a new judge when one was killed. All of them end with this process.
 """
 
 import atexit
@@ -43,41 +44,43 @@ from autoif.processors import count_processors
 
 Job = tuple[Question, str]
 Run = Callable[[Sequence[Job]], list[Verdicts | str]]
-"""Returns verdicts in order; a text instead says what the data lacks."""
+"""Returns the verdicts in order; a text in place of verdicts says what the data lacks."""
 CHECKER_PACKAGES = ("emoji", "langdetect", "nltk", "syllapy")
 CHECK_S = 20.0
-"""Seconds of CPU time that a checker has for a response and its seven variants; a long honest one takes a few."""
+"""Seconds of CPU time for a checker to judge a response and its seven variants; long ordinary ones take a few."""
 _WORTH_A_PROCESS = 1_000
-"""Responses: they take some 1.6 s, and a process about 1 s to start and to end."""
+"""Responses that justify another process: they take about 1.6 s, and a process about 1 s to start and end."""
 _CHUNK = 16
 _Asked = Sequence[tuple[str, Mapping[str, JsonValue]]]
 _ENDED = Verdicts((False,), (False,), (False,), (False,), drawn=(False,), raised=(True,))
-"""What a checker says that was ended."""
+"""The verdicts of a checker that was killed."""
 _PROGRAM = f"""\
 import signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that uses this one
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # the calling process handles Ctrl-C
 sys.path[:] = sys.argv[2:]
 from {__name__} import serve
 serve(int(sys.argv[1]))
 """
-"""What the server runs."""
+"""The server's program."""
 _asking = Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """What comes instead of verdicts: the process has ended, by itself or (below zero) by this signal."""
+    """Sent instead of verdicts if the judge has ended."""
 
     exit_code: int
+    """Below zero, the negative number of the signal that killed it."""
 
 
 @contextmanager
 def open_checkers(
     questions: Questions, responses: int, workers: int | None = None, *, revision: Revision = NEWEST
 ) -> Iterator[Run]:
-    """Start so many processes that judge; by default one a core, if there is enough to do.
+    """Start `workers` processes that judge; by default up to one a core, depending on the number of responses.
 
-    Raises ConfigError: the checkers or their data are not installed.
+    Raises:
+        ConfigError: the checkers or their data are not installed.
     """
     folders = check_installed(questions)
     count = workers or min(count_processors(), max(1, responses // _WORTH_A_PROCESS))
@@ -104,7 +107,11 @@ def open_checkers(
 
 
 def check_installed(questions: Questions) -> list[str]:
-    """Return the folders of tokenizer data, if all that judges is there. Raises ConfigError."""
+    """Return the folders of tokenizer data.
+
+    Raises:
+        ConfigError: a package or data of the checkers is missing.
+    """
     for package in CHECKER_PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f"the checkers need {package}: pip install 'autoif[eval]'")
@@ -113,21 +120,25 @@ def check_installed(questions: Questions) -> list[str]:
 
 
 class CheckerProcess:
-    """A process with the checkers of a benchmark; a new one takes its place when it was ended."""
+    """A process with the checkers of a benchmark, which is replaced when it is killed."""
 
     def __init__(self, suite: Suite, revision: Revision, data_folders: Sequence[str]) -> None:
         """Start it."""
         self._pipe, theirs = Pipe()
         with _asking, theirs:
             server, place = _start_server()
-            if server.poll() is not None:  # ended from outside, or another process's, of which this is a fork
+            if server.poll() is not None:  # it was killed, or belongs to the parent that this process was forked from
                 _start_server.cache_clear()
                 server, place = _start_server()
             socket.send_fds(place, [b"."], [theirs.fileno()])
         self._pipe.send((suite, data_folders, revision, CHECK_S))
 
     def judge(self, prompt: str, asked: _Asked, response: str) -> Verdicts | str:
-        """Return the verdicts, or why there are none. Raises ConfigError: the process was ended from outside."""
+        """Return the verdicts, or why there are none.
+
+        Raises:
+            ConfigError: something else killed the process.
+        """
         try:
             self._pipe.send((prompt, list(asked), response))
             found: Verdicts | str | _Ended = self._pipe.recv()
@@ -169,11 +180,11 @@ def _end(server: "subprocess.Popen[bytes]", place: socket.socket) -> None:
 
 
 def serve(descriptor: int) -> None:
-    """Be the server: fork a keeper for every pipe that comes, until the socket's other end is closed."""
+    """Run the server: fork a keeper for every pipe received, until the other end of the socket is closed."""
     for package in CHECKER_PACKAGES:
-        with suppress(ImportError):  # whoever needs it says so
+        with suppress(ImportError):  # reported by the checker that needs it
             importlib.import_module(package)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no keeper is waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that ended keepers don't stay as zombies
     with socket.socket(fileno=descriptor) as place:
         while (received := socket.recv_fds(place, 1, 1))[0]:
             with Connection(received[1][0]) as pipe:
@@ -181,9 +192,9 @@ def serve(descriptor: int) -> None:
 
 
 def _keep(pipe: Connection) -> None:
-    """Load the checkers and fork a process that judges, and a new one whenever it was ended, until one ends well."""
+    """Load the checkers and fork a judge, and another whenever it is killed, until one ends normally."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
+    logging.disable(logging.ERROR)  # the checkers log each text whose language they can't detect
     suite, data_folders, revision, seconds = pipe.recv()
     checkers = Checkers(suite, data_folders, revision)
     while ended := os.waitstatus_to_exitcode(os.waitpid(_fork(_judge_all, pipe, checkers, seconds), 0)[1]):
@@ -191,13 +202,13 @@ def _keep(pipe: Connection) -> None:
 
 
 def _judge_all(pipe: Connection, checkers: Checkers, seconds: float) -> None:
-    """Judge what comes until the other end is closed. A timer ends the process if a response takes too long."""
+    """Judge responses from the pipe until its other end is closed. A timer kills the process if one takes too long."""
     while True:
         try:
             prompt, asked, response = pipe.recv()
         except EOFError:
             return
-        signal.setitimer(signal.ITIMER_VIRTUAL, max(seconds * len(asked), 1e-3))  # nobody handles its signal
+        signal.setitimer(signal.ITIMER_VIRTUAL, max(seconds * len(asked), 1e-3))  # SIGVTALRM kills
         try:
             found: Verdicts | str = checkers.judge(prompt, asked, response)
         except Unjudgeable as error:
@@ -207,7 +218,7 @@ def _judge_all(pipe: Connection, checkers: Checkers, seconds: float) -> None:
 
 
 def _fork(act: Callable[..., None], *arguments: object) -> int:
-    """Return the id of a process that does this and ends."""
+    """Fork a process that calls `act` and exits; return its id."""
     if child := os.fork():
         return child
     code = 1

