@@ -1,9 +1,9 @@
-"""Texts that follow or break a constraint, by which a training function is recognised as checking the same.
+"""Texts that follow or break a constraint, used to recognise training functions that check the same constraint.
 
-Constraints without arguments are tried on one pool of texts, with the official checkers' verdicts from
-constraint_verdicts.json (`tests/write_constraint_verdicts.py` writes it). Constraints with a number or a word are tried
-with those of the training instruction, on texts made for them. These are far from the limit: the question is whether
-both check the same kind of thing, not whether both mean "more" or "at least".
+Constraints without arguments share one pool of texts, with the official checkers' verdicts in constraint_verdicts.json
+(written by `tests/write_constraint_verdicts.py`). Constraints with a number or a word take those of the training
+instruction, and texts are made for them. These texts are far from the limit: the question is whether both check the
+same kind of thing, not whether both mean "more" or "at least".
 """
 
 import json
@@ -40,7 +40,7 @@ class Example(Record):
 
 
 class PartPatterns(Record):
-    """How texts of many parts of one kind are made: patterns with places for a word and a number."""
+    """How to make texts with many parts of one kind: patterns with placeholders for a word and a number."""
 
     joined_by: str
     patterns: tuple[str, ...]
@@ -51,9 +51,9 @@ class CountedConstraint(Record):
 
     parts: str
     others: tuple[str, ...]
-    """Other kinds of parts: a function that counts those checks something else."""
+    """Other kinds of parts: a function that counts these checks something else."""
     bounded_above: bool = False
-    """Whether "at most" may be asked, too."""
+    """Whether the constraint may also ask for "at most"."""
 
 
 class Examples(Record):
@@ -62,7 +62,7 @@ class Examples(Record):
     ifeval: dict[str, Example]
     ifbench: dict[str, Example]
     plain: tuple[str, ...]
-    """Texts that were written for none."""
+    """Texts that were written for no constraint."""
     parts: dict[str, PartPatterns]
     counted: dict[str, CountedConstraint]
 
@@ -72,14 +72,14 @@ class Examples(Record):
 
 @dataclass(frozen=True, slots=True)
 class ConstraintTrial:
-    """A constraint, and texts that tell functions that check it from others."""
+    """A constraint, with texts that distinguish functions that check it from others."""
 
     benchmark: Suite
     type: str
     follows: tuple[str, ...]
     breaks: tuple[str, ...]
     own: tuple[str, ...] = ()
-    """Texts that were written for this constraint: all of them must be judged as the checker does."""
+    """Texts that were written for this constraint: a function must judge all of them as the checker does."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -88,12 +88,12 @@ class ConstraintTrial:
 
 @cache
 def load_examples() -> Examples:
-    """Return the texts that are written for constraints."""
+    """Return the texts that were written for constraints."""
     return Examples.model_validate_json(_EXAMPLES.read_bytes())
 
 
 def list_pool() -> list[str]:
-    """Return the texts that all constraints without arguments are tried on, each once."""
+    """Return the pool of texts on which all constraints without arguments are tried, each once."""
     examples = load_examples()
     every = [*examples.ifeval.values(), *examples.ifbench.values()]
     pairs = [text for each in every for text in (each.follows, each.breaks)]
@@ -101,7 +101,7 @@ def list_pool() -> list[str]:
 
 
 def make_pool_trials(benchmark: Suite, types: Collection[str]) -> list[ConstraintTrial]:
-    """Return the trials of constraints without arguments; none of those that the pool has too few texts for."""
+    """Return the trials of constraints without arguments; those with too few texts in the pool are left out."""
     pool, examples, found = list_pool(), load_examples().of(benchmark), []
     for name, marks in _load_verdicts()[benchmark].items():
         if name in types:
@@ -113,7 +113,7 @@ def make_pool_trials(benchmark: Suite, types: Collection[str]) -> list[Constrain
 
 @cache
 def _load_verdicts() -> dict[Suite, dict[str, str]]:
-    """Return by type the checkers' verdicts on the texts of the pool: "+" follows, "-" breaks the constraint."""
+    """Return the checkers' verdicts on the texts of the pool by type: "+" follows, "-" breaks the constraint."""
     found: dict[Suite, dict[str, str]] = json.loads(VERDICTS.read_text(encoding="ascii"))
     return found
 
@@ -133,7 +133,7 @@ def read_parameters(instruction: str, sources: Sequence[str]) -> tuple[tuple[int
 
 
 def make_trials(numbers: Sequence[int], words: Sequence[str]) -> Iterator[ConstraintTrial]:
-    """Yield the trials of constraints with arguments, with these for them."""
+    """Yield the trials of constraints with arguments, for these numbers and words."""
     for number in numbers:
         yield from _trials_of_number(number)
     for word in words:
@@ -153,7 +153,7 @@ def _trials_of_number(number: int) -> Iterator[ConstraintTrial]:
         others = tuple(text for other in counted.others for text in _write_each(other, number))
         yield ConstraintTrial(benchmark, name, enough, (*too_few, *_PLAIN, *others))
         if counted.bounded_above:
-            # Many words in short sentences are many all the same, whatever a function says of each sentence.
+            # Many words divided into short sentences break the limit too; a function may count words per sentence.
             divided = _write_each("sentences", many) if counted.parts == "words" else ()
             yield ConstraintTrial(benchmark, name, too_few, (*_write_each(counted.parts, many), *divided))
 
@@ -170,7 +170,7 @@ def _trials_of_word(word: str) -> Iterator[ConstraintTrial]:
 
 def _frequency(word: str, number: int) -> ConstraintTrial:
     is_letter = len(word) == 1 and word.isalpha()
-    # A letter stands within words that have no other: functions that count words which begin with it are no match.
+    # A letter is put inside a word without other letters, so that functions that count first letters don't match.
     shown, other, between = (f"7{word}7", "777", "99") if is_letter else (word, "meadow", "garden")
 
     def write(times: int) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ _FILLER = (
     "mountain ticket captain blanket station evening orchard pencil meadow"
 ).split()
 _STARTS = (0, 7, 13)
-"""Where the words of each variant of a text begin."""
+"""Where in `_FILLER` the words of each variant of a text begin."""
 _PLAIN = ("Garden.", "river window bridge")
 PARAMETERISED = frozenset({
     *load_examples().counted, "keywords:existence", "keywords:forbidden_words", "keywords:frequency",
@@ -196,7 +196,7 @@ PARAMETERISED = frozenset({
 
 
 def _write_each(parts: str, count: int) -> tuple[str, ...]:
-    """Return a text of `count` parts of a kind in each of its variants."""
+    """Return the variants of a text with `count` parts of a kind."""
     return tuple(_write(parts, count, variant) for variant in range(len(_STARTS)))
 
 

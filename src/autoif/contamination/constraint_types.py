@@ -1,10 +1,10 @@
-"""Which types of a benchmark's constraints training functions check, in whatever words they are asked for.
+"""Finds the types of a benchmark's constraints that training functions check, whatever the wording.
 
 In:      instructions of training rows with their functions; the types of constraints of benchmarks.
-Out:     for each type the instructions whose functions agree with its checker on texts that follow and break it.
+Out:     for each type, the instructions whose functions agree with its checker on texts that follow or break it.
 
 A text is accepted if more than half of an instruction's functions return True (§3.3). Training on a type of constraint
-is no fault; it tells how new a benchmark's constraints are to a model.
+is no fault; it shows how new a benchmark's constraints are to the model.
 """
 
 import math
@@ -29,7 +29,8 @@ from autoif.records import Verdict
 from autoif.sandbox import Sandbox, SandboxSettings
 
 ALIKE = 0.9
-"""Least correlation (Matthews) of verdicts. With three texts that follow, a single other verdict is less."""
+"""Least Matthews correlation of verdicts that counts as agreement. With three texts that follow, a single different
+verdict gives less."""
 _INSTRUCTIONS_AT_ONCE = 64
 
 
@@ -49,7 +50,7 @@ def find_types(
     sandbox: Sandbox,
     say: Say,
 ) -> dict[str, dict[str, TypeCoverage]]:
-    """Return which types of each benchmark the training data checks, and by which instructions.
+    """Return for each type of each benchmark the training instructions whose functions check it.
 
     Raises:
         SandboxError: functions can't be run.
@@ -83,13 +84,13 @@ def find_types(
 def find_trained_types(
     comparison: ContaminationComparison, say: Say, warn: Say
 ) -> dict[str, dict[str, TypeCoverage]] | None:
-    """Return what `find_types` finds in compared training data; None where there are no types or no functions.
+    """Return what `find_types` finds in compared training data.
 
-    Where functions can't be run here it is None as well, and `warn` gets the reason.
+    None if there are no types or no functions; also if functions can't be run here, and then `warn` gets the reason.
     """
     asked: dict[Suite, dict[str, int]] = {}
     for prompt in comparison.prompts:
-        for kind in set(prompt.instructions):  # of those benchmarks that name types
+        for kind in set(prompt.instructions):  # empty for benchmarks that don't name types
             found = asked.setdefault("ifeval" if prompt.benchmark == "ifeval" else "ifbench", {})
             found[kind] = found.get(kind, 0) + 1
     instructions = [
@@ -127,15 +128,18 @@ def _judge(
 
 
 def _correlate_trial(trial: ConstraintTrial, accepted: set[str]) -> float:
-    """Return how alike verdicts are, or 0 where one on a text that was written for this constraint differs."""
+    """Return the correlation of verdicts, or 0 if one differs on a text that was written for this constraint."""
     if any((text in accepted) != (text in trial.follows) for text in trial.own):
         return 0.0
     return correlate([text in accepted for text in trial.follows], [text in accepted for text in trial.breaks])
 
 
 def correlate(of_follows: Sequence[bool], of_breaks: Sequence[bool]) -> float:
-    """Return Matthews' correlation of verdicts with those of a checker: 1 if all agree, 0 for what accepts anything.
-    The first are on texts that the checker accepts, the second on those that it refuses.
+    """Return the Matthews correlation of verdicts with a checker's: 1 if all agree, 0 for a function that accepts all.
+
+    Args:
+        of_follows: verdicts on the texts that the checker accepts.
+        of_breaks: verdicts on the texts that it refuses.
     """
     right, wrong = sum(of_follows), sum(of_breaks)
     missed, refused = len(of_follows) - right, len(of_breaks) - wrong
@@ -144,7 +148,7 @@ def correlate(of_follows: Sequence[bool], of_breaks: Sequence[bool]) -> float:
 
 
 def _keep_best(found: Sequence[TypeInstruction]) -> tuple[TypeInstruction, ...]:
-    """Return each instruction once: several trials of a type may fit it."""
+    """Return each instruction once, with its best trial: several trials of a type may match it."""
     best: dict[str, TypeInstruction] = {}
     for each in sorted(found, key=lambda each: (-each.agreement, each.row)):
         best.setdefault(each.text, each)

@@ -1,7 +1,7 @@
-"""Neighbours by a model's vectors (sentence-transformers), which finds rephrased prompts too.
+"""Nearest neighbours by a model's embeddings (sentence-transformers), which also finds rephrased prompts.
 
-Where a model's folder doesn't say how a text becomes a vector, it is the mean of the last hidden states. Vectors are
-stored by model and text, so that stopped work resumes.
+If a model's folder doesn't define the pooling, a text's vector is the mean of the last hidden states. Vectors are
+stored by model and text, so that interrupted work resumes.
 """
 
 import hashlib
@@ -31,8 +31,9 @@ _MOST_TOKENS = 512
 def find_nearest_by_embedding(
     prompts: Sequence[str], texts: Sequence[str], k: int, model: str, folder: Path, say: Say
 ) -> Nearest:
-    """Return the k texts whose vectors have the highest cosine with each prompt's; none of 0 or less. Vectors are kept
-    in the folder.
+    """Return the k texts whose vectors have the highest cosine, above 0, with each prompt's.
+
+    Vectors are stored in the folder.
 
     Raises:
         ModelError: the model can't be used.
@@ -44,13 +45,13 @@ def find_nearest_by_embedding(
 
 
 def _embed(texts: Sequence[str], model: str, folder: Path, say: Say) -> Vectors:
-    """Return the vectors of texts, of length 1, shape (texts, dimensions)."""
+    """Return the vectors of texts, normalised to length 1, shape (texts, dimensions)."""
     identity = f"sentence-transformers {identify_model(model, None, None).content}"
     keys = [hashlib.sha256(f"{identity}\0{text}".encode(errors="surrogatepass")).digest() for text in texts]
     with storage_errors(folder), _open_store(folder) as store:
         stored: dict[bytes, bytes] = dict(store.execute("SELECT key, vector FROM vectors"))
         missing = list({key: text for key, text in zip(keys, texts, strict=True) if key not in stored}.items())
-        missing.sort(key=lambda each: len(each[1]))  # texts of a batch take as long as the longest
+        missing.sort(key=lambda each: len(each[1]))  # a batch takes as long as its longest text
         if missing:
             say(f"{len(texts) - len(missing):,} of {len(texts):,} texts have vectors; embedding the others")
             encoder = _load(model)
@@ -80,9 +81,9 @@ def _open_store(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _load(model: str) -> SentenceTransformer:
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)  # it warns that it takes the mean
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)  # it warns about mean pooling
     try:
-        with keep_quiet():  # weights of a head that predicts words are of no use here, and no mistake
+        with keep_quiet():  # it would warn about the unused weights of a language-modelling head
             encoder = SentenceTransformer(model, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
     except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
         raise ModelError(f"the model {model} can't be loaded: {first_line(error)}") from None

@@ -1,4 +1,4 @@
-"""Training data compared with the prompts of benchmarks: read once, row by row.
+"""Compares training data, read once, row by row, with the prompts of benchmarks.
 
 In:   files of training data, prompts.
 Out:  which rows and prompts have words in common, and the nearest training prompts of each prompt.
@@ -17,7 +17,7 @@ from autoif.errors import ConfigError
 from autoif.messages import Say
 
 Kind = Literal["run", "prompt"]
-"""What a row and a prompt share: n words that follow one another, or all of a prompt that is shorter than that."""
+"""What a row and a prompt share: n consecutive words, or the whole of a prompt that is shorter than that."""
 
 
 @dataclass(slots=True)
@@ -30,21 +30,21 @@ class TrainingTexts:
     blank: int = 0
     """Rows without any text."""
     asked: dict[str, int] = field(default_factory=dict)
-    """Each different user turn, with the row that is the first to ask it."""
+    """Each different user turn, with the first row that has it."""
     shared: dict[int, dict[int, Kind]] = field(default_factory=dict)
     """What each row has in common with which prompts; rows and prompts by index, in order."""
     functions: dict[tuple[str, ...], tuple[int, str]] = field(default_factory=dict)
-    """The functions of each constraint, which judge together, with the first row that has them and what it asks."""
+    """The functions of each constraint, which judge together, with the first row that has them and its instruction."""
 
     def name_row(self, row: int) -> str:
-        """Return FILE:NUMBER, with as much of the path as tells the files apart."""
+        """Return FILE:NUMBER; the file is its name if that is unique, else its path."""
         file, number = self.places[row]
         names = [path.name for path in self.files]
         name = names[file] if names.count(names[file]) == 1 else str(self.files[file])
         return f"{name}:{number}"
 
     def add(self, row: TrainingRow, prompts: PromptWords) -> None:
-        """Take in a row, and compare it with prompts."""
+        """Add a row, and compare it with prompts."""
         index = len(self.places)
         self.places.append((row.file, row.number))
         self.blank += not row.asked and not row.said
@@ -60,7 +60,7 @@ class TrainingTexts:
             self.shared[index] = dict(sorted(found.items()))
         for instruction, functions in row.constraints:
             known = self.functions.get(functions)
-            # A row of another data set may hold the whole prompt alone: the constraint's own words are better.
+            # Some data sets have only the whole prompt; prefer the constraint's own wording if any row has it.
             text = instruction or (known[1] if known else next(iter(row.asked), ""))
             self.functions[functions] = (known[0] if known else index, text)
 
@@ -73,9 +73,9 @@ class ContaminationComparison:
     prompts: tuple[BenchmarkPrompt, ...]
     ngram: int
     short: frozenset[int]
-    """Prompts of fewer words than a run."""
+    """Prompts with fewer words than a run."""
     nearest: Nearest
-    """Among the texts of `data.asked`, in their order."""
+    """The nearest of the texts in `data.asked`, which are numbered in their order."""
 
 
 def compare(
@@ -83,7 +83,8 @@ def compare(
 ) -> ContaminationComparison:
     """Compare training data with prompts: by runs of `ngram` words, and by each prompt's nearest neighbours.
 
-    Raises ConfigError: training data can't be read, has another form, or nothing is asked in it.
+    Raises:
+        ConfigError: training data can't be read, has an unknown format, or no user turns.
     """
     texts = [prompt.text for prompt in prompts]
     words, data = PromptWords(texts, ngram), TrainingTexts(tuple(files))

@@ -1,7 +1,7 @@
-"""The nearest training prompts of each prompt of a benchmark, by cosine of their words or of a model's vectors.
+"""The nearest training prompts of each benchmark prompt, by the cosine of word vectors (TF-IDF) or of embeddings.
 
-A word weighs (1 + ln of its occurrences in the text) times (1 + ln of (1 + texts) / (1 + texts with it)), over all
-training and benchmark prompts. The search is exact: every pair is compared.
+The weight of a word is (1 + ln of its occurrences in the text) times (1 + ln of (1 + texts) / (1 + texts with it)),
+over all training and benchmark prompts. The search is exact: every pair is compared.
 """
 
 from collections.abc import Sequence
@@ -17,32 +17,32 @@ from autoif.contamination.overlap import split_words
 
 Vectors = NDArray[np.float32]
 _BLOCK = 8_192
-"""Training texts that are compared at once: with 1,700 prompts their scores take 55 MB."""
+"""How many training texts are compared at once: with 1,700 prompts their scores take 55 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """The k texts that are most like each prompt, the most similar first; of equals the one that was first."""
+    """The k texts most similar to each prompt, the most similar first; ties are in the order of the texts."""
 
     texts: NDArray[np.int64]
-    """Shape (prompts, k); −1 where there are fewer texts, or where no text has anything in common."""
+    """Indices of texts, shape (prompts, k); −1 if fewer than k have anything in common with the prompt."""
     scores: Vectors
     """Shape (prompts, k); 0 to 1."""
 
 
 def find_nearest(prompts: Sequence[str], texts: Sequence[str], k: int) -> Nearest:
-    """Return the k texts whose words are most like each prompt's."""
+    """Return the k texts whose words are most similar to each prompt's."""
     if not any(map(split_words, chain(prompts, texts))):
         return find_closest(np.zeros((len(prompts), 1), np.float32), np.zeros((len(texts), 1), np.float32), k)
     vectoriser = TfidfVectorizer(analyzer=split_words, sublinear_tf=True, dtype=np.float32)
     vectors = vectoriser.fit_transform(chain(prompts, texts)).tocsr()
     asked, known = vectors[: len(prompts)], vectors[len(prompts) :]
-    common = np.unique(asked.indices)  # of training texts, words that no prompt has count for their lengths alone
+    common = np.unique(asked.indices)  # words that no prompt has only affect the length of vectors
     return find_closest(asked[:, common].toarray(), known[:, common], k)
 
 
 def find_closest(prompts: Vectors, texts: Any, k: int) -> Nearest:
-    """Return the k texts whose vectors have the highest cosine with each prompt's; none of 0 or less.
+    """Return the k texts whose vectors have the highest cosine, above 0, with each prompt's.
 
     Args:
         prompts: vectors of length 1, shape (prompts, dimensions).
@@ -58,7 +58,7 @@ def find_closest(prompts: Vectors, texts: Any, k: int) -> Nearest:
 
 
 def _keep_best(best: Nearest, scores: Vectors, start: int) -> Nearest:
-    """Return the best of those so far and of a block, whose first text is `start`. The block's scores are used up."""
+    """Return the best of those so far and of a block whose first text is `start`. Overwrites the block's scores."""
     k, rows = best.texts.shape[1], np.arange(len(scores))
     texts, found = [best.texts], [best.scores]
     for _ in range(min(k, scores.shape[1])):

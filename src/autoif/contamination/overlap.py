@@ -1,7 +1,7 @@
-"""Overlap word for word: runs of n words (13, as in the paper) that a prompt and a training text share.
+"""Verbatim overlap: runs of n words (13, as in the paper) that a prompt and a training text share.
 
 A word is a run of letters, digits and underscores, in lower case; each Chinese or Japanese character is a word. A
-prompt of fewer than n words overlaps where a user turn of the training data is the same, word for word.
+prompt of fewer than n words overlaps if a user turn of the training data has the same words.
 """
 
 import re
@@ -21,7 +21,7 @@ def split_words(text: str) -> list[str]:
 
 
 class PromptWords:
-    """The prompts of benchmarks by their runs of n words, to be looked for in training texts; each is an index."""
+    """An index of the prompts of benchmarks by their runs of n words. Prompts are given by their position."""
 
     def __init__(self, prompts: Sequence[str], n: int) -> None:
         self._n = n
@@ -36,14 +36,14 @@ class PromptWords:
             if len(words) < n:
                 self.short.add(index)
                 self._whole.setdefault(words, set()).add(index)
-        self._whole.pop((), None)  # a prompt without any word is like no other
+        self._whole.pop((), None)  # a prompt without words matches nothing
 
     def find_runs(self, words: Sequence[str]) -> set[int]:
         """Return the prompts that have a run in common with a text."""
         return {prompt for run in self._runs.keys() & _cut_runs(words, self._n) for prompt in self._runs[run]}
 
     def find_whole(self, words: Sequence[str]) -> set[int]:
-        """Return the short prompts that a text is, word for word."""
+        """Return the short prompts that have the same words as a text."""
         return self._whole.get(tuple(words), set()) if len(words) < self._n else set()
 
 

@@ -21,14 +21,14 @@ class BenchmarkPrompt:
 
     benchmark: str
     id: str
-    """Its key in the benchmark; in your own file, the number of its row."""
+    """Its key in the benchmark; in a user's own file, the number of its row."""
     text: str
     instructions: tuple[str, ...] = ()
-    """The types of its constraints, where the benchmark names them."""
+    """The types of its constraints, if the benchmark names them."""
 
 
 class PromptRow(ForeignRow):
-    """A line of your own file."""
+    """A row of a user's own file."""
 
     prompt: str
 
@@ -38,10 +38,11 @@ def read_prompts(names: Sequence[str], data: Mapping[str, Path]) -> list[Benchma
 
     Args:
         names: of benchmarks, each once.
-        data: their files; FollowBench's is a folder, that of an unknown name holds rows {"prompt"}. What isn't here
-            is fetched.
+        data: files by benchmark. FollowBench's is a folder; the file of an unknown name holds rows {"prompt"}.
+            Benchmarks without a file are fetched.
 
-    Raises ConfigError: an unknown benchmark without a file, or data of something else, or that can't be fetched.
+    Raises:
+        ConfigError: an unknown benchmark has no file, a file holds something else, or a data set can't be fetched.
     """
     if stray := [name for name in data if name not in names]:
         raise ConfigError(f"--data names {stray[0]}, which --against leaves out: add it there, or leave it out here")

@@ -1,7 +1,7 @@
-"""A judge model on whether training prompts ask for the same as a benchmark's prompt, in other words.
+"""Asks a judge model whether training prompts are rephrasings of a benchmark's prompt.
 
-One question a prompt, with its nearest training prompts. An answer that can't be read is neither yes nor no: it is
-counted and kept as it is. Answers are stored, so a comparison that was stopped asks nothing twice.
+Each prompt is one question, with its nearest training prompts. An answer that can't be read is neither yes nor no: it
+is counted and kept. Answers are stored, so that an interrupted comparison asks nothing twice.
 """
 
 import re
@@ -18,7 +18,7 @@ _ANSWER = re.compile(r"none|(?:same:?\s*)?\d{1,9}(?:(?:\s*,\s*|\s+and\s+|\s+)\d{
 
 
 def judge_rephrasing(results: Sequence[NearestResult], judge: Judge, folder: Path, say: Say) -> list[NearestResult]:
-    """Return the prompts with what a judge says of their neighbours; one without neighbours is not asked about.
+    """Return the prompts with the judge's answers about their neighbours; those without neighbours are not asked about.
 
     Raises:
         ModelError: the judge can't be used, or its budget is spent.
@@ -43,7 +43,7 @@ def _read(answer: Completion, neighbours: Sequence[Neighbour]) -> Rephrasing:
 
 
 def write_question(prompt: str, neighbours: Sequence[Neighbour]) -> str:
-    """Return what a judge is asked about a prompt and its neighbours."""
+    """Return the question to a judge about a prompt and its neighbours."""
     listed = "\n\n".join(f"=== Training prompt {n} ===\n{each.text}" for n, each in enumerate(neighbours, 1))
     return (
         "Below are a prompt of a test and prompts that a model was trained on. Find out whether the model has met the "
@@ -58,7 +58,7 @@ def write_question(prompt: str, neighbours: Sequence[Neighbour]) -> str:
 
 
 def read_answer(text: str, neighbours: Sequence[Neighbour]) -> Rephrasing:
-    """Read the last line of an answer: NONE, or numbers of neighbours, with or without SAME before them."""
+    """Read the last line of an answer: NONE, or numbers of neighbours, optionally after SAME."""
     line = next((line for line in reversed(text.splitlines()) if line.strip(" `*")), "").strip(" `*'\".")
     if not _ANSWER.fullmatch(line):
         return Rephrasing(same=None, problem="neither numbers nor NONE in its last line", text=text)

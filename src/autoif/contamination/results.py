@@ -1,10 +1,10 @@
 """The results of a comparison with benchmarks, and the files of its folder.
 
-nearest.jsonl        a row a prompt: its nearest training prompts, and what a judge said of them
-contaminated.jsonl   a row a training row that overlaps with prompts: which, and in what
+nearest.jsonl        a row for each prompt: its nearest training prompts, and a judge's answer about them
+contaminated.jsonl   a row for each training row that overlaps with prompts: with which, and how
 report.json          the numbers
 
-`write_clean` writes the training files without the rows that overlap; the others stay byte for byte.
+`write_clean` writes the training files without the rows that overlap; the other rows stay as they are, byte for byte.
 """
 
 from codecs import getincrementaldecoder
@@ -35,17 +35,17 @@ class TrainingFile(Record):
 
 
 class Neighbour(Record):
-    """A training prompt that is like a benchmark's."""
+    """A training prompt that is similar to a benchmark's."""
 
     row: str
-    """FILE:NUMBER of the first row that asks it."""
+    """FILE:NUMBER of the first row with this prompt."""
     text: str
     similarity: float
     """0 to 1."""
 
 
 class Rephrasing(Record):
-    """What a judge said of a prompt and its neighbours."""
+    """A judge's answer about a prompt and its neighbours."""
 
     same: tuple[str, ...] | None
     """The rows that ask for the same; None if that can't be read from the answer."""
@@ -71,7 +71,7 @@ class NearestResult(Record):
 
     @property
     def compared(self) -> tuple[Neighbour, ...]:
-        """What a judge is shown: the neighbours by embedding, if they were looked for."""
+        """The neighbours that a judge is shown: by embedding if there are any such, else by words."""
         return self.nearest_by_embedding or self.nearest
 
 
@@ -84,7 +84,7 @@ class Shared(Record):
 
 
 class ContaminatedRow(Record):
-    """A training row, and the prompts that it has something in common with."""
+    """A training row, with the prompts that it overlaps with."""
 
     row: str
     """FILE:NUMBER, the number of the line (in a JSON list of the element), from 1."""
@@ -92,36 +92,36 @@ class ContaminatedRow(Record):
 
 
 class RephrasingCount(Record):
-    """What a judge said of a benchmark's prompts."""
+    """Counts of a judge's answers about a benchmark's prompts."""
 
     judge: str
     judged: int
-    """Prompts that it was asked about: those with a neighbour."""
+    """Prompts that the judge was asked about: those with a neighbour."""
     rephrased: int
-    """Prompts of which a training prompt asks the same."""
+    """Prompts with a training prompt that asks for the same."""
     unread: int
-    """Answers that can't be read: they are neither yes nor no."""
+    """Answers that can't be read: they count neither as yes nor as no."""
 
 
 class BenchmarkOverlap(Record):
     """One benchmark. Shares are in percent."""
 
     content: str
-    """Of its prompts in any order: the same, the same prompts."""
+    """Hash of its prompts, independent of their order."""
     prompts: int
     overlapping: int
     """Prompts that have a run of n words in common with a training row."""
     short: int
-    """Prompts of fewer than n words."""
+    """Prompts with fewer than n words."""
     short_matching: int
-    """Those of them that a training row asks word for word."""
+    """Those of them that a training row asks verbatim."""
     overlapping_percent: float
-    """Of all prompts, both kinds."""
+    """Percentage of all prompts that overlap in either way."""
     rows: int
-    """Training rows that have something in common with a prompt."""
+    """Training rows that overlap with a prompt."""
     rows_percent: float
     similarity_median: float
-    """Of each prompt with its nearest training prompt."""
+    """This and the next two: the similarity of each prompt to its nearest training prompt."""
     similarity_p90: float
     similarity_highest: float
     rephrasing: RephrasingCount | None = None
@@ -141,11 +141,11 @@ class TypeCoverage(Record):
     """A type of constraint of a benchmark."""
 
     prompts: int
-    """Prompts of the benchmark that have it."""
+    """How many prompts of the benchmark have it."""
     tried: bool
-    """Whether there are texts that tell a function that checks it from others."""
+    """Whether there are texts that distinguish functions that check it from others."""
     instructions: tuple[TypeInstruction, ...]
-    """Of the training data, that check the same."""
+    """Training instructions whose functions check it."""
 
 
 class ContaminationReport(Record):
@@ -157,9 +157,9 @@ class ContaminationReport(Record):
     blank: int
     """Rows of a known form without any text."""
     asked: int
-    """Different user turns in them: what the prompts' neighbours are looked for in."""
+    """Different user turns in them, among which the prompts' neighbours are sought."""
     contaminated_rows: int
-    """Rows that have something in common with any benchmark."""
+    """Rows that overlap with any benchmark."""
     benchmarks: dict[str, BenchmarkOverlap]
     constraint_types: dict[str, dict[str, TypeCoverage]] | None = None
     """By benchmark and type; None if the training data has no functions, or they were not tried."""
@@ -171,7 +171,7 @@ def report(
     judged: Sequence[NearestResult] = (),
     judge: str | None = None,
 ) -> ContaminationReport:
-    """Return the numbers."""
+    """Return the numbers of report.json."""
     data = comparison.data
     rows = Counter(file for file, _ in data.places)
     names = dict.fromkeys(prompt.benchmark for prompt in comparison.prompts)
@@ -197,7 +197,7 @@ def _report_benchmark(
     ours = {index: prompt.text for index, prompt in enumerate(comparison.prompts) if prompt.benchmark == name}
     sharing = [prompts for found in comparison.data.shared.values() if (prompts := ours.keys() & found)]
     found = set[int]().union(*sharing)
-    matching = found & comparison.short  # a short prompt has no run: none is counted twice
+    matching = found & comparison.short  # a short prompt has no run, so none is counted twice
     highest = comparison.nearest.scores[list(ours), 0]
     return BenchmarkOverlap(
         content=content_id(*sorted(ours.values())),
@@ -250,7 +250,7 @@ def list_nearest(comparison: ContaminationComparison, by_embedding: Nearest | No
 
 
 def list_contaminated(comparison: ContaminationComparison) -> Iterator[ContaminatedRow]:
-    """Yield each training row that has something in common with a prompt, in order; runs come first."""
+    """Yield each training row that overlaps with a prompt, in order; runs come first."""
     for row, found in comparison.data.shared.items():
         prompts = [(comparison.prompts[index], what) for index, what in found.items()]
         shared = [Shared(benchmark=prompt.benchmark, id=prompt.id, what=what) for prompt, what in prompts]
@@ -261,16 +261,17 @@ def list_contaminated(comparison: ContaminationComparison) -> Iterator[Contamina
 def write_results(
     folder: Path, report: ContaminationReport, nearest: Sequence[NearestResult], contaminated: Sequence[ContaminatedRow]
 ) -> None:
-    """Write all three; report.json comes last, so that it is there only if all is."""
+    """Write all three files; report.json last, so that a folder with it is complete."""
     write_jsonl(folder / NEAREST, nearest)
     write_jsonl(folder / CONTAMINATED, contaminated)
     write_json(folder / REPORT, report)
 
 
 def check_results(folder: Path, files: Sequence[Path]) -> None:
-    """Refuse, before any work, to replace what is no earlier result, or what is read.
+    """Check, before any work, that results replace only earlier results.
 
-    Raises ConfigError: a file of a result's name is something else, or one of `files`.
+    Raises:
+        ConfigError: a file with a result's name is something else, or is one of `files`.
     """
     for name, kind in _KINDS.items():
         place = find_place(folder / name, kind)
@@ -281,7 +282,8 @@ def check_results(folder: Path, files: Sequence[Path]) -> None:
 def write_clean(comparison: ContaminationComparison, folder: Path) -> None:
     """Write each training file under its name, without the lines that overlap.
 
-    Raises ConfigError: a file is a JSON list, two have the same name, or it would be written over itself or another.
+    Raises:
+        ConfigError: a file is a JSON list, two have the same name, or it would be written over itself or another.
     """
     check_clean(comparison.data.files, folder)
     numbers = [set[int]() for _ in comparison.data.files]
@@ -296,7 +298,7 @@ def write_clean(comparison: ContaminationComparison, folder: Path) -> None:
 
 
 def check_clean(files: Sequence[Path], folder: Path) -> None:
-    """Refuse, before any work, what can't be cleaned. Raises as `write_clean`."""
+    """Raise the errors of `write_clean` before any work."""
     for path in files:
         if path.suffix != ".jsonl" or not _is_lines(path):
             raise ConfigError(f"--clean takes rows out of .jsonl files, and {path} is none: write it a row a line")
@@ -312,16 +314,17 @@ def check_clean(files: Sequence[Path], folder: Path) -> None:
 
 
 def _is_part(part: Path, whole: Path) -> bool:
-    """Tell whether all lines of a file are in another one, in this order: then it is what an earlier cleaning left."""
+    """Tell whether the lines of a file are all in another one, in order, so that it may be an earlier cleaned file."""
     if not part.is_file():
         return False
     with part.open("rb") as left, whole.open("rb") as lines:
-        return all(line in lines for line in left)  # each is looked for from the last one on
+        return all(line in lines for line in left)  # `in` consumes the iterator, so each is sought after the last
 
 
 def _is_lines(path: Path) -> bool:
-    """Tell whether the lines of a file, as they are, are its rows; of a packed one, in UTF-16,
-    of one list or with the line ends of an old Mac not."""
+    """Tell whether each line of a file is one of its rows. This excludes packed files, UTF-16, JSON lists, and the line
+    ends of old Macs.
+    """
     with path.open("rb") as file:
         head = file.read(1 << 16)
     try:
@@ -332,5 +335,5 @@ def _is_lines(path: Path) -> bool:
 
 
 def _round(value: float | np.floating) -> float:
-    """Return a similarity without the digits that differ from machine to machine."""
+    """Round a similarity to digits that are the same on all machines."""
     return round(float(value), 4)

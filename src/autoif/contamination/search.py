@@ -1,4 +1,4 @@
-"""Training data searched for the prompts of benchmarks: all that `autoif contamination` finds and writes."""
+"""Searches training data for the prompts of benchmarks: everything that `autoif contamination` finds and writes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Search:
     """The options of `autoif contamination`; vectors and a judge's answers are stored in `output`."""
 
     against: Sequence[str]
-    """Benchmarks; where none is named, those that are known and those of `data`."""
+    """Benchmarks; if empty, all known ones and those of `data`."""
     data: Mapping[str, Path]
     ngram: int
     neighbours: int
@@ -33,9 +33,9 @@ class Search:
 
 
 def find_contamination(train: Sequence[Path], search: Search, say: Say, warn: Say) -> results.ContaminationReport:
-    """Return what training data shares with benchmarks, and write the files that are asked for.
+    """Return what training data shares with benchmarks, and write the files that the search asks for.
 
-    `warn` gets why types of constraints are not looked for. Raises as the functions that it calls.
+    `warn` gets the reason if types of constraints can't be searched for. Raises the errors of the functions it calls.
     """
     names = search.against or [*BENCHMARKS, *search.data]
     files = list_files(train)
@@ -44,7 +44,7 @@ def find_contamination(train: Sequence[Path], search: Search, say: Say, warn: Sa
     if search.output:
         results.check_results(search.output, files)
     comparison = compare(files, read_prompts(names, search.data), search.ngram, search.neighbours, say)
-    # before torch and its threads are there
+    # before torch is imported and starts its threads
     types = find_trained_types(comparison, say, warn) if search.constraints else None
     nearest = list(results.list_nearest(comparison, _embed(comparison, search, say)))
     if search.judge and search.output:
@@ -58,7 +58,7 @@ def find_contamination(train: Sequence[Path], search: Search, say: Say, warn: Sa
 
 
 def _embed(comparison: ContaminationComparison, search: Search, say: Say) -> Nearest | None:
-    """Return the neighbours by a model's vectors, if there is a model."""
+    """Return the neighbours by a model's embeddings, if a model is named."""
     if not (search.embeddings and search.output):
         return None
     with needing_extra("train", "--embeddings"):

@@ -5,7 +5,7 @@
     Alpaca, Dolly   {"instruction", "input" | "context", "output" | "response"}
     AutoIF          {"query", "instruction", "completions"}, and verified instructions
 
-Functions are read where a row has them: in a run's "constraints", or as "functions" or "verifiers" beside the text.
+Functions are read if a row has them: in a run's "constraints", or as "functions" or "verifiers" beside the text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _QUESTIONS = (
     ("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",), ("problem",),
     ("inputs",), ("user",), ("human",), ("input", "context"),
 )  # fmt: skip
-"""Columns that hold what is asked; of the first whose first column is there, joined."""
+"""Columns with the question. The first group whose first column is present is taken, and its columns are joined."""
 _ANSWERS = (
     "completion", "completions", "chosen", "rejected", "response", "responses", "choices", "output", "outputs",
     "answer", "targets", "solution", "assistant", "text", "content",
@@ -38,25 +38,26 @@ _FUNCTIONS = ("functions", "verifiers")
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """One row."""
+    """One row of training data."""
 
     file: int
     """Index of its file."""
     number: int
-    """Of its line, or of its element in a JSON list; from 1."""
+    """Number of its line, or of its element in a JSON list, from 1."""
     asked: tuple[str, ...]
-    """What users say in it, a text a turn."""
+    """The user turns."""
     said: tuple[str, ...]
-    """What else is in it: answers, system turns."""
+    """All other texts: answers, system turns."""
     constraints: tuple[tuple[str, tuple[str, ...]], ...]
-    """Of each what it says, "" if the row doesn't tell, and the sources of the functions that verify answers."""
+    """Each constraint's wording, "" if the row doesn't have it, and the sources of its verification functions."""
 
 
 def list_files(sources: Sequence[Path]) -> list[Path]:
-    """Return the files of training data: those named, and of a folder the data sets of a run.
+    """Return the files of training data: those named, and for a run folder its data sets.
 
-    Raises ConfigError: a folder has no data set, a file is missing, or is none that can be read. StoreError: a file is
-    named twice.
+    Raises:
+        ConfigError: a folder has no data set, or a file is missing or has a suffix that can't be read.
+        StoreError: a file is named twice.
     """
     files = [file for source in sources for file in find_data_sets(source)]
     for file in files:
@@ -69,7 +70,8 @@ def list_files(sources: Sequence[Path]) -> list[Path]:
 def read_rows(files: Sequence[Path]) -> Iterator[TrainingRow]:
     """Yield the rows of files.
 
-    Raises ConfigError: a file can't be read, a row has another form (its line is named), or there is no row at all.
+    Raises:
+        ConfigError: a file can't be read, a row, which is named, has an unknown format, or there is no row at all.
     """
     empty = True
     for index, file in enumerate(files):
@@ -102,7 +104,7 @@ def _read_functions(part: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _read_verified(row: Mapping[str, object]) -> list[str]:
-    """Return the functions that were kept, where a row is a verified instruction of a run."""
+    """Return the kept functions of a row that is a verified instruction of a run; else an empty list."""
     matrix, kept = row.get("matrix"), row.get("kept_functions")
     if not isinstance(matrix, Mapping) or not isinstance(kept, list):
         return []
@@ -111,7 +113,7 @@ def _read_verified(row: Mapping[str, object]) -> list[str]:
 
 
 def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
-    """Return what is asked and what is said, without blank texts."""
+    """Return the user turns and all other texts of a row, without blank ones."""
     for name in CONVERSATION_COLUMNS:
         if (turns := find_turns(row.get(name))) and any(found := _read_turns(turns)):
             asked, said = found
@@ -138,7 +140,7 @@ def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
 
 
 def _read_answers(value: object) -> tuple[list[str], list[str]]:
-    """Return what users say in an answer, or in the conversation that it ends, and what is said else."""
+    """Return the user turns and the other texts in an answer, which may be a whole conversation."""
     if isinstance(value, str):
         if turns := find_turns(value):
             return _read_turns(turns)
@@ -152,7 +154,7 @@ def _read_answers(value: object) -> tuple[list[str], list[str]]:
 
 
 def _read_choices(answer: object) -> str:
-    """Return what an answer says that is an object: of a server, or with its text in a column."""
+    """Return the text of an answer that is an object: a server's answer, or a row with the text in a column."""
     return "\n".join(read_choice(choice, clean=False).text for choice in find_choices(answer))
 
 
@@ -165,7 +167,7 @@ def _read_turns(turns: Sequence[object]) -> tuple[list[str], list[str]]:
 
 
 def _read_list(value: object, key: str) -> list[str]:
-    """Return a text, or those of a list of texts, of lists of texts or of objects with `key`; none that is blank."""
+    """Return the texts in a value: a text, or a list of texts, lists of texts or objects with `key`; no blank ones."""
     values = [inner for each in _as_list(value) for inner in _as_list(each)]
     texts = [each.get(key) if isinstance(each, Mapping) else each for each in values]
     return [text for text in texts if isinstance(text, str) and text.strip()]
@@ -176,6 +178,6 @@ def _as_list(value: object) -> Sequence[object]:
 
 
 def _read_text(value: object) -> str:
-    """Return a text, or that of a verified instruction; "" for anything else."""
+    """Return a text, or the text of an instruction of a run; "" for anything else."""
     text = value.get("text") if isinstance(value, Mapping) else value
     return text.strip() if isinstance(text, str) else ""
