@@ -1,1 +1,1 @@
-"""Pages to look at: what a run, trainings and evaluations hold, as one HTML file each that needs no network."""
+"""HTML pages of a run, or of trainings and evaluations: each is one file that needs no network."""

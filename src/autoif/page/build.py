@@ -29,7 +29,7 @@ from autoif.page.elements import make, render
 
 TABLES = "tabulator/tabulator.min.js"
 SCRIPTS = (TABLES, "data.js", "elements.js", "tables.js", "instruction.js", "responses.js", "page.js")
-"""Of a run's page, in their order."""
+"""The scripts of a run's page, in their order."""
 STYLES = ("tabulator/tabulator_simple.min.css", "page.css")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
@@ -39,7 +39,7 @@ class PageSection:
     """One part of a page, with a heading."""
 
     name: str
-    """Of its place in the address."""
+    """Its anchor in the page's address."""
     title: str
     content: Sequence[Element]
 
@@ -52,21 +52,21 @@ class Page:
     sections: Sequence[PageSection]
     subtitle: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
-    """Packed JSON by name (`pack`)."""
+    """JSON by name, packed by `pack`."""
     scripts: Sequence[str] = SCRIPTS
     beside: bool = False
-    """Whether more data lies in files beside the page."""
+    """Whether more data is in files beside the page."""
     connects: bool = False
-    """Whether its scripts may ask the server that it came from."""
+    """Whether its scripts may send requests to the server that it came from."""
 
 
 def pack(value: JsonValue) -> str:
-    """Return JSON, compressed, in base 64."""
+    """Return a value as compressed JSON in base 64."""
     return pack_bytes(json.dumps(value, separators=(",", ":")).encode("ascii"))
 
 
 def pack_bytes(content: bytes) -> str:
-    """Return bytes, compressed by gzip without a time in it, in base 64."""
+    """Return bytes in base 64, compressed by gzip without a timestamp."""
     packer = zlib.compressobj(6, wbits=31)
     return base64.b64encode(packer.compress(content) + packer.flush()).decode("ascii")
 
@@ -87,9 +87,9 @@ def build_page(page: Page) -> str:
         ),
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
-    # In one pass, so that no text of others is taken for a place.
+    # Fill all placeholders in one pass, so that inserted text is never taken for one.
     whole = _PLACE.sub(lambda found: parts[found[1]], read_asset("page.html"))
-    # A lone half of a letter has no UTF-8; as a reference it is shown as the sign for what can't be shown.
+    # A lone surrogate has no UTF-8; as a character reference, browsers show it as the replacement character.
     return whole.encode("utf-8", "xmlcharrefreplace").decode("utf-8")
 
 

@@ -1,8 +1,8 @@
-"""Charts as SVG in the page: drawn when it is made, coloured by its style sheet, so that they are dark in the dark.
+"""Charts as inline SVG, drawn when the page is made and coloured by its style sheet, so that they follow dark mode.
 
-No plotting library: a chart here is a row of bars, or some points on a line. matplotlib writes colours as style
-attributes, which the page's content security policy forbids, and `make demo` would have to install it. Each chart has
-its numbers as a table.
+They need no plotting library: a chart is a row of bars, or some points on a line. matplotlib writes colours as style
+attributes, which the page's content security policy forbids, and `make demo` would have to install it. Each chart comes
+with a table of its numbers.
 """
 
 from collections import Counter
@@ -13,12 +13,12 @@ from autoif.page.elements import make, make_table
 from autoif.sweep.panels import SweepPanel
 
 _WIDTH, _TOP, _FULL = 480, 16, 124
-"""Of a chart of bars; the room below and on the left depends on its labels, which are slanted."""
+"""Width, top margin and height of the highest bar; the margins below and on the left depend on the slanted labels."""
 _BINS = 10
 
 
 def draw_bar(kept: int, dropped: int, most: int) -> Element:
-    """Return what a stage kept, and what it dropped, as one bar; `most` is the widest."""
+    """Return one bar of what a stage kept and dropped; `most` is the count of the widest bar."""
     scale = 200 / max(most, 1)
     return make(
         "svg",
@@ -29,7 +29,7 @@ def draw_bar(kept: int, dropped: int, most: int) -> Element:
 
 
 def draw_panel(panel: SweepPanel) -> Element:
-    """Return a small chart of a sweep's panel, which is of one setting: a point each with its number above."""
+    """Return a small chart of a sweep over one setting: points with their numbers above."""
     [points] = panel.lines.values()
     width, height, foot = 260, 130, 104
     step = width / max(len(panel.labels), 1)
@@ -63,7 +63,7 @@ def draw_panel(panel: SweepPanel) -> Element:
 
 
 def draw_histogram(title: str, values: Sequence[float], most: float) -> list[Element]:
-    """Return how many values there are in each tenth of the range from 0; what lies beyond is in the last."""
+    """Return a histogram of ten bins from 0 to `most`; values beyond it are in the last bin."""
     width = most / _BINS
     counts = Counter(min(_BINS - 1, max(0, int(value / width + 1e-9))) for value in values)
     labels = [f"{place * width:g}–{(place + 1) * width:g}" for place in range(_BINS)]
@@ -71,7 +71,7 @@ def draw_histogram(title: str, values: Sequence[float], most: float) -> list[Ele
 
 
 def draw_counts(title: str, counted: Sequence[tuple[str, int]]) -> list[Element]:
-    """Return a figure of bars with their numbers above, and the same as a table."""
+    """Return a figure of bars with their numbers above, and a table of the same numbers."""
     if not any(count for _, count in counted):
         return [make("h3", title), make("p", "Nothing to show yet.", class_="note")]
     most = max(count for _, count in counted)

@@ -1,10 +1,10 @@
-"""A run folder as the data of its page: instructions, responses and pairs, each once, with what became of it.
+"""Reads a run folder as the data of its page: instructions, responses and pairs, each once, with its outcome.
 
 In:   the files of a run, complete or not.
 Out:  `RunData`: lines for the tables, and the whole records as JSON texts, which the page opens one by one.
 
-A record is in several stages' files; the page shows it as the last one left it. Records stay JSON texts in memory: ten
-thousand instructions and two hundred thousand responses take half a gigabyte.
+A record is in the files of several stages; the page shows it as the last one left it. Records stay JSON texts in
+memory: ten thousand instructions and two hundred thousand responses take half a gigabyte.
 """
 
 import json
@@ -24,7 +24,7 @@ from autoif.thresholds import share
 
 _ID = re.compile(rb'"id": "([0-9a-f]{16})"')
 _SETTLED = ("answers", "repairs", "rulings", "settled")
-"""Fields of a draft that later records of the instruction lack."""
+"""Fields of a draft that later records of its instruction don't have."""
 
 _KINDS = (
     ("format of data", r"\b(json|xml|yaml|csv|markdown|html|latex)\b"),
@@ -40,7 +40,7 @@ _KINDS = (
     ("numbers", r"\b(number|digit|numeral)"),
 )  # fmt: skip
 _PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _KINDS)
-"""The kind of an instruction's constraint, by its English words; the first that fits. For sorting and counting only."""
+"""Patterns for the kind of an instruction's constraint; the first match counts. Only for sorting and counting."""
 _READ_CHARACTERS = 2_000
 
 
@@ -52,30 +52,30 @@ class InstructionLine:
     text: str
     origin: str
     stage: int
-    """The place in FOLDERS of the last stage that saw it."""
+    """Index in FOLDERS of the last stage that it reached."""
     reason: str = ""
     """Why that stage dropped it; "" if it was kept."""
     detail: str = ""
     kind: str = ""
     written: int = 0
-    """Functions."""
+    """Functions that were written."""
     functions: int = 0
     """Functions that were kept."""
     cases: int = 0
     """Cases that were kept."""
     agreement: float | None = None
-    """Of all functions on all cases: the share of verdicts that are the expected ones, 0 to 1."""
+    """The share of verdicts of all functions on all cases that are the expected ones, 0 to 1."""
     responses: int = 0
     passed: int = 0
     """Responses that were kept to the end."""
     pass_rate: float | None = None
-    """The mean of its judged responses', 0 to 1."""
+    """The mean pass rate of its judged responses, 0 to 1."""
     findings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class PromptLine:
-    """A prompt, with the places of its instructions among the lines."""
+    """A prompt, with the indices of its instructions among the lines."""
 
     id: str
     instructions: tuple[int, ...]
@@ -84,10 +84,10 @@ class PromptLine:
 
 @dataclass(slots=True)
 class ResponseColumns:
-    """One value a response, in the order of `RunData.responses`: columns, as there may be very many."""
+    """Columns with one value for each of `RunData.responses`; columns save memory, as there may be very many."""
 
     prompt: list[int] = field(default_factory=list)
-    """Place among the prompts, -1 if it isn't known."""
+    """Index of the prompt, -1 if it isn't known."""
     stage: list[int] = field(default_factory=list)
     reason: list[str] = field(default_factory=list)
     pass_rate: list[float | None] = field(default_factory=list)
@@ -97,7 +97,7 @@ class ResponseColumns:
 
 @dataclass(slots=True)
 class RunData:
-    """What a run's page shows beside its figures."""
+    """The records of a run's page."""
 
     instructions: list[InstructionLine] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
@@ -109,14 +109,14 @@ class RunData:
     pairs: list[bytes] = field(default_factory=list)
     """Rows of preferences.jsonl, each with its content id as "id"."""
     others: list[dict[str, Any]] = field(default_factory=list)
-    """What was dropped without a record: {"stage", "reason", "id", "detail"}."""
+    """Drops without a record: {"stage", "reason", "id", "detail"}."""
 
     @property
     def rows(self) -> int:
         return len(self.instructions) + len(self.responses) + len(self.pairs) + len(self.prompts)
 
     def find_functions(self, ids: Iterable[str]) -> dict[str, int]:
-        """Return the places of the instructions that have these functions, by function."""
+        """Return the index of the instruction that has each of these functions, by the function's id."""
         wanted, found = {each.encode("utf-8", "replace") for each in ids}, dict[str, int]()
         for place, record in enumerate(self.records):
             found |= {each.decode(): place for each in wanted.intersection(_ID.findall(record))}
@@ -143,7 +143,7 @@ def read_data(run: Path) -> RunData:
 
 
 def _read_instructions(run: Path, data: RunData) -> dict[str, int]:
-    """Read instructions from the last stage to the first; return the places of verified ones by their id."""
+    """Read instructions from the last stage to the first; return the indices of verified ones by their id."""
     audits = _read_audits(run)
     places: dict[str, int] = {}
     verified: dict[str, int] = {}
@@ -152,7 +152,7 @@ def _read_instructions(run: Path, data: RunData) -> dict[str, int]:
         for record, reason, detail in _read_stage(run, folder, data):
             instruction = record.get("instruction", record)
             place = places.get(instruction["id"])
-            # An exact duplicate has the id of the instruction that was kept, and is a line of its own.
+            # An exact duplicate has the id of the instruction that was kept, and gets a line of its own.
             repeated = bool(reason) and folder == store.SELF_INSTRUCT
             if place is None or repeated:
                 place = len(data.instructions)
@@ -173,7 +173,7 @@ def _read_instructions(run: Path, data: RunData) -> dict[str, int]:
 
 
 def _read_stage(run: Path, folder: str, data: RunData) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Yield (record, reason, detail) of a stage, "" for what it kept; what has no record goes to `data.others`."""
+    """Yield (record, reason, detail) of a stage, with "" for kept records; add drops without one to `data.others`."""
     for each in read_records(run, folder):
         if each.record is not None:
             yield each.record, each.reason, each.detail
@@ -206,7 +206,7 @@ def _measure_agreement(matrix: dict[str, Any]) -> float | None:
 
 
 def _read_audits(run: Path) -> dict[str, dict[str, Any]]:
-    """Return what `autoif audit` found of instructions, by id; {} where it wasn't asked."""
+    """Return the findings of `autoif audit` by the instruction's id; {} if there is no audit."""
     audit = read_audit(run)
     with naming_damaged_audit(run):
         found = audit["findings"]["instructions"] if audit is not None else []
@@ -222,7 +222,7 @@ def _list_findings(audit: dict[str, Any] | None) -> tuple[str, ...]:
 
 
 def _read_prompts(run: Path, data: RunData, known: dict[str, int]) -> dict[str, int]:
-    """Read what the augmentation kept; return places among the prompts by id."""
+    """Read the prompts that augmentation kept; return their indices by id."""
     by_id = {}
     for row, _, _ in _read_stage(run, store.AUGMENTATION, data):
         by_id[row["id"]] = len(data.prompts)
@@ -232,7 +232,7 @@ def _read_prompts(run: Path, data: RunData, known: dict[str, int]) -> dict[str, 
 
 
 def _read_responses(run: Path, data: RunData, by_id: dict[str, int]) -> None:
-    """Read responses from the last stage to the first, and put those of an instruction beside each other."""
+    """Read responses from the last stage to the first, and group them by instruction."""
     seen: set[str] = set()
     found: list[tuple[int, int, int, str, float | None, float | None, int, bytes]] = []
     for folder in (store.SCORING, store.REJECTION_SAMPLING):
@@ -270,7 +270,7 @@ def _name_pair(line: str) -> bytes:
 
 
 def _count_responses(data: RunData) -> None:
-    """Give each instruction the number of its responses, of those that were kept to the end, and their pass rate."""
+    """Set each instruction's numbers of responses and of those kept to the end, and its pass rate."""
     last = store.FOLDERS.index(store.SCORING)
     judged, rates = Counter[int](), defaultdict[int, float](float)
     columns = data.columns

@@ -1,8 +1,8 @@
 """Histograms and counts of a run's responses and instructions.
 
-Similarity is self-instruct's measure of near duplicates: edits between the words of two instructions, 0 to 100.
-Learnability is the share of a prompt's responses that pass: a model learns little from what it always or never gets
-right.
+Similarity is self-instruct's measure of near duplicates, from the edits between the words of two instructions, 0 to
+100. Learnability is the share of a prompt's responses that pass: a model learns little from prompts that it always or
+never gets right.
 """
 
 from collections import Counter
@@ -19,9 +19,9 @@ from autoif.page.elements import make
 from autoif.runs.store import CROSS_VALIDATION, FOLDERS, SELF_INSTRUCT
 
 _SAMPLED: Final = 200
-"""Instructions whose nearest other one is looked for: spread evenly over all of them."""
+"""How many instructions, spread evenly over all, are compared with all others."""
 _CHARS: Final = 300
-"""Of an instruction that are compared: the time grows with the square."""
+"""How much of an instruction is compared: the time grows with the square."""
 
 
 def draw_distributions(data: RunData) -> list[Element]:
@@ -69,7 +69,7 @@ def measure_learnability(data: RunData) -> list[float]:
 
 
 def measure_similarity(texts: Sequence[str]) -> list[float]:
-    """Return how alike some instructions and the nearest other one are, 0 to 100."""
+    """Return the similarity of some instructions to the nearest other one, 0 to 100."""
     forms = [" ".join(sorted(normalise(text[:_CHARS]).split())) for text in texts]
     count = min(len(forms), _SAMPLED)
     found = []
@@ -81,7 +81,7 @@ def measure_similarity(texts: Sequence[str]) -> list[float]:
 
 
 def _round_up(values: Sequence[int]) -> int:
-    """Return the end of the axis: what 99 of 100 values reach, in round hundreds; longer ones are in the last bin."""
+    """Return the end of the axis: the 99th percentile, rounded up to hundreds; larger values go to the last bin."""
     if not values:
         return 10
     found = sorted(values)[(len(values) - 1) * 99 // 100]

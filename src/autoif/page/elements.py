@@ -1,4 +1,4 @@
-"""The parts of a page as XML elements: the serialiser escapes text, so that none of others is read as markup."""
+"""The parts of a page as XML elements: the serialiser escapes all text, so that none is read as markup."""
 
 import base64
 import re
@@ -9,9 +9,9 @@ from autoif.messages import show_in_line
 
 Child = Element | str
 NOTHING = "–"
-"""In a cell that has nothing to show."""
+"""Text of an empty cell."""
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-"""Control characters, halves of letters, and marks that turn the order of letters round."""
+"""Control characters, lone surrogates, and marks that change the direction of text."""
 
 
 def make(tag: str, *children: Child, **attributes: str) -> Element:
@@ -23,7 +23,7 @@ def make(tag: str, *children: Child, **attributes: str) -> Element:
 
 
 def add(element: Element, children: Iterable[Child]) -> None:
-    """Put texts and elements at the end of an element."""
+    """Append texts and elements to an element."""
     for child in children:
         if isinstance(child, Element):
             element.append(child)
@@ -34,7 +34,7 @@ def add(element: Element, children: Iterable[Child]) -> None:
 
 
 def make_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Child]], numbers: int = 0) -> Element:
-    """Return a table whose first column names its rows; the last `numbers` columns are set to the right."""
+    """Return a table whose first column names its rows; the last `numbers` columns are aligned right."""
     words = len(columns) - numbers
 
     def cell(tag: str, place: int, content: Child, **attributes: str) -> Element:
@@ -47,7 +47,7 @@ def make_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Chi
         others = [cell("td", place, content) for place, content in enumerate(rest, start=1)]
         lines.append(make("tr", make("th", first, scope="row"), *others))
     table = make("table", make("caption", caption), make("thead", make("tr", *heads)), make("tbody", *lines))
-    # A region that scrolls must be reached by keyboard.
+    # A scrolling region must be reachable by keyboard.
     return make("div", table, class_="wide", tabindex="0", role="region", aria_label=caption)
 
 
@@ -56,7 +56,7 @@ def render(elements: Iterable[Element]) -> str:
 
 
 def show_text(text: str, most: int = 3_000) -> str:
-    """Return a text of others with what can't be seen written out, cut beyond `most` letters, which it says."""
+    """Return a text with invisible characters written out, cut after `most` characters with a note on the rest."""
     shown = _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text[:most])
     rest = len(text) - most
     return shown + (f"\n… {rest:,} more characters" if rest > 0 else "")
@@ -65,25 +65,25 @@ def show_text(text: str, most: int = 3_000) -> str:
 def make_lines(
     caption: str, columns: Sequence[str], rows: Sequence[Sequence[Child]], *, words: bool = False
 ) -> Element:
-    """Return a table whose first column says what a row is of; all others hold numbers, unless `words`."""
+    """Return a table whose first column names its rows; all others hold numbers, unless `words`."""
     shown = [[show_in_line(each) if isinstance(each, str) else each for each in row] for row in rows]
     numbers = 0 if words else len(columns) - 1
     return make_table(show_in_line(caption), [show_in_line(column) for column in columns], shown, numbers=numbers)
 
 
 def make_facts(caption: str, told: Mapping[str, Mapping[str, str]]) -> Element:
-    """Return a table of what is told of each of several, a column each."""
+    """Return a table of facts with a column for each of several things."""
     keys = dict.fromkeys(key for facts in told.values() for key in facts)
     rows = [[key, *(facts.get(key, NOTHING) for facts in told.values())] for key in keys]
     return make_lines(caption, ["fact", *told], rows, words=True)
 
 
 def make_figure(svg: bytes, alt: str, caption: str) -> Element:
-    """Return a figure as an image within the page: nothing in an image can run or load anything."""
+    """Return a figure as an embedded image, in which nothing can run or load anything."""
     source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
     return make("figure", make("img", alt=alt, src=source), make("figcaption", caption), class_="drawn")
 
 
 def make_notes(notes: Sequence[str]) -> list[Element]:
-    """Return notes as a list; nothing where there are none."""
+    """Return notes as a list element; empty if there are none."""
     return [make("ul", *(make("li", show_in_line(note)) for note in notes))] if notes else []

@@ -23,14 +23,15 @@ from autoif.page.elements import NOTHING, Child, make, make_facts, make_figure, 
 from autoif.report.tables import Cell, Mark, Report, tabulate
 
 _MOST_CHANGES = 300
-"""Instructions in a table: half of those that gained most, half of those that lost most."""
+"""Most instructions in a table: one half gained most, the other lost most."""
 _MOST_PROMPTS = 12
 
 
 def describe_evaluations(folders: Sequence[Path]) -> list[PageSection]:
     """Return the sections of evaluated folders, compared with the first in the given order.
 
-    Raises ConfigError: they can't be compared; what differs is named.
+    Raises:
+        ConfigError: they can't be compared; the error names what differs.
     """
     comparison = compare(folders, alone=True)
     figure = make_figure(
@@ -74,7 +75,7 @@ def _show_cell(cell: Cell) -> Child:
 
 
 def _tabulate_changes(models: Mapping[str, Evaluated], column: Column) -> list[Element]:
-    """Return each instruction with every model's value and its difference to the first, gains first."""
+    """Return a table of instructions with every model's value and its difference to the first model, gains first."""
     changes = list_changes(list(models.values()), column)
     half = _MOST_CHANGES // 2
     shown = changes if len(changes) <= _MOST_CHANGES else [*changes[:half], *changes[-half:]]
@@ -109,7 +110,7 @@ def _explain_changes(changes: Sequence[InstructionChange], shown: int, names: Se
 
 
 def _show_answers(models: Mapping[str, Evaluated], column: Column) -> list[Element]:
-    """Return prompts with each model's first answer, those first that changed most."""
+    """Return prompts with each model's first answer, the most changed first."""
     chosen = list_before_after(models, column, _MOST_PROMPTS)
     silent = [name for name in models if all(each.answers[name].text is None for each in chosen)]
     notes = []
@@ -139,7 +140,7 @@ def _show_prompt(number: int, found: AnswersBeforeAfter, column: Column) -> Elem
 
 
 def _describe_scores(answer: AnswerOfModel, column: Column) -> str:
-    """Return what a model's answers to a prompt scored."""
+    """Return the scores of a model's answers to a prompt."""
     if not answer.scores:
         return "not scored"
     if column.unit == "%" and {*answer.scores} <= {0.0, 100.0}:
@@ -148,7 +149,7 @@ def _describe_scores(answer: AnswerOfModel, column: Column) -> str:
 
 
 def _tabulate_facts(models: Mapping[str, Evaluated]) -> Element:
-    """Return what the scores depend on, a model a column."""
+    """Return a table of what the scores depend on, with a column for each model."""
     facts: dict[str, dict[str, str]] = {}
     for name, each in models.items():
         scores = each.scores

@@ -1,4 +1,4 @@
-"""What a folder holds, told by its files: this decides which page is made of it."""
+"""Finds out from a folder's files what it holds, which decides the kind of its page."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,12 +8,12 @@ from autoif.runs.store import MANIFEST
 from autoif.training.card import METRICS, RECORD
 
 _TRAINING = (RECORD, METRICS)
-# What writes these needs numpy; a run's page does without.
+# Not imported from the modules that write these files, as they need numpy, and a run's page doesn't.
 _SCORES, _CLAIM, _SAMPLES = "scores.json", "evaluation.json", "samples.jsonl"
 
 
 class FolderKind(StrEnum):
-    """What a page can be made of."""
+    """The kinds of folders that have a page."""
 
     RUN = "a run"
     TRAINING = "a training"
@@ -21,7 +21,11 @@ class FolderKind(StrEnum):
 
 
 def find_kind(folder: Path) -> FolderKind:
-    """Return what a folder holds. Raises StoreError: it is none of these, or an evaluation that isn't finished."""
+    """Return what a folder holds.
+
+    Raises:
+        StoreError: it is none of these, or an unfinished evaluation.
+    """
     if not folder.is_dir():
         raise StoreError(f"{folder}: {'a file; name its folder' if folder.exists() else 'no such folder'}")
     if (folder / MANIFEST).exists():

@@ -1,4 +1,4 @@
-"""One page of trainings and evaluations: those of a kind beside each other, in the order in which they are given."""
+"""The page of trainings and evaluations: those of each kind side by side, in the given order."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,8 @@ from autoif.page.trainings import describe_trainings
 def build_measured_page(folders: Sequence[Path]) -> str:
     """Return the page of trained and evaluated folders: trainings first, then evaluations.
 
-    Raises ConfigError: one of them is a run, or they can't be compared; what differs is named.
+    Raises:
+        ConfigError: one of them is a run, or they can't be compared; the error names what differs.
     """
     kinds = {folder: find_kind(folder) for folder in folders}
     if run := next((folder for folder, kind in kinds.items() if kind == FolderKind.RUN), None):

@@ -1,4 +1,4 @@
-"""What of a run's page needs no script: how it ended, its funnel, what it used, its instructions, how it was made."""
+"""The sections of a run's page that need no script: its ending, funnel, usage, instructions and settings."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,15 +20,15 @@ from autoif.runs.manifest import read_times
 from autoif.runs.store import COMPLETIONS, DATA_SETS, FOLDERS
 
 _RECORDS = {FOLDERS[4]: "prompts", FOLDERS[5]: "responses", FOLDERS[6]: "responses"}
-"""The table that has a stage's records; instructions where none is named."""
+"""The table with the records of a stage; for other stages it is the instructions."""
 _SHOWN_INSTRUCTIONS = _SHOWN_REVIEWED = 200
-"""In the tables that need no script."""
+"""Most rows in the tables that need no script."""
 _SHOWN_CHARS = 300
 _ELSEWHERE = {
     "config", "identity", "versions", "python", "system", "sandbox", "status", "seconds", "times", "usage", "notes",
     "endings",
 }  # fmt: skip
-"""What of run.json has a place of its own in the page."""
+"""Fields of run.json that the page shows elsewhere than among the settings."""
 
 
 def describe_run(manifest: Mapping[str, Any]) -> str:
@@ -45,7 +45,7 @@ def describe_run(manifest: Mapping[str, Any]) -> str:
 
 
 def make_run_notes(run: Path, manifest: Mapping[str, Any]) -> list[Element]:
-    """Return what should not pass without a word."""
+    """Return notes on what a reader of the run should know."""
     lines = list(map(str, manifest.get("notes", ())))
     if (run / COMPLETIONS).exists():
         ending = describe_ending(run)
@@ -57,7 +57,7 @@ def make_run_notes(run: Path, manifest: Mapping[str, Any]) -> list[Element]:
 
 
 def make_funnel(funnel: Funnel) -> Element:
-    """Return the funnel: a stage a line, each number and reason a link to the records behind it."""
+    """Return the funnel: a row for each stage; each number and reason links to the records behind it."""
     most = max((row.kept + row.dropped for row in funnel), default=1)
     rows: list[Sequence[Child]] = []
     for row in funnel:
@@ -71,7 +71,7 @@ def make_funnel(funnel: Funnel) -> Element:
             href=_link(row.folder, "all"),
             aria_label=f"{row.folder}: {whole}",
         )
-        # What reviewers left is in the data sets; the tables have what the stages left.
+        # No link: the tables show records as the stages left them, before reviewers dropped any.
         linked = row.folder in FOLDERS
         kept = make("a", f"{row.kept:,}", href=_link(row.folder, "kept")) if linked else make("span", f"{row.kept:,}")
         dropped = make("a", f"{row.dropped:,}", href=_link(row.folder, "dropped"))
@@ -85,7 +85,7 @@ def make_funnel(funnel: Funnel) -> Element:
 
 
 def _link(folder: str, outcome: str, reason: str = "") -> str:
-    """Return the address, in the page, of records of a stage."""
+    """Return the address within the page of a stage's records."""
     if folder not in FOLDERS:
         return "#reviewed"
     wanted = {"stage": folder, "outcome": outcome} | ({"reason": reason} if reason else {})
@@ -106,7 +106,7 @@ def make_reviewed(run: Path, data: RunData) -> list[Element]:
 
 
 def _list_reviewed(dropped: StageRow, data: RunData, functions: Mapping[str, int]) -> Sequence[Child]:
-    """Return a row: of a rejected function its instruction, of a pair, which is in no file any more, its id."""
+    """Return a row. A rejected function is shown by its instruction; a pair, which no file has any more, by its id."""
     record, name = dropped.record or {}, dropped.id
     what: Child = name
     if instruction := record.get("instruction"):
@@ -115,13 +115,13 @@ def _list_reviewed(dropped: StageRow, data: RunData, functions: Mapping[str, int
         what = make("a", show_text(record["text"], _SHOWN_CHARS), href=f"#response/0/{name}")
     elif name in functions:
         line = data.instructions[functions[name]]
-        said = f"a function of: {show_text(line.text, _SHOWN_CHARS)}"
-        what = make("a", said, href=f"#instruction/{functions[name]}/{name}")
+        shown = f"a function of: {show_text(line.text, _SHOWN_CHARS)}"
+        what = make("a", shown, href=f"#instruction/{functions[name]}/{name}")
     return what, dropped.reason.replace("_", " "), show_text(dropped.detail, _SHOWN_CHARS)
 
 
 def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:
-    """Return what was asked of models, by stage, and what came of a thousand calls."""
+    """Return a table of requests and tokens by stage, and the yield of a thousand calls."""
     usage = {stage: Usage.model_validate(found) for stage, found in manifest.get("usage", {}).items()}
     times = read_times(manifest)
     names = [stage.partition("_")[2] for stage in FOLDERS]
@@ -149,7 +149,7 @@ def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:
 
 
 def _describe_yields(data: RunData, requests: int) -> str:
-    """Return what came of a thousand model calls."""
+    """Describe the yield of a thousand model calls."""
     if not requests:
         return "No model call is noted yet."
     made = {
@@ -190,7 +190,7 @@ def make_instruction_table(data: RunData) -> Element:
 
 
 def show_seconds(seconds: float | None) -> str:
-    """Return a time; a dash where there is none."""
+    """Return a duration; a dash if there is none."""
     if seconds is None:
         return NOTHING
     if seconds < 120:
@@ -199,12 +199,12 @@ def show_seconds(seconds: float | None) -> str:
 
 
 def show_share(share: float | None) -> str:
-    """Return a share in per cent; a dash where there is none."""
+    """Return a share in per cent; a dash if there is none."""
     return NOTHING if share is None else f"{share:.0%}"
 
 
 def make_settings(manifest: Mapping[str, Any]) -> list[Element]:
-    """Return everything run.json knows: models, settings, prompts, versions."""
+    """Return everything in run.json: models, settings, prompts, versions."""
     config: dict[str, Any] = dict(manifest.get("config", {}))
     prompts = config.pop("prompts", {})
     models = config.pop("models", {})

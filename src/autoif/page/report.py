@@ -1,7 +1,7 @@
-"""A run's page, from its folder to files: what `autoif report RUN` writes.
+"""Writes the page of a run, for `autoif report RUN`.
 
-Up to 50,000 rows, one file holds everything. Beyond, instructions, responses and pairs lie in files of some thousand
-rows in a folder beside it.
+Up to 50,000 rows, one file holds everything. Beyond that, instructions, responses and pairs are in files of up to two
+thousand rows each, in a folder beside it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,13 +31,13 @@ from autoif.runs.store import FOLDERS, read_run, refuse_run_file
 from autoif.runs.whole_files import replace_file, storage_errors
 
 LIMIT = 50_000
-"""Rows that one file holds."""
+"""Most rows in a single file."""
 PAGES = {"instructions": 100, "responses": 2_000, "pairs": 500}
 """Records in one packed piece of data."""
 
 
 def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
-    """Write the page of a run; return what was made: the page, and the folder beside it if it needs one.
+    """Write the page of a run; return the paths written: the page, and the folder beside it if it needs one.
 
     Raises:
         StoreError: it is no run folder, one of another version, or damaged; or `output` can't be written.
@@ -94,7 +94,7 @@ def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page
 
 
 def make_index(data: RunData, manifest: Mapping[str, Any], beside: str) -> dict[str, JsonValue]:
-    """Return what the page's tables need at once; records come by `PAGES`."""
+    """Return the data that the page's tables need at once; records are loaded in pieces (`PAGES`)."""
     columns: dict[str, Any] = asdict(data.columns)
     reasons = sorted(set(columns["reason"]))
     places = {reason: place for place, reason in enumerate(reasons)}

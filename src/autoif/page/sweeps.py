@@ -1,7 +1,7 @@
-"""What other thresholds would leave of a run: a table and small charts for each threshold that matters most.
+"""What a run would keep with other thresholds: a table and small charts for each of the thresholds that matter most.
 
-Stored verdicts are judged again (`autoif.sweep`), and no model is asked. That needs all responses in memory; of a large
-run the page names the command that does it.
+Stored verdicts are judged again (`autoif.sweep`), and no model is asked. That needs all responses in memory; for a
+large run the page gives the command instead.
 """
 
 import shlex
@@ -16,11 +16,11 @@ from autoif.sweep.panels import PRECISION, arrange_sweep, name_counts
 from autoif.sweep.points import Sweep, sweep_usual
 
 MOST_RESPONSES: Final = 5_000
-"""Of a run that is swept for its page."""
+"""Runs with more responses are not swept for their page."""
 
 
 def show_sweeps(run: Path, responses: int, status: str) -> list[Element]:
-    """Return what each threshold would leave of a run, or why that isn't shown."""
+    """Return what the run would keep with each threshold, or why that isn't shown."""
     if status == "running":
         return [make("p", "What other thresholds would leave is shown when the run has ended.", class_="note")]
     if responses > MOST_RESPONSES:

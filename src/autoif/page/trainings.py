@@ -1,4 +1,4 @@
-"""The page of trainings: how each was made, its curves, their first and last values, what each round drew."""
+"""The page of trainings: how each was made, its curves with first and last values, and its rounds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,8 @@ Records = Mapping[str, dict[str, Any]]
 def describe_trainings(folders: Sequence[Path]) -> list[PageSection]:
     """Return the sections of trained folders, compared in the given order.
 
-    Raises ConfigError: a folder has no metrics.
+    Raises:
+        ConfigError: a folder has no metrics.
     """
     trainings = read_trainings(folders)
     records = {training.name: read_record(folder) or {} for training, folder in zip(trainings, folders, strict=True)}
@@ -40,7 +41,7 @@ def describe_trainings(folders: Sequence[Path]) -> list[PageSection]:
 
 
 def _tabulate_facts(records: Records) -> Element:
-    """Return what the cards say, a training a column; of one that isn't finished only how far it is."""
+    """Return the facts of the model cards, a column for each training; for an unfinished one only its progress."""
     facts = {}
     for name, record in records.items():
         told = {"status": str(record.get("status", f"no {RECORD}"))}
@@ -74,7 +75,7 @@ def _sum_up(curve: Curve) -> list[str]:
 
 
 def _tabulate_rounds(records: Records) -> list[Element]:
-    """Return a table for each training in rounds."""
+    """Return a table for each training that has rounds."""
     tables = []
     for name, record in records.items():
         columns, rows = list_rounds(record.get("rounds") or [])
@@ -84,7 +85,7 @@ def _tabulate_rounds(records: Records) -> list[Element]:
 
 
 def _tabulate_settings(records: Records) -> list[Element]:
-    """Return every setting, those first in which the trainings differ."""
+    """Return a table of all settings; those in which the trainings differ come first."""
     settings = {}
     for name, record in records.items():
         flat = dict(record.get("settings") or {})

@@ -1,1 +1,1 @@
-"""`autoif view`: a run's page, live, with a reviewer's hand, and two runs side by side (docs/view.md)."""
+"""`autoif view`: the live page of a run, with reviewers' decisions, and a comparison of two runs (docs/view.md)."""

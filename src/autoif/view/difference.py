@@ -1,11 +1,11 @@
-"""Two runs side by side: what changed in settings, funnel, instructions and verdicts.
+"""Compares two runs: settings, funnel, instructions, verdicts and responses.
 
-    settings        by run.json's `identity`: all that shapes a run's results
-    funnel          what each stage kept and dropped in both
-    instructions    those that only one has; those that both have, but only one kept
-    verdicts        what the same function says otherwise of the same text: a sandbox, a version, or a function that is
-                    not sure of itself
-    responses       the same answer to the same prompt that only one run kept
+    settings        from run.json's `identity`: everything that affects a run's results
+    funnel          what each stage kept and dropped in each run
+    instructions    those that only one run has, and those that both have but only one kept
+    verdicts        different verdicts of the same function on the same text, because of another sandbox or version, or
+                    because the function is not deterministic
+    responses       the same answers to the same prompts that only one run kept
 
 `compare_runs` compares what was read (`read_side`); it reads no files.
 """
@@ -24,7 +24,7 @@ K = TypeVar("K")
 
 
 class RunItem(NamedTuple):
-    """Something in one run: what is shown of it, and what became of it there."""
+    """An item of one run: the text that is shown, and its outcome there."""
 
     shown: tuple[str, ...]
     outcome: str
@@ -32,23 +32,23 @@ class RunItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunSide:
-    """One of two runs, as far as they are compared."""
+    """What is compared of one of the two runs."""
 
     name: str
     settings: Mapping[str, RunItem] = field(default_factory=dict)
-    """By key; the outcome is the value."""
+    """Settings by key; the outcome is the value."""
     funnel: Mapping[str, RunItem] = field(default_factory=dict)
-    """By stage; the outcome is how many it kept and dropped."""
+    """Stages by name; the outcome is how many records it kept and dropped."""
     instructions: Mapping[str, RunItem] = field(default_factory=dict)
-    """By id; the outcome is "kept", or the stage that dropped it with the reason. Of responses likewise."""
+    """Instructions by id; the outcome is "kept", or the stage that dropped it with the reason. So with responses."""
     verdicts: Mapping[tuple[str, str], RunItem] = field(default_factory=dict)
-    """By the ids of function and text; the outcome is the verdict."""
+    """Verdicts by the ids of the function and the text; the outcome is the verdict."""
     responses: Mapping[str, RunItem] = field(default_factory=dict)
-    """By an id of prompt and text."""
+    """Responses by an id of prompt and text."""
 
 
 class Change(NamedTuple):
-    """What became of the same thing in both runs; None where a run hasn't seen it."""
+    """The outcomes of the same item in both runs; None if a run doesn't have it."""
 
     shown: tuple[str, ...]
     first: str | None
@@ -56,7 +56,7 @@ class Change(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What differs of what both runs have."""
+    """The items of both runs whose outcomes differ."""
 
     compared: int
     changed: list[Change]
@@ -64,18 +64,18 @@ class Changes(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunDifference:
-    """All that differs."""
+    """All differences between two runs."""
 
     first: str
     second: str
     settings: list[Change]
     stages: list[Change]
-    """All stages, whether they differ or not."""
+    """All stages, including those that don't differ."""
     only_first: list[Change]
     """Instructions that only the first run has."""
     only_second: list[Change]
     outcomes: list[Change]
-    """Instructions that both have, with another outcome."""
+    """Instructions of both runs whose outcomes differ."""
     verdicts: Changes
     responses: Changes
 
@@ -96,7 +96,7 @@ def compare_runs(first: RunSide, second: RunSide) -> RunDifference:
 
 
 def _pair_up(first: Mapping[K, RunItem], second: Mapping[K, RunItem]) -> Iterator[Change]:
-    """Yield everything that one of the runs has, in their order."""
+    """Yield every item of either run, in their order."""
     for key in dict.fromkeys((*first, *second)):
         ours, theirs = first.get(key), second.get(key)
         shown = (ours or theirs or RunItem((), "")).shown
@@ -110,7 +110,7 @@ def _find_changes(first: Mapping[K, RunItem], second: Mapping[K, RunItem]) -> Ch
 
 
 def read_side(run: Path) -> RunSide:
-    """Return a run as it is compared, complete or not.
+    """Read what is compared of a run, complete or not.
 
     Raises:
         StoreError: it is no run folder, of another version, or damaged.
@@ -139,7 +139,7 @@ def _name_outcome(stage: str, row: StageRow) -> str:
 def _read_instructions(
     run: Path, verdicts: dict[tuple[str, str], RunItem]
 ) -> tuple[dict[str, RunItem], dict[str, tuple[str, list[str]]]]:
-    """Return instructions by id, and of each verified one, by its id, its text and its kept functions' ids."""
+    """Return the instructions by id; and the text and kept functions' ids of verified ones, by their id."""
     found, functions = dict[str, RunItem](), dict[str, tuple[str, list[str]]]()
     for stage in (store.SELF_INSTRUCT, store.VERIFICATION, store.CROSS_VALIDATION, store.BACK_TRANSLATION):
         for row in read_records(run, stage):
@@ -156,7 +156,7 @@ def _read_instructions(
 
 
 def _read_matrix(record: Mapping[str, Any], verdicts: dict[tuple[str, str], RunItem]) -> None:
-    """Note what functions say of cases, where they have run."""
+    """Add the verdicts of functions on cases, if they have run."""
     matrix = record.get("matrix") or {"functions": [], "verdicts": []}
     for function, said in zip(matrix["functions"], matrix["verdicts"], strict=False):
         for case, verdict in zip(matrix["cases"], said, strict=False):
@@ -167,13 +167,13 @@ def _read_matrix(record: Mapping[str, Any], verdicts: dict[tuple[str, str], RunI
 def _read_responses(
     run: Path, functions: Mapping[str, tuple[str, list[str]]], verdicts: dict[tuple[str, str], RunItem]
 ) -> dict[str, RunItem]:
-    """Return responses with verdicts, by prompt and text; note what each function says of them."""
+    """Return the responses with verdicts, by prompt and text; add each function's verdict."""
     prompts = {row.id: row.record or {} for row in read_records(run, store.AUGMENTATION)}
     found = dict[str, RunItem]()
     for stage in (store.REJECTION_SAMPLING, store.SCORING):
         for row in read_records(run, stage):
             if not row.record or row.record["prompt"] not in prompts:
-                continue  # of a run that goes on, it may have come since prompts were read
+                continue  # in a run in progress, it may be newer than the prompts that were read
             prompt, text = prompts[row.record["prompt"]], row.record["text"]
             found[content_id("answer", prompt["text"], text)] = RunItem((text,), _name_outcome(stage, row))
             asked = [functions.get(name, ("", [])) for name in prompt["constraints"]]

@@ -1,4 +1,4 @@
-"""The pages that `autoif view` serves: that of `autoif report`, with a part for reviewers, and two runs compared."""
+"""The pages that `autoif view` serves: the page of `autoif report` with a part for reviewers, and the comparison."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,22 +13,22 @@ from autoif.view.difference import Change, RunDifference
 
 SCRIPT = "review.js"
 BESIDE = "data"
-"""The folder of the address under which a large run's data lies."""
+"""The path segment under which a large run's data is served."""
 _LONGEST_SHOWN = 400
 _MOST = 200
-"""Rows of a table in which two runs are compared."""
+"""Most rows of a table of differences."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedPage:
-    """A page, and the packed data that lies beside it."""
+    """A page, and the packed data that is served beside it."""
 
     html: str
     pieces: dict[str, str]
 
 
 def make_view_page(run: Path, runs: Sequence[Path]) -> ServedPage:
-    """Return the page of a run, one of those that are viewed.
+    """Return the page of one of the viewed runs.
 
     Raises:
         StoreError: it is no run folder, one of another version, or damaged.

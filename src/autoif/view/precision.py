@@ -1,10 +1,10 @@
-"""How many of a run's kept functions are right, by reviewers' decisions, and how many more decisions settle it.
+"""Estimates how many of a run's kept functions are right, from reviewers' decisions, and how many more are needed.
 
-    a band         functions of similar score; those that the queue brought up are a random sample of it
-    a share        of right functions in a band: Wilson's interval with continuity correction, without replacement
-    the precision  the bands' shares by size. Distances from share to limits add up as squares (Zou and Donner's MOVER);
-                   those of bands without decisions add up as they are
-    picked         functions decided on outside the queue: they are known, but no sample
+    band           functions with similar scores; those that the queue showed are a random sample of it
+    share          of right functions in a band: Wilson's interval with continuity correction, without replacement
+    precision      the mean of the bands' shares, weighted by size. Squared distances from share to limits are added up
+                   (Zou and Donner's MOVER); for bands without decisions, the distances themselves are
+    picked         functions decided on outside the queue: they are known, but are no random sample
 
 In simulated reviews the interval holds the truth 95 times in 100 on average, and 88 at worst, with two decisions a band
 (tests/test_view_precision.py). A normal approximation with a prior in each band misses most of them where nearly all
@@ -21,15 +21,15 @@ from autoif.records import Record
 from autoif.student import LEVEL
 
 HALF_WIDTH: Final = 0.05
-"""Of the interval that is narrow enough, unless another is asked for."""
+"""Default half-width of an interval that is narrow enough."""
 _Z: Final = NormalDist().inv_cdf((1 + LEVEL) / 2)
 _FEWEST: Final = 3
-"""Decisions of each band that are asked for, as an interval from fewer says too little."""
+"""Fewest decisions to ask for in each band, as an interval from fewer says too little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Functions of one band, but for those that were picked: how many there are, and what the queue has brought."""
+    """The functions of one band without picked ones: how many there are, and the decisions from the queue."""
 
     size: int
     accepted: float = 0
@@ -41,20 +41,20 @@ class Band:
 
     @property
     def rate(self) -> float:
-        """The share of right ones to expect of the next decisions."""
+        """The share of right functions to expect in further decisions."""
         return (self.accepted + 1) / (self.seen + 2)
 
     def after(self, more: int) -> "Band":
-        """Return the band after so many further decisions at this rate."""
+        """Return the band after `more` further decisions at this rate."""
         return Band(self.size, self.accepted + more * self.rate, self.rejected + more * (1 - self.rate))
 
     def find_interval(self) -> tuple[float, float, float]:
-        """Return the share of right ones and its limits; 1/2 from 0 to 1 where nobody has looked."""
+        """Return the share of right functions and its limits; 1/2, 0 and 1 without decisions."""
         seen = self.seen
         if not seen:
             return 0.5, 0.0, 1.0
         share = self.accepted / seen
-        if seen > self.size - 0.5:  # expected decisions are no whole numbers
+        if seen > self.size - 0.5:  # expected numbers of decisions are fractional
             return share, share, share
         squared, step = _Z**2 / seen * (self.size - seen) / (self.size - 1), 0.5 / seen
         low, high = (
@@ -65,20 +65,20 @@ class Band:
 
 
 class ReviewedPrecision(Record):
-    """The share of kept functions that are right, as far as reviewers know."""
+    """The share of kept functions that are right, estimated from reviewers' decisions."""
 
     value: float
     low: float
     high: float
-    """An interval of 95 %."""
+    """Upper limit of the 95 % interval."""
     decided: int
     queued: int
-    """Of these, what was decided on as the queue showed it."""
+    """How many of these decisions were made as the queue showed the function."""
     functions: int
     half_width: float
-    """That was asked for."""
+    """The half-width that was asked for."""
     needed: tuple[int, ...]
-    """Further decisions of each band that make the interval so narrow, if they go on as before."""
+    """Further decisions in each band that make the interval so narrow, if the shares stay the same."""
 
 
 def estimate_precision(
@@ -103,9 +103,9 @@ def estimate_precision(
 
 
 def count_needed(bands: Sequence[Band], half_width: float, picked: tuple[int, int] = (0, 0)) -> tuple[int, ...]:
-    """Return how many further decisions of each band narrow the interval to this, if they go on as before.
+    """Return how many further decisions in each band narrow the interval to `half_width`, if the shares stay the same.
 
-    Each goes to the band where it tells most.
+    Each decision goes to the band where it tells most.
     """
     more, after = [0] * len(bands), list(bands)
     while True:
@@ -119,14 +119,14 @@ def count_needed(bands: Sequence[Band], half_width: float, picked: tuple[int, in
 
 
 def _tell(band: Band, seen: float) -> float:
-    """Return by how much one more decision than so many narrows what is known of a band."""
+    """Return by how much one more decision after `seen` of them narrows a band's interval."""
     if seen < _FEWEST:
         return math.inf
     return band.size**2 * band.rate * (1 - band.rate) / (seen * (seen + 1))
 
 
 def _add_up(bands: Sequence[Band], picked: tuple[int, int]) -> tuple[float, float, float]:
-    """Return the share of right functions of all bands together, with its limits."""
+    """Return the share of right functions in all bands together, with its limits."""
     right, below, above, unknown = float(picked[0]), 0.0, 0.0, 0.0
     certain, open_ = picked[0] + sum(band.accepted for band in bands), sum(band.size - band.seen for band in bands)
     for band in bands:

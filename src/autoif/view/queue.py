@@ -1,16 +1,16 @@
-"""Which functions a reviewer should look at first: the least sure ones.
+"""The queue of functions for reviewers: the most uncertain ones first.
 
-    with an audit      the nearer its score is to 1/2
-    without one        by what the run knows of the function, each a share, multiplied:
-      likely             the score that chose it (`choose_by`)
-      votes              of the writer's answers, those that gave functions of its behaviour (`choose_by`)
-      lift               of the answers to its instruction that it accepts, less that of others (contrast)
-      cases              of its instruction's cases, those that it gets as expected
-      unanimity          of the responses, those of which it says what most functions of its instruction say
+    with an audit      the closer its score is to 1/2, the more uncertain a function is
+    without one        certainty is the product of what the run knows of the function, each a share:
+      likely             the score by which it was chosen (`choose_by`)
+      votes              of the writer's answers, those that gave functions with its behaviour (`choose_by`)
+      lift               of the answers to its instruction that it accepts, minus that of other answers (contrast)
+      cases              of its instruction's cases, those on which it gives the expected verdict
+      unanimity          of the responses, those on which it agrees with most functions of its instruction
 
-Functions are in three bands of the same size, each in the order of a hash, so that the queue brings a random sample of
-it, from which precision is estimated (`autoif.view.precision`). The queue begins with as many of each band as the
-precision still needs, the least sure band first.
+Functions are divided into three bands of the same size. Each band is in the order of a hash, so that the queue shows a
+random sample of it, from which precision is estimated (`autoif.view.precision`). The queue begins with as many
+functions of each band as the precision still needs, the most uncertain band first.
 """
 
 from collections import Counter, defaultdict
@@ -51,46 +51,47 @@ _SIGNS: Final = {
 
 
 class QueuedFunction(Record):
-    """A kept function that a reviewer may decide on, with what tells how sure we are of it, 0 to 1."""
+    """A kept function to review, with the figures for its certainty, each 0 to 1."""
 
     function_id: str
     source: str
     instruction_id: str
     instruction: str
     score: float | None = None
-    """Of the audit; None where there is none. So with the others: None is what the run doesn't know."""
+    """The audit's score; None if there is no audit. The others are likewise None if the run doesn't have them."""
     likely: float | None = None
     votes: float | None = None
     lift: float | None = None
     cases: float | None = None
     unanimity: float | None = None
     band: int = 0
-    """Place in BANDS."""
+    """Index in BANDS."""
 
     @property
     def surety(self) -> float:
-        """The higher, the surer: what sorts the queue."""
+        """The certainty by which the queue is sorted: higher is more certain."""
         if self.score is not None:
             return abs(self.score - 0.5)
         return float(prod(share for name in _SIGNS if (share := getattr(self, name)) is not None))
 
 
 class Queue(Record):
-    """What to look at next."""
+    """The functions to review next, and the present estimate of precision."""
 
     by: str
-    """What says how sure we are, in words."""
+    """Description of the figures that certainty comes from."""
     precision: ReviewedPrecision | None
-    """None where no function was kept."""
+    """None if no function was kept."""
     functions: tuple[QueuedFunction, ...]
-    """Those that nobody decided on, the first to look at first."""
+    """Functions without a decision, in the order in which to review them."""
 
 
 def make_queue(
     functions: Sequence[QueuedFunction], review: Review, *, half_width: float = HALF_WIDTH, most: int = 100
 ) -> Queue:
-    """Return the queue of a run's kept functions, at most so many of it; `half_width` is that of the interval that is
-    narrow enough, 0 to 1.
+    """Return the beginning of the queue of a run's kept functions.
+
+    `half_width`, 0 to 1, is the half-width of an interval of precision that is narrow enough.
     """
     if not functions:
         return Queue(by="nothing: no function was kept", precision=None, functions=())
@@ -107,7 +108,7 @@ def make_queue(
 def measure_precision(
     functions: Sequence[QueuedFunction], review: Review, half_width: float = HALF_WIDTH
 ) -> ReviewedPrecision:
-    """Return how many of a run's kept functions are right, by what reviewers decided."""
+    """Return how many of a run's kept functions are right, estimated from reviewers' decisions."""
     counts = Counter[tuple[int, str]]()
     for each in functions:
         verdict = review.find("function", each.function_id)
@@ -122,7 +123,7 @@ def measure_precision(
 
 
 def read_reviewed_precision(run: Path, scores: Mapping[tuple[str, str], float]) -> ReviewedPrecision | None:
-    """Return how many of a run's kept functions are right by its decisions; None where none is about them.
+    """Return how many of a run's kept functions are right by its decisions; None if there are none on functions.
 
     `scores` are those of an audit, by instruction and function.
 
@@ -135,7 +136,7 @@ def read_reviewed_precision(run: Path, scores: Mapping[tuple[str, str], float]) 
 
 
 def _name_signs(functions: Sequence[QueuedFunction]) -> str:
-    """Return what says how sure we are of functions, in words."""
+    """Describe the figures that the certainty of functions comes from."""
     if functions[0].score is not None:
         return "the audit's score"
     known = [said for name, said in _SIGNS.items() if any(getattr(each, name) is not None for each in functions)]
@@ -171,7 +172,7 @@ def read_functions(run: Path, scores: Mapping[tuple[str, str], float] | None = N
                     source=function.source,
                     instruction_id=each.instruction.id,
                     instruction=each.instruction.text,
-                    # What an audit that is older than the run has not seen is as unsure as can be.
+                    # A function that is newer than the audit gets the most uncertain score.
                     score=scores.get(key, 0.5) if scores else None,
                     likely=each.score,
                     votes=votes.get(key),
@@ -184,7 +185,7 @@ def read_functions(run: Path, scores: Mapping[tuple[str, str], float] | None = N
 
 
 def divide(functions: Iterable[QueuedFunction]) -> list[QueuedFunction]:
-    """Return functions in bands of the same size, the least sure ones first."""
+    """Return functions in bands of the same size, the most uncertain first."""
     ordered = sorted(functions, key=lambda each: (each.surety, _order(each)))
     return [each.model_copy(update={"band": place * len(BANDS) // len(ordered)}) for place, each in enumerate(ordered)]
 
@@ -194,9 +195,9 @@ Shares = Mapping[tuple[str, str], float]
 
 
 def _count_votes(run: Path) -> Shares:
-    """Return the share of answers that gave functions which behave as each one does, of those that gave a function.
+    """Return for each function the share of the writer's answers with functions that gave one with its behaviour.
 
-    Of a run in whose choice votes count; {} of any other. What cross-validation kept of an instruction behaves alike.
+    Empty unless the run chose functions by votes; then those that cross-validation kept of an instruction behave alike.
     """
     config: Any = read_manifest(run)["config"]
     if config["cross_validation"].get("choose_by", "cases") == "cases":
@@ -232,18 +233,18 @@ def _count_cases(verified: Iterable[VerifiedInstruction]) -> Shares:
 
 
 def _compare_verdicts(run: Path, verified: Iterable[VerifiedInstruction]) -> Shares:
-    """Return of each function that has others beside it how often it says what most of them say."""
+    """Return how often each function agrees with most functions of its instruction, if it isn't the only one."""
     kept = {each.id: [(each.instruction.id, function.id) for function in each.functions] for each in verified}
     prompts = {each.id: each.record["constraints"] for each in read_records(run, AUGMENTATION) if each.record}
     same, seen = defaultdict[tuple[str, str], float](float), Counter[tuple[str, str]]()
     for response in (each.record for each in read_records(run, REJECTION_SAMPLING) if each.record):
         verdicts = iter(response["verdicts"])
-        # Of a run that goes on, what has come since the others were read is left out.
+        # In a run in progress, responses to prompts that are newer than those that were read are left out.
         for constraint in prompts.get(response["prompt"], ()):
-            said = dict(zip(kept.get(constraint, ()), verdicts, strict=False))
-            for key, verdict in said.items() if len(said) > 1 else ():
-                passing = list(said.values()).count("pass")
-                most = 0.5 if 2 * passing == len(said) else float((verdict == "pass") == (2 * passing > len(said)))
-                same[key] += most
+            given = dict(zip(kept.get(constraint, ()), verdicts, strict=False))
+            for key, verdict in given.items() if len(given) > 1 else ():
+                passing = list(given.values()).count("pass")
+                agrees = 0.5 if 2 * passing == len(given) else float((verdict == "pass") == (2 * passing > len(given)))
+                same[key] += agrees
                 seen[key] += 1
     return {key: same[key] / count for key, count in seen.items()}

@@ -1,10 +1,10 @@
-"""The server of `autoif view`: pages, events, decisions; who may ask is as with `autoif serve`.
+"""The server of `autoif view`: pages, events and decisions. Access is controlled as in `autoif serve`.
 
     GET  /N/             the page of run N, counted from 0; / leads to the first
     GET  /N/data/X.js    data beside the page of a large run
-    GET  /N/events       server-sent events: what of the run has changed
-    GET  /N/decisions    what counts of all decisions, by item
-    GET  /N/queue        what to look at first
+    GET  /N/events       server-sent events: what has changed in the run
+    GET  /N/decisions    the decisions that count, by item
+    GET  /N/queue        the functions to review first
     POST /N/decisions    a decision, as JSON
     GET  /compare        the first two runs side by side
 
@@ -70,12 +70,12 @@ class DecisionRequest(Record):
     decision: Literal["accept", "reject", "comment", "revoke"]
     comment: str = ""
     queued: bool = False
-    """Whether the queue brought it up."""
+    """Whether the item was shown by the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What tells whether a page is still current."""
+    """Fingerprints by which a page sees whether it is still current."""
 
     status: str
     page: str
@@ -84,7 +84,7 @@ class RunState:
 
 
 class Viewer:
-    """Some runs behind HTTP. `app` is what a server runs."""
+    """Serves some runs over HTTP; `app` is the web application."""
 
     def __init__(self, runs: Sequence[Path], settings: ServiceSettings, author: str) -> None:
         self._runs = list(runs)
@@ -93,7 +93,7 @@ class Viewer:
         self._ending = asyncio.Event()
         self._streams = 0
         self._made: dict[tuple[Path, str], tuple[str, Any]] = {}
-        """What was made of a run last, by its name, with the state of the files that it was made of."""
+        """Cache of what was last made from each run, by name, with the state of the run's files at that time."""
         self._making: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.app = web.Application(middlewares=[self._frame], client_max_size=settings.body_mb << 20)
         self.app.add_routes(
@@ -131,7 +131,7 @@ class Viewer:
         return web.Response(text=f'autoif.give("{name}","{page.pieces[name]}")\n', content_type="text/javascript")
 
     async def _make(self, run: Path, make: Callable[[Path], Made]) -> Made:
-        """Return what is made of a run as it is now; of several who ask at the same time, the first has it made."""
+        """Return `make(run)` for the run's present files, from the cache if possible; concurrent requests share it."""
         async with self._making[make.__name__]:
             now = (await asyncio.to_thread(read_state, run)).page
             known = self._made.get((run, make.__name__))
@@ -142,7 +142,7 @@ class Viewer:
             return made
 
     async def _has(self, run: Path, target: Target, item: str) -> bool:
-        """Tell whether a run has an item; what it once had it keeps, so only an unknown one has the run read anew."""
+        """Tell whether a run has an item. Runs never lose items, so the run is read again only for an unknown one."""
         known = self._made.get((run, list_items.__name__))
         return bool(known and item in known[1][target]) or item in (await self._make(run, list_items))[target]
 
@@ -159,14 +159,14 @@ class Viewer:
 
     async def _send_events(self, request: web.Request) -> web.StreamResponse:
         run = self._find(request)
-        await asyncio.to_thread(read_state, run)  # what can't be read is refused before a stream begins
+        await asyncio.to_thread(read_state, run)  # fail before the stream begins if the run can't be read
         if self._streams >= _MOST_STREAMS:
             raise Refusal("queue_full", f"{self._streams} pages are kept up to date already: close some")
         self._streams += 1
         try:
             response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
             await response.prepare(request)
-            with suppress(AutoIFError):  # asked again, the server says what can't be read
+            with suppress(AutoIFError):  # the next request for the page reports what can't be read
                 await self._stream(request, response, run)
             return response
         finally:
@@ -242,7 +242,7 @@ class Viewer:
         return self._runs[number]
 
     def _name(self, request: web.Request) -> str:
-        """Return who asks: the name given with the token, else that of the server's user."""
+        """Return the reviewer's name: the one given with the token, else that of the server's user."""
         return _read_login(request)[0] or self._author
 
     @web.middleware
@@ -276,7 +276,7 @@ class Viewer:
             found = Refusal("not_found", "there is no such page: / leads to the first run")
         except ConnectionError:  # the client has left
             raise
-        except Exception:  # the boundary of one request: no other may suffer from it
+        except Exception:  # an error in one request must not affect the others
             _logger.exception("a request failed")
             found = Refusal("internal", "this request failed in the server; its log says why")
         if _is_visit(request):  # somebody reads it
@@ -298,12 +298,12 @@ class Viewer:
 
 
 def _is_visit(request: web.Request) -> bool:
-    """Tell whether somebody follows a link to a page here."""
+    """Tell whether the request is a browser's navigation to a page."""
     return request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
 
 
 def _read_login(request: web.Request) -> tuple[str, str]:
-    """Return the name and the token that a request gives, each "" if it gives none."""
+    """Return the name and the token in a request, each "" if missing."""
     scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return "", shown.strip()
@@ -330,7 +330,7 @@ def _show_standing(standing: Standing) -> dict[str, Any]:
 
 
 def read_state(run: Path) -> RunState:
-    """Return what tells whether the run's files have changed: their times and sizes.
+    """Return fingerprints of the times and sizes of the run's files, which show whether they have changed.
 
     Raises:
         StoreError: run.json is damaged.
@@ -349,9 +349,10 @@ def _stamp(path: Path) -> str:
 
 
 async def view_until_stopped(runs: Sequence[Path], settings: ServiceSettings, author: str, announce: Say) -> None:
-    """Serve until SIGTERM or SIGINT; `announce` gets the URL once requests are taken.
+    """Serve until SIGTERM or SIGINT; `announce` gets the URL once the server accepts requests.
 
-    Raises ConfigError: the address can't be listened on, or could be reached by others without a token.
+    Raises:
+        ConfigError: it can't listen on the address, or other machines could reach it without a token.
     """
     require_token_beyond_loopback(settings)
     stops = catch_stops()
