@@ -81,10 +81,7 @@ def list_changes(models: Sequence[Evaluated], column: Column) -> list[Instructio
 
 def list_before_after(models: Mapping[str, Evaluated], column: Column, most: int) -> list[AnswersBeforeAfter]:
     """Return the up to `most` most changed prompts, gains and losses in turn, with every model's first answer.
-
-    Raises:
-        StoreError: a file of samples is damaged.
-    """
+    Raises StoreError: a file of samples is damaged."""
     first, last = next(iter(models.values())), list(models.values())[-1]
     changes = {id: _compare_answers(row, last.rows[id], column) for id, row in first.rows.items()}
     ordered = sorted(changes, key=lambda id: (changes[id], id))

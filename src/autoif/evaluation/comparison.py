@@ -124,10 +124,7 @@ def compare(folders: Sequence[Path], *, alone: bool = False) -> Comparison:
 
 def read_models(folders: Sequence[Path]) -> list[dict[str, Evaluated]]:
     """Return, for each benchmark in the order of a table, the models that were measured on it, by name.
-
-    Raises:
-        ConfigError, StoreError: as `read_model` says.
-    """
+    Raises ConfigError, StoreError: as `read_model` says."""
     measured: dict[str, dict[str, Evaluated]] = {}
     for name, folder in zip(name_folders(folders), folders, strict=True):
         for evaluated in read_model(folder):

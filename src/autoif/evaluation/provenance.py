@@ -74,10 +74,7 @@ def check_held_out(model: str, asked: Sequence[Source], unseen_by: Sequence[Path
 
 def identify_policy(model: str, backend: Backend) -> str:
     """Return the identity of what answers: a hash of the model or its name at an endpoint, and the backend.
-
-    Raises:
-        ConfigError: reading a model needs the extra `train`.
-    """
+    Raises ConfigError: reading a model needs the extra `train`."""
     chosen = choose_backend(backend, model)
     if isinstance(chosen, Endpoint):
         return f"{chosen.identity}, endpoint"

@@ -195,11 +195,7 @@ def write_results(folder: Path, scores: Scores, results: Sequence[PromptResult])
 
 
 def read_scores(folder: Path) -> Scores:
-    """Return the scores of an evaluated folder.
-
-    Raises:
-        StoreError: it has no scores, or those of another version.
-    """
+    """Return the scores of an evaluated folder. Raises StoreError: it has no scores, or those of another version."""
     path = folder / SCORES
     try:
         return Scores.model_validate_json(path.read_bytes())
@@ -212,9 +208,5 @@ def read_scores(folder: Path) -> Scores:
 
 
 def read_prompt_results(folder: Path) -> list[PromptResult]:
-    """Return the rows of an evaluated folder.
-
-    Raises:
-        StoreError: the file is missing or damaged.
-    """
+    """Return the rows of an evaluated folder. Raises StoreError: the file is missing or damaged."""
     return read_jsonl(folder / PER_PROMPT, PromptResult)

@@ -52,10 +52,7 @@ _JudgedItems = Sequence[tuple[Item, Sequence[ResponseJudgement]]]
 
 def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: Say) -> Benchmark:
     """Return the benchmark. A judge model, or a folder of recorded judgements, decides what no rule does.
-
-    Raises:
-        ConfigError: a judge is needed and none is named, or the folder has no judgements.
-    """
+    Raises ConfigError: a judge is needed and none is named, or the folder has no judgements."""
     if judge is None and any(item.rule is None for item in items.items):
         raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
     by_id = {item.id: item for item in items.items}

@@ -82,10 +82,7 @@ class _HubRow(FollowBenchRow):
 
 def read_items(folder: Path) -> Items:
     """Return the prompts of the TYPE_constraints.json in a folder; some types may be missing.
-
-    Raises:
-        ConfigError: there are no such files, one holds something else, or levels are missing or repeated.
-    """
+    Raises ConfigError: there are no such files, one holds something else, or levels are missing or repeated."""
     files = {kind: folder / f"{kind}_constraints.json" for kind in TYPES}
     found = {kind: file for kind, file in files.items() if file.exists()}
     if not found:
@@ -97,10 +94,7 @@ def read_items(folder: Path) -> Items:
 
 def fetch_items(language: Language) -> Items:
     """Return the official prompts of one language.
-
-    Raises:
-        ConfigError: the data set can't be fetched, or has changed its form.
-    """
+    Raises ConfigError: the data set can't be fetched, or has changed its form."""
     groups = _split(fetch_rows(HUB, "a folder of prompts by --data", _HubRow.model_validate))
     found: dict[str, list[FollowBenchRow]] = {}
     for group in groups:
@@ -114,10 +108,7 @@ def fetch_items(language: Language) -> Items:
 
 def build_items(rows: Mapping[str, Sequence[FollowBenchRow]], language: Language, source: Path | str) -> Items:
     """Return the prompts of these rows, given by type; `source` names their origin in errors.
-
-    Raises:
-        ConfigError: a row has no text or a target that can't be read, or levels are missing or repeated.
-    """
+    Raises ConfigError: a row has no text or a target that can't be read, or levels are missing or repeated."""
     items = [item for kind, some in rows.items() for item in _grow(f"{source}, {kind}", kind, some, language)]
     content = json.dumps([[item.id, item.source, item.instructions, item.target] for item in items])
     lacks = [

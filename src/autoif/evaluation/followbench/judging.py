@@ -123,10 +123,7 @@ class Judgements:
 
 def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str, Sequence[str]]) -> Judgements:
     """Return the recorded judgements of these responses, one for each prompt; responses are compared without thoughts.
-
-    Raises:
-        ConfigError: there are no such files, files of several models, or no judgement of any of the responses.
-    """
+    Raises ConfigError: there are no such files, files of several models, or no judgement of any of the responses."""
     files = find_files(folder, "judgements")
     known = {(item.prompt, item.level): item for item in items if not item.rule}
     recorded = Judgements()
@@ -150,10 +147,7 @@ def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str,
 
 def find_files(folder: Path, what: str) -> list[Path]:
     """Return the file of each type, if there is one.
-
-    Raises:
-        ConfigError: there is none at all, or there are two of a type.
-    """
+    Raises ConfigError: there is none at all, or there are two of a type."""
     files = []
     for kind in TYPES:
         found = sorted(folder.glob(f"*{kind}_constraint.jsonl"))

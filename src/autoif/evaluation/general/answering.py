@@ -36,11 +36,7 @@ class FolderModel:
 
     @cached_property
     def lm(self) -> Any:
-        """lm-eval's model.
-
-        Raises:
-            ModelError: it can't be loaded completely, or its tokenizer names no end token.
-        """
+        """lm-eval's model. Raises ModelError: it can't be loaded completely, or its tokenizer names no end token."""
         from lm_eval.models.huggingface import HFLM
 
         from autoif.sampling.policy import load_named, load_to_answer
@@ -57,10 +53,7 @@ class FolderModel:
 
     def read_template(self) -> Callable[..., str] | None:
         """Return the function that applies the chat template; None if the model is asked in plain text.
-
-        Raises:
-            ConfigError: the model has no chat template.
-        """
+        Raises ConfigError: the model has no chat template."""
         if not self._settings.chat_template:
             return None
         if not self.lm.tokenizer.chat_template:
@@ -74,11 +67,7 @@ class FolderModel:
 
     @contextmanager
     def open(self, requests: Requests, settings: SamplingSettings) -> Iterator[Sampler]:
-        """Yield the sampler for these questions.
-
-        Raises:
-            ConfigError: the context has no room for an answer.
-        """
+        """Yield the sampler for these questions. Raises ConfigError: the context has no room for an answer."""
         if any(map(_generates, requests.values())) and self.lm.max_length <= settings.max_tokens:
             raise ConfigError(
                 f"the context of {self.name}, {self.lm.max_length} tokens, leaves no room for answers of "

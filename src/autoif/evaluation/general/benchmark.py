@@ -83,10 +83,7 @@ class Task:
 
 def read_task(name: TaskName, path: Path | None, settings: GeneralSettings) -> Task:
     """Read a benchmark's files, or fetch it from the hub if no path is named, and choose its questions.
-
-    Raises:
-        ConfigError: a file, a subject or examples are missing, or the data set can't be fetched.
-    """
+    Raises ConfigError: a file, a subject or examples are missing, or the data set can't be fetched."""
     definitions = load_definitions(name, chat=settings.chat_template)
     questions = read_questions(name, path, definitions)
     shots = settings.shots.get(name, definitions[0].shots)

@@ -64,10 +64,7 @@ class GeneralQuestions:
 
 def read_questions(task: TaskName, path: Path | None, definitions: Sequence[Definition]) -> GeneralQuestions:
     """Read a benchmark's files, or fetch it from the hub if no path is named.
-
-    Raises:
-        ConfigError: a subject or a file is missing, or the data set can't be fetched.
-    """
+    Raises ConfigError: a subject or a file is missing, or the data set can't be fetched."""
     subjects = [definition.subject for definition in definitions]
     if path:
         found = read_files(task, path, subjects)

@@ -68,10 +68,7 @@ class Checkers:
         self, prompt: str, instructions: Sequence[tuple[str, Mapping[str, JsonValue]]], response: str
     ) -> Verdicts:
         """Return the verdicts on a response to a prompt with these instructions and arguments.
-
-        Raises:
-            Unjudgeable: an instruction lacks an argument, or has one that its checker can't read.
-        """
+        Raises Unjudgeable: an instruction lacks an argument, or has one that its checker can't read."""
         variants = make_variants(response)
         judged = [self._judge_one(prompt, name, arguments, variants) for name, arguments in instructions]
         return Verdicts(*zip(*judged, strict=True))
@@ -96,10 +93,7 @@ class Checkers:
 
     def build(self, name: str, arguments: Mapping[str, JsonValue], prompt: str) -> tuple[Any, bool]:
         """Return the checker of an instruction, and whether it drew something at random.
-
-        Raises:
-            Unjudgeable: an argument is missing or can't be read.
-        """
+        Raises Unjudgeable: an argument is missing or can't be read."""
         if name == "words:start_verb" and not self._has_tagger:
             raise Unjudgeable(f"{name} needs {TAGGER}, which `autoif eval fetch` gets where NLTK's site can be reached")
         DRAWS.restart()

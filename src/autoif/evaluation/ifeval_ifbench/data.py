@@ -86,10 +86,7 @@ class Questions:
 
 def read_questions(suite: Suite, file: Path | None) -> Questions:
     """Read a benchmark's file, or fetch the official data set if no file is named.
-
-    Raises:
-        ConfigError: the file holds something else or a prompt twice, or the data set can't be fetched.
-    """
+    Raises ConfigError: the file holds something else or a prompt twice, or the data set can't be fetched."""
     instead = "a file of prompts by --data"
     rows = read_jsonl(file, Question) if file else fetch_rows(_HUB[suite], instead, Question.model_validate)
     source = str(file) if file else _HUB[suite]

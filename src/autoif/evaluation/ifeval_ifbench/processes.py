@@ -78,10 +78,7 @@ def open_checkers(
     questions: Questions, responses: int, workers: int | None = None, *, revision: Revision = NEWEST
 ) -> Iterator[Run]:
     """Start `workers` processes that judge; by default up to one a core, depending on the number of responses.
-
-    Raises:
-        ConfigError: the checkers or their data are not installed.
-    """
+    Raises ConfigError: the checkers or their data are not installed."""
     folders = check_installed(questions)
     count = workers or min(count_processors(), max(1, responses // _WORTH_A_PROCESS))
     idle = SimpleQueue[CheckerProcess]()
@@ -107,11 +104,7 @@ def open_checkers(
 
 
 def check_installed(questions: Questions) -> list[str]:
-    """Return the folders of tokenizer data.
-
-    Raises:
-        ConfigError: a package or data of the checkers is missing.
-    """
+    """Return the folders of tokenizer data. Raises ConfigError: a package or data of the checkers is missing."""
     for package in CHECKER_PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f"the checkers need {package}: pip install 'autoif[eval]'")
@@ -134,11 +127,7 @@ class CheckerProcess:
         self._pipe.send((suite, data_folders, revision, CHECK_S))
 
     def judge(self, prompt: str, asked: _Asked, response: str) -> Verdicts | str:
-        """Return the verdicts, or why there are none.
-
-        Raises:
-            ConfigError: something else killed the process.
-        """
+        """Return the verdicts, or why there are none. Raises ConfigError: something else killed the process."""
         try:
             self._pipe.send((prompt, list(asked), response))
             found: Verdicts | str | _Ended = self._pipe.recv()

@@ -44,10 +44,7 @@ def data_folder() -> Path:
 
 def find_data(needed: Iterable[str]) -> list[str]:
     """Return the folders to search, if they have all that is needed: $NLTK_DATA, fetched data, NLTK's default folders.
-
-    Raises:
-        ConfigError: something is missing, or is only in a place that others may write to, which NLTK refuses.
-    """
+    Raises ConfigError: something is missing, or is only in a place that others may write to, which NLTK refuses."""
     named = [Path(each) for each in os.environ.get("NLTK_DATA", "").split(os.pathsep) if each]
     folders = [*named, data_folder(), Path.home() / "nltk_data", Path(sys.prefix) / "nltk_data"]
     missing = [name for name in needed if not has_data(folders, name)]
@@ -86,10 +83,7 @@ def _is_own(folder: Path, place: Path) -> bool:
 
 def fetch_data(say: Say) -> bool:
     """Fetch what is missing into `data_folder()`; return whether everything is there afterwards.
-
-    Raises:
-        ConfigError: the wheel can't be downloaded, or its content has changed.
-    """
+    Raises ConfigError: the wheel can't be downloaded, or its content has changed."""
     folder = data_folder()
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
