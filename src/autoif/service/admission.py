@@ -1,4 +1,4 @@
-"""How much the server takes on: so many requests and so many bytes, and not one more."""
+"""Limits how many requests, and how many bytes of them, the server holds at the same time."""
 
 import asyncio
 from collections import deque
@@ -12,44 +12,45 @@ from autoif.service.schemas import Refusal
 
 _LONGEST_WAIT_S: Final = 30
 _REMEMBERED: Final = 64
+"""Finished requests from which the waiting time is estimated."""
 _FIRST_BYTES_S: Final = 2.0
 _SLOWEST_SENDER: Final = 2_000_000
-"""Bytes a second. A body that comes more slowly may do so while nobody needs its room."""
+"""Bytes a second. A slower body is tolerated only while nobody else needs its room."""
 
 
 class Place:
-    """What one request has of the server. Got from `Admission.admit`."""
+    """What one request takes up in the server. Made by `Admission.admit`."""
 
     def __init__(self, admission: "Admission") -> None:
         self.held_bytes = 0
         self.queued = False
         self.gave_way = False
-        """Its body came slowly, and others needed the room."""
+        """Whether it lost its room, because its body came slowly and others needed the room."""
         self.stop_receiving: Callable[[], None] | None = None
-        """Ends the wait for more of the body; None while there is none."""
+        """Ends the wait for more of the body; None while nothing waits for it."""
         self._admission = admission
         self._began = monotonic()
 
     def hold(self, more_bytes: int) -> None:
-        """Count so many more bytes as this request's, unless it gave way. Raises Refusal: `queue_full`."""
+        """Count `more_bytes` for this request, unless it gave way. Raises Refusal: `queue_full`."""
         if not self.gave_way:
             self._admission.make_room(more_bytes, besides=self)
             self._admission.held_bytes += more_bytes
             self.held_bytes += more_bytes
 
     def enter_queue(self) -> None:
-        """Be one of the requests that are worked on: its body has come. Raises Refusal: `queue_full`."""
+        """Count as a request that is worked on, now that its body has arrived. Raises Refusal: `queue_full`."""
         self._admission.require_place()
         self._admission.requests += 1
         self.queued = True
 
     def is_slow(self, now: float) -> bool:
-        """Tell whether it has part of a body, whose rest comes more slowly than it should."""
+        """Tell whether part of the body has arrived, and the rest comes too slowly."""
         due_s = _FIRST_BYTES_S + self.held_bytes / _SLOWEST_SENDER
         return self.held_bytes > 0 and self.stop_receiving is not None and now - self._began > due_s
 
     def give_way(self) -> None:
-        """Leave its bytes to others."""
+        """Free its bytes for other requests, and stop receiving its body."""
         self.gave_way = True
         self._admission.held_bytes -= self.held_bytes
         self.held_bytes = 0
@@ -58,7 +59,10 @@ class Place:
 
 
 class Admission:
-    """Counts what is under way: bytes when they have come, a request when its body has, until its answer is taken."""
+    """Counts what is under way, until the client has taken its answer.
+
+    Bytes count as they arrive; a request counts when its whole body has arrived.
+    """
 
     def __init__(self, requests: int, most_bytes: int) -> None:
         self.requests = 0
@@ -67,7 +71,7 @@ class Admission:
         """Set while nothing is under way."""
         self.idle.set()
         self._open: dict[Place, None] = {}
-        """In the order of coming."""
+        """In order of arrival."""
         self._most_requests = requests
         self._most_bytes = most_bytes
         self._done: deque[float] = deque(maxlen=_REMEMBERED)
@@ -96,13 +100,13 @@ class Admission:
             raise self._refuse()
 
     def make_room(self, more_bytes: int, *, besides: Place) -> None:
-        """Have bodies that come slowly give way until there is room: else a few clients that drip could keep all of it.
+        """Make slow bodies give way until there is room; otherwise a few slow clients could hold all of it.
 
-        A request larger than all the room may be alone in it. Raises Refusal, `queue_full`, if there is none.
+        A request larger than the whole room is let in while it is the only one. Raises Refusal: `queue_full`.
         """
         now = monotonic()
         while self.held_bytes > besides.held_bytes and self.held_bytes + more_bytes > self._most_bytes:
-            slow = next((each for each in self._open if each is not besides and each.is_slow(now)), None)
+            slow = next((place for place in self._open if place is not besides and place.is_slow(now)), None)
             if slow is None:
                 raise self._refuse()
             slow.give_way()
@@ -113,7 +117,7 @@ class Admission:
         return Refusal("queue_full", message, {"Retry-After": str(wait_s)})
 
     def estimate_wait_s(self) -> int:
-        """Return in how many whole seconds half the places will be free, going by the last requests; at least 1."""
+        """Return after how many whole seconds half the requests will be done, judging by the last ones; at least 1."""
         if len(self._done) < 2:
             return 1
         each_s = (monotonic() - self._done[0]) / len(self._done)

@@ -1,4 +1,4 @@
-"""The routes: who may ask, how a request becomes verdicts, and how everything that goes wrong is said."""
+"""The routes: who may call them, how a request becomes verdicts, and how errors are answered."""
 
 import asyncio
 import hmac
@@ -24,14 +24,14 @@ from autoif.service.telemetry import CONTENT_TYPE, Metrics
 from autoif.service.turns import Verifier
 
 _CLIENT_GONE: Final = 499
-"""Nobody sees this status but `/metrics`."""
+"""The status in `/metrics` of a request whose client left before the answer."""
 _RETRY_S: Final = 5
 _SLOWEST_READER: Final = 500_000
 """Bytes a second."""
 _DETAIL_CHARS: Final = 4 << 20
-"""Of all details of an answer. Each may have the same share of it, so that none is dropped."""
+"""Characters that all details of an answer may have together; each gets an equal share, so that none is dropped."""
 _VERDICT_BYTES: Final = 512
-"""What a verdict takes up as an outcome and in the answer."""
+"""Memory that a verdict takes up as an outcome and in the answer."""
 _logger = logging.getLogger("autoif.service")
 
 
@@ -70,7 +70,7 @@ class Service:
             deadline.reschedule(0)
 
     async def end(self) -> None:
-        """Let go of what the service has beside the sandbox."""
+        """Close what the service opened itself; the sandbox is the caller's."""
         await self._reader.end()
 
     async def _verify(self, request: web.Request) -> web.Response:
@@ -83,7 +83,7 @@ class Service:
         self,
         request: web.Request,
         model: type[AnyRequest],
-        answer_of: Callable[[Ask[AnyRequest], Judged], Iterator[str]],
+        make_answer: Callable[[Ask[AnyRequest], Judged], Iterator[str]],
     ) -> web.Response:
         if self.draining:
             raise _draining()
@@ -101,7 +101,7 @@ class Service:
                     self.metrics.count_verdicts(
                         (verdict for row in judged.values() for verdict in row.verdicts), ask.faults
                     )
-                    answer = await collect(answer_of(ask, judged))
+                    answer = await collect(make_answer(ask, judged))
             except TimeoutError:
                 raise _draining() if self.draining else late from None
             except SandboxError as error:
@@ -109,11 +109,11 @@ class Service:
                 raise Refusal("sandbox", str(error), {"Retry-After": str(_RETRY_S)}) from error
             response = web.Response(body=answer, content_type="application/json", charset="utf-8")
             del ask, judged, answer
-            await self._send(request, response)  # it holds its place until the client has taken the answer
+            await self._send(request, response)  # the request keeps its place until the client has taken the answer
             return response
 
     async def _receive(self, request: web.Request, place: Place) -> bytes:
-        """Return the body. Not `request.read`, which would keep it for as long as the request waits."""
+        """Return the body. `request.read` would keep a copy of it for as long as the request waits."""
         callers.require_json(request)
         patience_s, now = self._settings.patience_s, asyncio.get_running_loop().time
         body = bytearray()
@@ -150,8 +150,8 @@ class Service:
 
     async def _health(self, request: web.Request) -> web.Response:
         status = "draining" if self.draining else "ready"
-        said = {"status": status, "sandbox": self._sandbox.describe()}
-        return web.json_response(said, status=503 if self.draining else 200)
+        health = {"status": status, "sandbox": self._sandbox.describe()}
+        return web.json_response(health, status=503 if self.draining else 200)
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
@@ -164,7 +164,7 @@ class Service:
 
     @web.middleware
     async def _frame(self, request: web.Request, handler: callers.Handler) -> web.StreamResponse:
-        """Let in who may come in, turn what goes wrong into an answer, send it, and count."""
+        """Check the caller, handle the request, turn errors into answers, send the answer, and count the request."""
         began, status = monotonic(), _CLIENT_GONE
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "other"
@@ -180,7 +180,7 @@ class Service:
             self.metrics.count_request(route, status, monotonic() - began)
 
     async def _send(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Send a response, if it was not sent before. A client that does not take it in time is hung up on."""
+        """Send a response, unless it was sent before. Hang up on a client that does not take it in time."""
         if response.prepared:
             return
         if self.draining:
@@ -196,18 +196,18 @@ class Service:
             self._check_caller(request, route)
             return await handler(request)
         except Refusal as refusal:
-            found = refusal
+            refused = refusal
         except web.HTTPException as error:
-            found = callers.translate(error)
+            refused = callers.translate(error)
         except web.RequestPayloadError as error:
-            found = Refusal("bad_json", f"the body broke off: {error}")
+            refused = Refusal("bad_json", f"the body broke off: {error}")
         except ConnectionError:  # the client has left
             raise
-        except Exception:  # the boundary of one request: no other may suffer from it
+        except Exception:  # an error in one request must not affect others
             _logger.exception("a request failed")
-            found = Refusal("internal", "this request failed in the server; its log says why")
-        self.metrics.count_refusal(found.code)
-        return callers.show_refusal(found)
+            refused = Refusal("internal", "this request failed in the server; its log says why")
+        self.metrics.count_refusal(refused.code)
+        return callers.show_refusal(refused)
 
     def _check_caller(self, request: web.Request, route: str) -> None:
         token = self._settings.token

@@ -1,7 +1,7 @@
-"""From the bytes of a body to what is asked, and from verdicts to the bytes of an answer.
+"""Reads the body of a request, and writes the body of an answer.
 
-Reading is stricter than `json.loads`: UTF-8 only, no NaN, no key twice, few keys. Answers are made piece by piece: the
-largest have 25 MB, and others are served meanwhile.
+Reading is stricter than `json.loads`: UTF-8 only, no NaN, no duplicate keys, few keys. Answers are written piece by
+piece: the largest have 25 MB, and other requests are served meanwhile.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from autoif.service.schemas import Refusal, RewardRequest, VerifyRequest
 AnyRequest = TypeVar("AnyRequest", VerifyRequest, RewardRequest)
 
 Work = Mapping[str, Sequence[str]]
-"""Source → the texts that it is to judge."""
+"""The texts that each function has to judge, by its source."""
 
 _MOST_KEYS: Final = 16
 _LONGEST_NAME: Final = 60
@@ -31,22 +31,22 @@ _LONGEST_NAME: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Ask(Generic[AnyRequest]):
-    """A request, and what follows from it alone."""
+    """A request, and what can be computed from it before any function is run."""
 
     request: AnyRequest
     work: Work
     faults: Sequence[str]
     """Why each completion of a reward request has no answer; "" if it has one."""
     verdicts: int
-    """How many the answer has; a function that is named twice is run once and answered twice."""
+    """How many the answer will have. A function that is given twice is run once, and both places get its verdicts."""
 
 
 def read_ask(body: bytes, model: type[AnyRequest]) -> Ask[AnyRequest]:
-    """Return what a body asks. Raises Refusal: `bad_json` or `invalid`."""
+    """Return what a body asks for. Raises Refusal: `bad_json` or `invalid`."""
     request = read_request(body, model)
     if isinstance(request, VerifyRequest):
         return Ask(request, dict.fromkeys(request.functions, request.responses), (), request.count_verdicts())
-    completions = [item.read() for item in request.items]  # of each, what follows its thought is judged
+    completions = [item.read() for item in request.items]  # only the text after the thought is judged
     rows = [(item.functions, each.text) for item, each in zip(request.items, completions, strict=True)]
     faults = [find_unanswered(each) or "" for each in completions]
     return Ask(request, group_by_function(rows), faults, request.count_verdicts())
@@ -84,7 +84,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _name_problem(error: ValidationError) -> str:
-    """Return the first problem; nothing of the request's own text but a name, and that made harmless."""
+    """Describe the first problem. Of the request's own text it shows only a key, shortened and escaped."""
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     where = where[:_LONGEST_NAME].encode("ascii", "backslashreplace").decode("ascii")
@@ -95,12 +95,13 @@ def _name_problem(error: ValidationError) -> str:
 
 
 _AT_ONCE_S: Final = 0.005
+"""How long an answer is written before other requests get a turn."""
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(slots=True)
 class FunctionAnswer:
-    """What a function said of its texts, as it is answered. No outcomes: the garbage collector would walk them all."""
+    """The verdicts of one function, and their JSON. No `Outcome` is kept, as the garbage collector would visit them."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
@@ -111,7 +112,7 @@ class FunctionAnswer:
         return len(self.verdicts)
 
     def add(self, outcomes: Sequence[Outcome], longest_detail: int) -> None:
-        """Add the outcomes of the next texts; their details are cut to so many characters."""
+        """Add the outcomes of the next texts, with their details cut to `longest_detail` characters."""
         self.loaded = self.loaded or any(outcome.loaded for outcome in outcomes)
         for verdict, detail, seconds, _ in outcomes:
             kept = detail if len(detail) <= longest_detail else detail[: longest_detail - 1] + "…"
@@ -120,11 +121,11 @@ class FunctionAnswer:
 
 
 Judged = dict[str, FunctionAnswer]
-"""Source → what it said, in the order of its texts."""
+"""The verdicts of each function on its texts, in their order, by the function's source."""
 
 
 async def collect(pieces: Iterable[str]) -> bytearray:
-    """Return the pieces as one body, and let others go on between them."""
+    """Join the pieces into one body, and let other tasks run in between."""
     body, began = bytearray(), monotonic()
     for piece in pieces:
         body += piece.encode()
@@ -135,7 +136,7 @@ async def collect(pieces: Iterable[str]) -> bytearray:
 
 
 def answer_verify(ask: Ask[VerifyRequest], judged: Judged) -> Iterator[str]:
-    """Return the body of a `VerifyAnswer`, in pieces."""
+    """Yield the body of a `VerifyAnswer` in pieces."""
     rows = [judged[source] for source in ask.request.functions]
     yield '{"verdicts": ['
     yield from _separate(f"[{', '.join(row.shown)}]" for row in rows)
@@ -143,7 +144,7 @@ def answer_verify(ask: Ask[VerifyRequest], judged: Judged) -> Iterator[str]:
 
 
 def answer_reward(ask: Ask[RewardRequest], judged: Judged) -> Iterator[str]:
-    """Return the body of a `RewardAnswer`, in pieces."""
+    """Yield the body of a `RewardAnswer` in pieces."""
     functions, mode = [item.functions for item in ask.request.items], ask.request.mode
     yield '{"rewards": ['
     verdicts = deal_out(functions, {source: row.verdicts for source, row in judged.items()})

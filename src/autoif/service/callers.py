@@ -1,4 +1,4 @@
-"""What every server here asks of its callers: a name of this machine, a body that is JSON, steps in time."""
+"""Checks that every server here makes of its callers: a local host name, a JSON body, no waiting too long."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -15,40 +15,40 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def refuse_foreign_name(request: web.Request) -> None:
-    """Raise Refusal if a server without a token is called by a name that isn't this machine's own."""
-    # A page in a browser on this machine may reach us under a name of its own that points here.
+    """Raise Refusal if the request's host is not a name of this machine, as a server without a token must."""
+    # Against DNS rebinding: a web page may reach this server by a name of its own that points to this machine.
     if not is_own_name(request.host):
         raise Refusal("wrong_host", "call this server by the address it listens on")
 
 
 def require_json(request: web.Request) -> None:
-    """Raise Refusal if the body is not announced as JSON, or as larger than it may be."""
-    # Not only for order's sake: a web page can't send this type to another origin without asking first.
-    packed = {*request.headers.getall("Content-Encoding", ())} - {"identity"}
-    if request.content_type != "application/json" or packed:
+    """Raise Refusal if the headers announce a body that is not JSON, is compressed, or is too large."""
+    # The type is a protection, too: a web page can't send it to another origin without asking first.
+    compressions = {*request.headers.getall("Content-Encoding", ())} - {"identity"}
+    if request.content_type != "application/json" or compressions:
         raise Refusal("not_json", "send the body as application/json, not compressed")
     if (request.content_length or 0) > request.client_max_size:
         raise too_large(request.client_max_size)
 
 
 def connection_of(request: web.Request) -> Connection:
-    """Return the connection that a request came on. Raises ConnectionResetError if it is gone."""
+    """Return the connection of a request. Raises ConnectionResetError: it is closed."""
     if request.transport is None:
         raise ConnectionResetError("the client has left")
     connection = request.transport.get_protocol()
-    assert isinstance(connection, Connection), "the server listens by `server.listening`"
+    assert isinstance(connection, Connection), "the server wasn't started with `listening.listening`"
     return connection
 
 
 def wait_for_next(connection: Connection, request: web.Request) -> None:
-    """Wait for the next request, and before it for what is left of a refused body, which is no head."""
+    """Wait for the client's next request, after what may be left of a refused body."""
     connection.wait(KEEP_ALIVE_S)
     request.content.on_eof(partial(connection.wait_for_head, KEEP_ALIVE_S))
 
 
 @contextmanager
 def client_has_the_turn(request: web.Request, seconds: float) -> Iterator[None]:
-    """Hang up within the block if the client lets so long pass without a step."""
+    """Hang up if the block, in which the server waits for the client, takes longer than this."""
     connection = connection_of(request)
     connection.wait(seconds)
     try:
@@ -67,7 +67,7 @@ def is_own_name(host: str) -> bool:
 
 
 def translate(error: web.HTTPException) -> Refusal:
-    """Return what aiohttp says of a route as one of our refusals."""
+    """Turn aiohttp's error about a route into a refusal."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return Refusal("method_not_allowed", f"this route takes {allowed}", {"Allow": allowed})
@@ -75,11 +75,11 @@ def translate(error: web.HTTPException) -> Refusal:
 
 
 def too_large(most_bytes: int) -> Refusal:
-    """Return the refusal of a body that is longer than this."""
+    """Return the refusal of a body that has more than `most_bytes`."""
     return Refusal("body_too_large", f"the body may have {most_bytes:,} bytes: send less at once")
 
 
 def show_refusal(refusal: Refusal) -> web.Response:
-    """Return the answer to a request that is refused."""
-    said = {"error": {"code": refusal.code, "message": refusal.message}}
-    return web.json_response(said, status=refusal.status, headers=refusal.headers)
+    """Return the answer to a refused request."""
+    error = {"code": refusal.code, "message": refusal.message}
+    return web.json_response({"error": error}, status=refusal.status, headers=refusal.headers)

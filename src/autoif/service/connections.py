@@ -1,7 +1,8 @@
-"""HTTP connections with time limits: how long the server waits for each client.
+"""HTTP connections with a limit on how long the server waits for each client.
 
-The server either works for a connection or waits for its client: for a head, for more of a body, or until an answer is
-taken. A client that keeps it waiting too long is hung up on, and so is the slowest where there are too many.
+At any time the server either works for a connection, or waits for its client: to send a head, to send more of a body,
+or to take an answer. It hangs up on a client that keeps it waiting too long. When there are too many connections, it
+hangs up on the one whose client has been silent longest.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class Connections:
-    """Makes the protocol of each new connection, as `loop.create_server` asks for it."""
+    """All open connections; also the protocol factory for `loop.create_server`."""
 
     def __init__(self, make: Callable[[], asyncio.Protocol], most: int, head_s: float) -> None:
         self._make = make
@@ -21,19 +22,19 @@ class Connections:
         self._head_s = head_s
         self._open: set[Connection] = set()
         self._waiting: dict[Connection, None] = {}
-        """Those whose client has the next step, by when it last took one."""
+        """Connections whose client has the turn, the one that has been silent longest first."""
 
     def __call__(self) -> "Connection":
         return Connection(self, self._make, self._head_s)
 
     def add(self, connection: "Connection") -> None:
-        """Count a connection in; hang up on another if these are too many."""
+        """Register a connection; if there are too many, hang up on the one that has been silent longest."""
         self._open.add(connection)
         if len(self._open) > self._most and (longest := next(iter(self._waiting), None)):
             longest.hang_up()
 
     def note_step(self, connection: "Connection", *, waiting: bool) -> None:
-        """Note that a client has done something, and whether it has the next step as well."""
+        """Note that something happened on a connection, and whether the server is now `waiting` for its client."""
         self._waiting.pop(connection, None)
         if waiting:
             self._waiting[connection] = None
@@ -44,7 +45,7 @@ class Connections:
 
 
 class Connection(asyncio.Protocol):
-    """Stands between a transport and the protocol that speaks HTTP on it, which is made for the first bytes to read."""
+    """Stands between a transport and the protocol that speaks HTTP; that one is made when the first bytes arrive."""
 
     def __init__(self, connections: Connections, make: Callable[[], asyncio.Protocol], head_s: float) -> None:
         self._connections = connections
@@ -58,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._head_is_due = False
 
     def wait(self, seconds: float) -> None:
-        """From now on it is the client's turn; it has so long for it."""
+        """Give the turn to the client, for at most this long."""
         self._stop_clock()
         if self._transport is not None:
             self._waits = True
@@ -66,24 +67,24 @@ class Connection(asyncio.Protocol):
             self._connections.note_step(self, waiting=True)
 
     def wait_for_head(self, seconds: float) -> None:
-        """Wait for the next request."""
+        """Wait for the client to send the head of a request."""
         self._head_is_due = True
         self.wait(seconds)
 
     def work(self) -> None:
-        """From now on it is the server's turn."""
+        """Give the turn to the server."""
         self._stop_clock()
         self._waits = self._head_is_due = False
         self._head.clear()
         self._connections.note_step(self, waiting=False)
 
     def require_attention(self) -> None:
-        """Hang up if it is no longer read, as the client sends too much ahead: nobody would notice that it leaves."""
+        """Hang up if reading is paused, as the client has sent too much ahead: nobody would notice that it leaves."""
         if self._transport is not None and not self._transport.is_reading():
             self.hang_up()
 
     def hang_up(self) -> None:
-        """End the connection, and drop what was not sent."""
+        """Close the connection at once, and drop what was not sent."""
         self._connections.remove(self)
         if self._transport is not None:
             self._transport.abort()
@@ -113,9 +114,9 @@ class Connection(asyncio.Protocol):
             self.require_attention()
 
     def _is_endless(self, data: bytes) -> bool:
-        """Whether a head has become too long. The parser limits each header by itself, and so a megabyte of them."""
+        """Tell whether a head has become too long: the parser limits single headers only, not all of them together."""
         seen = len(self._head)
-        self._head += data if seen else data.lstrip(b"\r\n")  # empty lines before a head are none of it
+        self._head += data if seen else data.lstrip(b"\r\n")  # empty lines before a head don't belong to it
         self._head_is_due = self._head.find(_END_OF_HEAD, max(0, seen - len(_END_OF_HEAD))) < 0
         if not self._head_is_due:
             self._head.clear()

@@ -1,6 +1,6 @@
-"""The OpenAPI document, made from schemas and refusals, and the same as a page for people.
+"""The OpenAPI document, generated from the schemas and refusals, and an HTML page of it for people.
 
-What is not in the code is not in it. The page is plain HTML made here: no script, nothing fetched from elsewhere.
+The page is plain HTML: it has no script and loads nothing from elsewhere.
 """
 
 import json
@@ -18,7 +18,7 @@ from autoif.service.schemas import STATUS, ErrorAnswer, Health, RewardAnswer, Re
 Json = dict[str, Any]
 
 OPEN_ROUTES: Final = ("/healthz", "/openapi.json", "/docs")
-"""These tell nothing that is not public, and never ask for a token."""
+"""Routes that never ask for a token: they show only what is public."""
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _EVERYWHERE: Final = ("wrong_host", "internal")
@@ -37,7 +37,7 @@ _WITH_RETRY: Final = ("queue_full", "draining", "sandbox")
 
 
 def make_document(*, with_token: bool, body_mb: int) -> Json:
-    """Return the document of a server with these settings."""
+    """Return the OpenAPI document of a server with these settings."""
     _, schemas = models_json_schema(
         [(model, "validation") for model in (VerifyRequest, RewardRequest)]
         + [(model, "serialization") for model in (VerifyAnswer, RewardAnswer, Health, ErrorAnswer)],
@@ -68,7 +68,7 @@ def make_document(*, with_token: bool, body_mb: int) -> Json:
         },
         "components": components,
     }
-    # Draining is no error of /healthz, but one of its two answers.
+    # For /healthz draining is not an error but one of its two answers.
     document["paths"]["/healthz"]["get"]["responses"]["503"] = {"description": "Draining.", "content": _content(Health)}
     if with_token:
         _ask_for_token(document)
@@ -96,7 +96,7 @@ def _get(name: str, summary: str, content: Json, codes: tuple[str, ...] = ()) ->
 
 
 def _refusals(codes: tuple[str, ...]) -> Json:
-    """Return one response for each status, with the codes that it is given for."""
+    """Return one response for each status, which names the codes that have this status."""
     by_status: dict[int, list[str]] = {}
     for code in codes:
         by_status.setdefault(STATUS[code], []).append(code)
@@ -150,7 +150,7 @@ td, th { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; 
 
 
 def render_page(document: Json) -> str:
-    """Return the page of a document as `openapi.make_document` makes it."""
+    """Return the page for a document of `make_document`."""
     info = document["info"]
     body = [
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>",
@@ -183,7 +183,7 @@ def _render_operation(route: str, method: str, operation: Json, document: Json) 
 
 def _show_call(route: str, example: Json, with_token: bool) -> str:
     token = " -H 'Authorization: Bearer TOKEN'" if with_token else ""
-    body = json.dumps(example).replace("'", "\\u0027")  # within the quotes of a shell
+    body = json.dumps(example).replace("'", "\\u0027")  # it stands between single quotes of a shell
     return f"curl -H 'Content-Type: application/json'{token} http://HOST:PORT{route} -d '{body}'"
 
 

@@ -1,4 +1,4 @@
-"""Where a server listens: on an address, with a limit of connections, until a signal ends it."""
+"""Makes a server listen on an address, with a limit on connections."""
 
 import asyncio
 import os
@@ -17,31 +17,31 @@ from autoif.service.connections import Connections
 from autoif.service.settings import ServiceSettings
 
 _BACKLOG: Final = 4096
-"""Connections that the kernel holds for us: a burst waits there and is not refused."""
+"""Connections that the kernel queues: a burst waits there instead of being refused."""
 _ACCEPTED_AT_ONCE: Final = 32
 _MOST_CONNECTIONS: Final = 2048
 _OWN_DESCRIPTORS: Final = 64 + 2 * _ACCEPTED_AT_ONCE
-"""For all that is no connection, and for those that are just coming and going."""
+"""File descriptors for everything but connections, and for connections that are just opened or closed."""
 _DESCRIPTORS_OF_A_WORKER: Final = 16
 _CLOSE_S: Final = 5.0
-"""For the last answers to leave."""
+"""How long the last answers may take to be sent when the server stops."""
 _LINGER_S: Final = 2.0
-"""For the rest of a body that was refused."""
+"""How long the rest of a refused body is still received."""
 
 
 class Listener(Protocol):
-    """What takes the requests."""
+    """An application that can be served."""
 
     @property
     def app(self) -> web.Application: ...
 
     async def end(self) -> None:
-        """Let go of what it has."""
+        """Free its resources."""
         ...
 
 
 def catch_stops() -> "asyncio.Queue[str]":
-    """Have SIGTERM and SIGINT end the process no more; return where their names come."""
+    """Catch SIGTERM and SIGINT from now on; return a queue that gets the name of each signal."""
     stops: asyncio.Queue[str] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stops.put_nowait, number.name)
@@ -50,7 +50,7 @@ def catch_stops() -> "asyncio.Queue[str]":
 
 @asynccontextmanager
 async def listening(service: Listener, settings: ServiceSettings) -> AsyncIterator[str]:
-    """Take requests for a service within the block; yield the URL. Raises ConfigError if that is not possible."""
+    """Serve requests within the block; yield the URL. Raises ConfigError: it can't listen there."""
     most = count_connections(settings)
     runner = web.AppRunner(
         service.app,
@@ -58,7 +58,7 @@ async def listening(service: Listener, settings: ServiceSettings) -> AsyncIterat
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_S,
         lingering_time=_LINGER_S,
-        auto_decompress=False,  # packed bodies are refused, and unpacking what is left of one would take seconds
+        auto_decompress=False,  # compressed bodies are refused; decompressing the rest of one could take seconds
         shutdown_timeout=_CLOSE_S,
     )
     await runner.setup()
@@ -76,8 +76,8 @@ async def listening(service: Listener, settings: ServiceSettings) -> AsyncIterat
 async def _listen(connections: Connections, settings: ServiceSettings) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
-        # The loop takes as many connections in a row as its backlog says, and tries again as often if there is no
-        # descriptor left: so it is told of a short one, and the kernel of a long one.
+        # asyncio accepts as many connections in a row as its backlog says, and retries as often when no descriptor is
+        # left. So asyncio gets a short backlog, and the kernel a long one.
         server = await loop.create_server(connections, settings.host, settings.port, backlog=_ACCEPTED_AT_ONCE)
         for listener in server.sockets:
             with socket.socket(fileno=os.dup(listener.fileno())) as same:
@@ -88,8 +88,10 @@ async def _listen(connections: Connections, settings: ServiceSettings) -> asynci
 
 
 def count_connections(settings: ServiceSettings) -> int:
-    """Return how many connections may be open at once; lift the limit of descriptors for it, if that is allowed.
-    Raises ConfigError: these are fewer than the queue holds."""
+    """Return how many connections may be open at once; raise the limit of file descriptors for them if possible.
+
+    Raises ConfigError: the limit allows fewer connections than the queue holds.
+    """
     ours = _OWN_DESCRIPTORS + _DESCRIPTORS_OF_A_WORKER * settings.sandbox.count_workers()
     wanted = ours + max(_MOST_CONNECTIONS, 2 * settings.queue)
     most = raise_descriptors(wanted) - ours

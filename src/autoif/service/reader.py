@@ -1,6 +1,6 @@
-"""Reads large bodies in a process of its own: `json` can't be interrupted, and a body of 16 MB can keep it for seconds.
+"""Reads large bodies in a separate process: `json` can't be interrupted, and may take seconds for a body of 16 MB.
 
-Small ones are read on the spot. The other side of the pipe is this module as a program.
+Small bodies are read in this process. The separate process runs this same module as a program.
 """
 
 import asyncio
@@ -18,27 +18,31 @@ from autoif.service.schemas import Refusal, RewardRequest, VerifyRequest
 from autoif.service.settings import TOKEN_VARIABLE
 
 SMALL_BYTES: Final = 1 << 16
-"""Read on the spot: at most some milliseconds."""
+"""Bodies up to this size are read in this process, which takes a few milliseconds at most."""
 _HEAD: Final = struct.Struct("<?Q")
-"""Is it a reward request; bytes of the body. And back: was it read; bytes of the pickle."""
+"""The head of a message. To the process: whether it is a reward request, and the length of the body. From it: whether
+the body could be read, and the length of the pickle."""
 _PIPE_BYTES: Final = 1 << 22
 
 
 class Reader:
-    """Reads bodies for all requests, large ones one at a time. Started by the first of these, ended by `end`."""
+    """Reads the bodies of all requests, large ones one at a time.
+
+    The process starts at the first large body, and ends with `end`.
+    """
 
     def __init__(self) -> None:
         self._process: Process | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def read(self, body: bytes, model: type[AnyRequest]) -> Ask[AnyRequest]:
-        """Return what a body asks. Raises Refusal: `bad_json` or `invalid`."""
+        """Return what a body asks for. Raises Refusal: `bad_json` or `invalid`."""
         if len(body) <= SMALL_BYTES:
             return read_ask(body, model)
         async with self._one_at_a_time:
             try:
                 was_read, payload = await self._call(body, model)
-            except BaseException:  # it may be in the middle of a body: the next one gets a fresh process
+            except BaseException:  # the process may be in the middle of a body: the next body gets a new one
                 await self.end()
                 raise
         found: Any = pickle.loads(payload)
@@ -72,16 +76,16 @@ class Reader:
             with suppress(ProcessLookupError):
                 process.kill()
             assert process.stdout
-            await asyncio.shield(process.stdout.read())  # to its end, so that the pipe is closed
+            await asyncio.shield(process.stdout.read())  # to the end, so that the pipe is closed
             await asyncio.shield(process.wait())
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Read bodies from one file, write what they ask to another, until the first ends."""
+    """Read bodies from `requests` until it ends, and write what each asks for to `answers`."""
     while head := requests.read(_HEAD.size):
-        of_rewards, size = _HEAD.unpack(head)
+        is_reward, size = _HEAD.unpack(head)
         try:
-            found: Any = read_ask(requests.read(size), RewardRequest if of_rewards else VerifyRequest)
+            found: Any = read_ask(requests.read(size), RewardRequest if is_reward else VerifyRequest)
         except Refusal as refusal:
             found = (refusal.code, refusal.message)
         payload = pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
@@ -91,7 +95,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    # JSON has no cycles, and to look for them in millions of values takes longer than to read them.
+    # JSON has no cycles, and searching millions of values for them takes longer than reading them.
     gc.disable()
     os.nice(10)
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,6 +1,6 @@
-"""What goes in, what comes out, and why a request is refused: closed and bounded.
+"""Requests, answers and refusals, with a limit on every size.
 
-Texts are Python strings as `json` reads them, lone surrogates and NUL included; so their length is checked by hand and
+Texts are Python strings as `json` reads them, lone surrogates and NUL included. So their length is checked here and
 not by pydantic, whose constrained strings must be UTF-8.
 """
 
@@ -15,13 +15,13 @@ from autoif.reward import RewardMode
 from autoif.reward_inputs import read_completion
 
 MAX_FUNCTIONS: Final = 256
-"""In one request, or of one item."""
+"""Of one request, or of one item of it."""
 MAX_TEXTS: Final = 4096
 """Responses or items of one request."""
 MAX_SOURCE_CHARS: Final = 65_536
 MAX_TEXT_CHARS: Final = 2_000_000
 MAX_VERDICTS: Final = 131_072
-"""Functions x texts of one request: what 64 functions make of 2,048 responses."""
+"""Functions x texts of one request, such as 64 functions on 2,048 responses."""
 
 
 def _bounded(longest: int) -> tuple[AfterValidator, WithJsonSchema]:
@@ -37,7 +37,7 @@ Source = Annotated[str, *_bounded(MAX_SOURCE_CHARS)]
 """Python source that defines `evaluate(response: str) -> bool`."""
 Text = Annotated[str, *_bounded(MAX_TEXT_CHARS)]
 
-# fail_fast: the first wrong value is reported, and no other looked at.
+# fail_fast: validation stops at the first wrong value.
 Sources = Annotated[list[Source], Field(min_length=1, max_length=MAX_FUNCTIONS, fail_fast=True)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True)]
 
@@ -67,7 +67,7 @@ class RewardItem(Record):
     """A completion and the functions that judge it."""
 
     completion: Text
-    """A thought that it begins with is not judged."""
+    """A thought at its beginning is not judged."""
     functions: Sources
 
     def read(self) -> Completion:

@@ -1,4 +1,4 @@
-"""A server from its start to its orderly end."""
+"""Runs the server from its start to its orderly end."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ _logger = logging.getLogger("autoif.service")
 
 
 async def serve(settings: ServiceSettings, announce: Say) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and return. `announce` gets the URL once requests are taken.
+    """Serve until SIGTERM or SIGINT, then drain and return. `announce` gets the URL once the server listens.
 
     Raises:
         ConfigError: the address can't be listened on, or could be reached by others without a token.
@@ -30,7 +30,7 @@ async def serve(settings: ServiceSettings, announce: Say) -> None:
 
 
 async def _drain(service: Service, stops: "asyncio.Queue[str]", grace_s: float) -> None:
-    """Finish what is under way, for `grace_s` or until a second signal; new requests are refused with a reason."""
+    """Let requests under way finish, for `grace_s` or until a second signal; refuse new ones with a reason."""
     service.draining = True
     waits = [asyncio.create_task(service.admission.idle.wait()), asyncio.create_task(stops.get())]
     await asyncio.wait(waits, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
@@ -39,4 +39,4 @@ async def _drain(service: Service, stops: "asyncio.Queue[str]", grace_s: float) 
     if service.admission.requests:
         _logger.warning("%d requests are not done and will not be", service.admission.requests)
         service.stop_requests()
-    # The listener stays open until here: who comes while others finish gets a 503 and not a refused connection.
+    # The listener stays open until here, so that new requests get a 503 and not a refused connection.

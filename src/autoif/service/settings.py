@@ -1,4 +1,4 @@
-"""What `autoif serve` can be told, and who may ask it: nobody beyond this machine without a token."""
+"""The settings of `autoif serve`, and its token, without which other machines can't be served."""
 
 import ipaddress
 import os
@@ -23,21 +23,21 @@ class ServiceSettings(Settings):
     port: int = Field(default=8420, ge=0, le=65535)
     """0 takes a free one."""
     token: str = Field(default="", repr=False)
-    """What clients must show; "" asks for none."""
+    """What clients must send; "" asks for none."""
     sandbox: SandboxSettings = SandboxSettings()
     """Its workers are the functions that run at the same time."""
     queue: int = Field(default=256, ge=1)
     """Requests taken on at the same time, those waiting included."""
     queue_mb: int = Field(default=256, ge=1)
-    """What they hold, all together: the bytes of their bodies that have come, and their verdicts."""
+    """MiB that they may hold together: the bytes of their bodies that have arrived, and their verdicts."""
     body_mb: int = Field(default=16, ge=1)
-    """Bytes of one body."""
+    """MiB of one body."""
     patience_s: float = Field(default=10.0, gt=0)
-    """That a client may keep the server waiting: for a head, for the next part of a body, until an answer is taken."""
+    """How long a client may keep the server waiting: for a head, for the next part of a body, to take an answer."""
     deadline_s: float = Field(default=60.0, gt=0)
-    """For one request, from its first byte to its answer."""
+    """Limit for one request, from its head to its answer."""
     grace_s: float = Field(default=30.0, ge=0)
-    """For the requests in flight when the server is told to stop."""
+    """How long requests in flight may go on when the server is told to stop."""
 
 
 def read_token(file: Path | None) -> str:
@@ -76,8 +76,7 @@ def require_token_beyond_loopback(settings: ServiceSettings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether every address that this name or number stands for stays within the machine.
-    Raises ConfigError: it stands for none."""
+    """Tell whether every address of this host is a loopback address. Raises ConfigError: it has no address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

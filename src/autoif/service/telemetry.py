@@ -1,6 +1,6 @@
-"""What an operator sees: the log, which clients can't fill, and the figures of `/metrics` in Prometheus's text form.
+"""The log, which clients can't flood, and the metrics of `/metrics` in Prometheus's text format.
 
-Labels come from closed sets: nothing a client sends is one.
+Labels come from closed sets: nothing that a client sends becomes a label.
 """
 
 import logging
@@ -18,14 +18,14 @@ _PERIOD_S: Final = 60.0
 
 
 class FewOfAKind(logging.Filter):
-    """Lets through so many lines a minute from each place in the code, and says how many it left out."""
+    """Lets through a few lines a minute from each place in the code, and says how many it left out."""
 
     def __init__(self, few: int = _FEW, period_s: float = _PERIOD_S) -> None:
         super().__init__()
         self._few = few
         self._period_s = period_s
         self._counted: dict[tuple[str, int], tuple[float, int]] = {}
-        """Place → when its period began, and how many lines it has had since then."""
+        """For each place: when its period began, and how many lines it has logged since then."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         place = (record.pathname, record.lineno)
@@ -51,7 +51,7 @@ _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 
 class Metrics:
-    """The counters of one server; not the process's global ones, so that two servers in a test don't add up."""
+    """The metrics of one server. They have a registry of their own, so that two servers in a test don't add up."""
 
     def __init__(self, *, queued: Callable[[], int], in_flight: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
@@ -86,7 +86,7 @@ class Metrics:
         self._rejected.labels(code).inc()
 
     def count_verdicts(self, verdicts: Iterable[Verdict], faults: Iterable[str]) -> None:
-        """Count what an answer says: the verdicts of its functions, and the faults of its completions ("" is none)."""
+        """Count the verdicts of an answer, and the faults of its completions ("" is none)."""
         for verdict, count in Tally(verdicts).items():
             self._verdicts.labels(verdict.value).inc(count)
         for fault in filter(None, faults):

@@ -1,13 +1,13 @@
-"""Who gets the next free worker: the first come among the requests that have used the workers least.
+"""Schedules requests on the workers: a free worker goes to a request that has used little worker time so far.
 
-A worker that has begun can't be interrupted without losing it, so what is handed out is a *turn*: one function on all
-its texts, or up to the first that takes too long. Between turns the choice is made anew:
+A worker can't be interrupted without losing it, so it is handed out for a *turn*: one function on all its texts, or up
+to the first text that times out. After each turn the next request is chosen:
 
-* requests are on levels by the worker time that they have used: below 0.1 s, below 0.2 s, below 0.4 s, and so on. The
-  lowest level goes first, and within a level who came first;
-* requests with a function that has timed out never hold all workers at the same time (unless there is but one).
+* Requests are on levels by the worker time that they have used: below 0.1 s, below 0.2 s, below 0.4 s, and so on. The
+  lowest level goes first; within a level, the request that came first.
+* Requests with a function that has timed out never hold all workers at the same time (unless there is only one).
 
-So a request of quick functions waits for a turn to end, however many hostile requests wait.
+So a request of quick functions waits for no more than a turn to end, however many hostile requests wait.
 """
 
 import asyncio
@@ -26,29 +26,32 @@ from autoif.together import run_together
 
 _FIRST_LEVEL_S: Final = 0.1
 _REMEMBERED: Final = 10_000
+"""Functions that hung, of which the hashes are kept."""
 _LIMITS_OF_A_TURN: Final = 4
+"""Time limits of one text after which a turn is broken off, if other requests wait."""
 _MARGIN_S: Final = 1.0
 
 Turn = asyncio.Future[float]
-"""Done when the turn begins, with the time at which it does."""
+"""Done when the turn begins; the result is that time."""
 
 
 @dataclass(eq=False, slots=True)
 class Share:
-    """What one request has had of the workers."""
+    """What one request has used of the workers, and the turns that it waits for."""
 
     used_s: float = 0.0
     timed_out: bool = False
+    """Whether one of its functions is known to time out."""
     begun: bool = False
     turns: list[float] = field(default_factory=list)
-    """When each turn that it is having began."""
+    """When each of its running turns began."""
     waiting: deque[Turn] = field(default_factory=deque)
 
     number: int = field(default_factory=count().__next__)
-    """In the order of coming."""
+    """Its place in the order of arrival."""
 
     def rank(self, now: float) -> tuple[int, int]:
-        """Return its level and its place there; the lowest goes first."""
+        """Return its level and its number; the request with the lowest rank goes first."""
         total_s = self.used_s + sum(now - began for began in self.turns)
         return int(total_s / _FIRST_LEVEL_S).bit_length(), self.number
 
@@ -64,12 +67,12 @@ class Turns:
 
     @property
     def others_wait(self) -> bool:
-        """Whether a turn that goes on keeps somebody waiting."""
+        """Whether any request waits for a worker."""
         return bool(self._waiting)
 
     @asynccontextmanager
     async def take(self, share: Share) -> AsyncIterator[bool]:
-        """Wait for a worker; have it within the block. True for the first turn of a request."""
+        """Wait for a worker, and hold it within the block. Yield True for the first turn of a request."""
         turn: Turn = asyncio.get_running_loop().create_future()
         share.waiting.append(turn)
         self._waiting[share] = None
@@ -77,7 +80,7 @@ class Turns:
         try:
             began = await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # turn and cancellation came together
+            if not turn.cancelled():  # the turn began just when the task was cancelled
                 self._end(share, turn.result())
             elif turn in share.waiting:
                 share.waiting.remove(turn)
@@ -106,7 +109,7 @@ class Turns:
         self._hand_out()
 
     def _choose(self) -> Share | None:
-        """Return whose turn it is."""
+        """Return the request that gets the next turn; None if none may have it now."""
         now = monotonic()
         slow_full = sum(share.timed_out for share in self._running) >= self._slow_width
         candidates = [share for share in self._waiting if not (slow_full and share.timed_out)]
@@ -130,9 +133,9 @@ class Verifier:
         self._longest_turn_s = _LIMITS_OF_A_TURN * timeout_s + _MARGIN_S
 
     async def judge(self, work: Work, longest_detail: int) -> Judged:
-        """Return, for each source, what it said of each of its texts, in order; details are cut to so many characters.
+        """Run each function on its texts; return its verdicts, with details cut to `longest_detail` characters.
 
-        Cancelling it gives its workers back at once. Raises SandboxError.
+        Cancelling it frees its workers at once. Raises SandboxError.
         """
         judged = Judged()
         share = Share(timed_out=any(hash(source) in self._hanging for source in work))
@@ -151,10 +154,10 @@ class Verifier:
         return judged
 
     async def _run(self, source: str, texts: Sequence[str], share: Share, longest_detail: int) -> FunctionAnswer:
-        """Return the verdicts that `Sandbox.run` gives.
+        """Return the same verdicts as `Sandbox.run`.
 
-        What a function keeps from text to text ends where it ends there, and so do turns; one that is broken off
-        elsewhere begins again.
+        State that a function keeps between texts is lost after the same texts as there (`TEXTS_AT_ONCE`, timeouts), as
+        turns end after these texts. A turn that is broken off before begins again at its first text.
         """
         row = FunctionAnswer()
         patience_s = self._longest_turn_s
@@ -172,14 +175,14 @@ class Verifier:
             if not found:
                 patience_s *= 2
             elif not any(outcome.loaded for outcome in found):
-                # It would only fail to load again, and that can take a whole time limit.
+                # It would fail to load again, and that can take a whole time limit.
                 row.add([found[-1]] * (len(texts) - len(row)), longest_detail)
         if not hung:
             self._hanging.pop(hash(source), None)
         return row
 
     def _warn_of(self, source: str) -> None:
-        """Note that a function hangs, for all requests with it: trainers send the same ones again and again."""
+        """Remember that a function hangs, for all requests that have it: trainers send the same ones repeatedly."""
         self._hanging[hash(source)] = None
         self._hanging.move_to_end(hash(source))
         if len(self._hanging) > _REMEMBERED:
@@ -188,7 +191,7 @@ class Verifier:
             share.timed_out |= source in work
 
     async def _run_turn(self, source: str, texts: Sequence[str], patience_s: float) -> list[Outcome]:
-        """Return the outcomes up to a text that timed out; none if the turn was broken off, as others waited long."""
+        """Return the outcomes up to a text that timed out; none if the turn was broken off because others waited."""
         running = asyncio.create_task(self._sandbox.run_until_timeout(source, texts))
         try:
             while not running.done():
