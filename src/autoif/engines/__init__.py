@@ -1,4 +1,4 @@
-"""Where shards are run. An engine knows `run_shard` and nothing of stages."""
+"""Engines, which run shards on this machine or on a cluster. An engine calls `run_shard` and knows no stage."""
 
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -15,32 +15,37 @@ Follow = Callable[[ShardResult], Sequence[Shard]]
 
 
 class Engine(Protocol):
-    """Runs shards in any order and yields each result as it is ready."""
+    """Runs shards in any order, and yields each result as soon as it is ready."""
 
     @property
     def verdicts(self) -> int:
-        """Verdicts that the sandboxes of this engine have given so far."""
+        """How many verdicts the engine's sandboxes have given so far."""
         ...
 
     @property
     def sandbox(self) -> str:
-        """The weakest sandbox of the machines that shards ran on; "" where it is this machine's."""
+        """The weakest sandbox among the machines that shards ran on; "" if they ran on this machine."""
         ...
 
     @property
     def bound(self) -> str:
-        """What holds requests back at the moment; "" where nothing does, or nobody knows."""
+        """What holds requests back at the moment; "" if nothing does, or it is unknown."""
         ...
 
     def serving(self, config: Config) -> AbstractAsyncContextManager[Config]:
-        """Keep the servers that the engine starts for the config's models; yield it with their addresses."""
+        """Start the servers of the config's models that the engine has to start, and keep them within the block.
+
+        Yields the config with their addresses.
+        """
         ...
 
     def run(
         self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncGenerator[ShardResult]:
-        """Run the shards, and those that follow from a finished one before all that wait; take them when there is room,
-        and keep no result."""
+        """Run the shards. Those that follow from a finished one go before all that wait.
+
+        A shard is taken from the iterator when there is room for it, and no result is kept.
+        """
         ...
 
 
@@ -56,11 +61,11 @@ class Waiting:
         self._first.extendleft(reversed(shards))
 
     def follow(self, result: ShardResult) -> None:
-        """Put what follows from a result before all others."""
+        """Put the shards that follow from a result before all others."""
         self.put_first(self._follow(result))
 
     async def look_ahead(self, most: int) -> int:
-        """Return how many shards there are, counting no more than `most`; so many are taken into memory."""
+        """Return how many shards are left, at most `most`; those that are counted are loaded into memory."""
         while len(self._first) < most and (shard := await anext(self._shards, None)):
             self._first.append(shard)
         return min(most, len(self._first))

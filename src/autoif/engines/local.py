@@ -1,4 +1,4 @@
-"""Shards as tasks of one process: the model server and the sandbox do the work beside it."""
+"""Runs shards as tasks of this process; the model server and the sandbox work in other processes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -40,7 +40,7 @@ class LocalEngine:
     async def run(
         self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncGenerator[ShardResult]:
-        """Run the shards; on the first error, store the answers that are under way, then raise it."""
+        """Run the shards. At the first error, answers under way are stored before it is raised."""
         waiting = Waiting(shards, follow)
         if not await waiting.look_ahead(1):
             return

@@ -4,6 +4,7 @@
       ▲ results                                                     │ answers, and what is to be looked up
       └─ run folder ◄───── writer beside the command ◄──────────────┘ the one process that writes the completions
 
-Ray ends the process that speaks to it when its head is gone for a minute, so the command has another one do that: the
-crew. When that is lost, with its workers and whatever was in flight, the command waits for the head and starts anew.
+Ray ends a process that is connected to it when the head has been gone for a minute. So the command doesn't connect
+itself, but starts another process for that: the crew. When the crew is lost, with its workers and all shards in flight,
+the command waits for the head to come back and starts a new crew.
 """

@@ -1,8 +1,8 @@
-"""The completions of a run on a cluster without a shared disk: one writer beside the driver, and workers' ends of it.
+"""The completions of a run on a cluster without a shared disk: one writer beside the command, and its clients.
 
-A worker keeps the answers of its shards in memory, looks up at the writer what it lacks, and hands over what models
-answer. What the writer has acknowledged is stored once, whoever dies. A shard's result leaves the worker after its
-answers, so nothing that is done has to be asked again.
+A worker keeps the answers of its shards in memory, looks up missing ones at the writer, and sends new ones to it. An
+answer that the writer has acknowledged is stored exactly once, even if a worker or the writer dies. A worker returns
+a shard's result only after its answers are stored, so models are never asked again for a finished shard.
 """
 
 import asyncio
@@ -20,34 +20,35 @@ from autoif.models.stored_answers import insert_rows
 from autoif.runs.segments import open_segments
 
 Key = tuple[str, int]
-"""The key of a request, and how many samples it wants."""
+"""The key of a request, and how many samples are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a worker tells the writer, and wants to know of it."""
+    """What a worker sends to the writer, and what it asks for."""
 
     rows: tuple[tuple[str, CompletionRow], ...] = ()
-    """Of answers to be stored, each with the shard that it was asked for."""
+    """Answers to be stored, each with the shard that asked for it."""
     notes: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
+    """Requests whose stored samples the worker asks for."""
     collected: tuple[str, ...] = ()
-    """Batches of a provider of which all answers are stored."""
+    """Batches of a provider whose answers are all stored."""
 
 
 class Told(NamedTuple):
-    """What the writer answers."""
+    """The writer's answer to a batch."""
 
     lacked: dict[str, Samples]
-    """What the worker wants to know, and what was there already of what it gave, which stays as it is."""
+    """Stored samples of the requests that the worker asked for, and of those to which answers were stored before."""
     total: Usage
     """What the whole run has spent."""
     collected: set[str]
-    """The batches of which all workers have stored all answers."""
+    """Batches of a provider whose answers are all stored, by any worker."""
 
 
 class AnswerWriter:
-    """The one process that writes the completions; as a Ray actor it is started again if it dies."""
+    """Writes the completions, as the only process that does. It is a Ray actor, which Ray restarts if it dies."""
 
     def __init__(self, completions: Path, journal: Path | None = None, elsewhere: str = "") -> None:
         keep = open_journal(journal).append if journal else lambda rows: None
@@ -57,12 +58,12 @@ class AnswerWriter:
         self._cache.close()
 
     def exchange(self, batch: Batch) -> Told:
-        """Store what is given, and look up what the worker lacks. May be called again with the same batch."""
+        """Store a batch, and look up what it asks for. It may be called again with the same batch."""
         by_shard = defaultdict[str, list[CompletionRow]](list)
         for shard, row in batch.rows:
             by_shard[shard].append(row)
         keys = [*batch.keys]
-        if not insert_rows(self._cache, by_shard):  # another worker has asked the same
+        if not insert_rows(self._cache, by_shard):  # another worker has stored answers to the same requests
             keys += [(row.key, row.sample + 1) for _, row in batch.rows]
         for sentence in batch.notes:
             self._cache.note(sentence)
@@ -83,21 +84,21 @@ Exchange = Callable[[Batch], Awaitable[Told]]
 
 
 class SharedAnswers:
-    """A worker's end: what `ChatClient` takes for the completions."""
+    """The completions as a worker's `ChatClient` sees them: a client of the writer."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._held: dict[str, Samples] = {}
         self._keys = defaultdict[str, set[str]](set)
-        """What each shard that is at work needs of that."""
+        """The keys in `_held` that each running shard needs."""
         self._rows: list[tuple[str, CompletionRow]] = []
         self._notes: list[str] = []
         self._collected: list[str] = []
-        """Batches that the writer is to be told of."""
+        """Batches of a provider that the writer has yet to be told of."""
         self._known_batches = set[str]()
         self._wanted: dict[Key, asyncio.Future[None]] = {}
         self._told: asyncio.Future[None] | None = None
-        """For those whose answers wait to be handed over."""
+        """Done when the writer has acknowledged everything that is waiting now."""
         self._total = Usage()
         self._sending: asyncio.Task[None] | None = None
 
@@ -112,14 +113,14 @@ class SharedAnswers:
         return True
 
     async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Hand an answer to the writer; return what is stored of it when that has it: the first of each."""
+        """Send an answer to the writer, and wait until it is stored; return the first that is stored of each sample."""
         shard = ASKED_FOR.get()
         self._keys[shard].add(key)
         self._rows += [(shard, row) for row in list_rows(key, completions, stage=request.stage, usd=usd)]
         told = self._told = self._told or asyncio.get_running_loop().create_future()
         self._send_soon()
         await asyncio.shield(told)
-        held = self._held.setdefault(key, {})  # only now, as another worker's answer may have come first
+        held = self._held.setdefault(key, {})  # only after waiting: another worker's answer may have come first
         for index, each in completions.items():
             held.setdefault(index, each)
         return {index: held[index] for index in completions}
@@ -136,7 +137,7 @@ class SharedAnswers:
         self._send_soon()
 
     def total(self) -> Usage:
-        """Return what all workers have spent, as far as the writer told, and what it was not told yet."""
+        """Return what all workers have spent by the writer's last count, plus what has not been sent to it yet."""
         rows = [row for _, row in self._rows]
         return self._total.model_copy(
             update={
@@ -147,7 +148,7 @@ class SharedAnswers:
         )
 
     async def flush(self) -> None:
-        """Wait until the writer has acknowledged all that was handed over; forget what only this shard needed."""
+        """Wait until the writer has acknowledged everything; forget answers that only this shard needed."""
         if self._sending or self._rows or self._notes or self._collected:
             told = self._told = self._told or asyncio.get_running_loop().create_future()
             self._send_soon()
@@ -160,7 +161,7 @@ class SharedAnswers:
             self._sending = asyncio.get_running_loop().create_task(self._send())
 
     async def _send(self) -> None:
-        await asyncio.sleep(0)  # for what comes in the same turn of the event loop
+        await asyncio.sleep(0)  # to send in one batch what comes in the same turn of the event loop
         waiting = list[asyncio.Future[None]]()
         try:
             while self._rows or self._notes or self._collected or self._wanted or self._told:
@@ -176,11 +177,11 @@ class SharedAnswers:
                 for future in waiting:
                     if not future.done():
                         future.set_result(None)
-        except Exception as error:  # whatever it is, as those who wait would wait for ever
+        except Exception as error:  # of any kind: those who wait would otherwise wait for ever
             for future in [*waiting, *self._wanted.values(), *([self._told] if self._told else [])]:
                 if not future.done():
                     future.set_exception(error)
-                    future.exception()  # seen, even if everybody who waited has gone
+                    future.exception()  # marks it as retrieved, in case nobody waits any more
             self._wanted, self._told = {}, None
             raise
         finally:

@@ -1,6 +1,6 @@
-"""The process that speaks to Ray for the command: hires workers, hands them shards, and replaces those that are lost.
+"""The crew: the process that is connected to Ray. It starts workers, hands them shards, and replaces lost workers.
 
-It ends when the command hangs up or is gone, when the run can't go on, or when Ray ends it because its head is gone.
+It ends when the command hangs up or dies, when the run can't go on, or when Ray ends it because the head is gone.
 """
 
 import asyncio
@@ -20,66 +20,66 @@ from autoif.pipeline import Shard
 from autoif.tools import ToolSettings
 
 AT_ONCE = 2
-"""Shards of a worker: while it waits for the last answers of one, it asks for those of the next."""
+"""Shards that a worker runs at once: while it waits for the last answers of one, it asks for those of the next."""
 LIVES = 5
-"""Workers that a shard that is alone on each, or one start after another, may lose before the run gives up."""
+"""Workers that may die while they run one same shard alone, or in a row while they start, before the run gives up."""
 _START = "its start"
 _STORES = ("AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")
-"""How variables begin by which packages of object stores take addresses and credentials."""
+"""Prefixes of the variables that give packages of object stores their addresses and credentials."""
 _HEAD_S = 3.0
-"""Between two looks whether the head knows this node, and for its answer."""
+"""Seconds between two checks whether the head knows this node, and for its answer."""
 _UNKNOWN = "the head knows nothing of this node any more"
-"""One that was started anew without what it had known, or the node was given up."""
+"""The head was restarted without its state, or it has given this node up."""
 _GRACE_S = 5.0
-"""For workers to store what is under way."""
+"""Seconds for workers to store answers under way."""
 
 Ending = Failed | Lost | None
-"""Why the crew ends; None: the command hung up."""
+"""Why the crew ends; None if the command hung up."""
 
 
 class Crew:
-    """The workers, by what they are at, and the shards that wait for one."""
+    """The workers, what each is doing, and the shards that wait for one."""
 
     def __init__(self, ray: Any, link: Link) -> None:
         self._ray = ray
         self._link = link
         self._starting: dict[asyncio.Future[Any], Any] = {}
         self._ready: dict[Any, int] = {}
-        """Workers that have started, with how many of `AT_ONCE` shards each is at."""
+        """Workers that have started, with how many of their `AT_ONCE` places are taken."""
         self._running: dict[asyncio.Future[Any], tuple[Any, Shard]] = {}
         self._waiting = deque[Shard]()
         self._suspects = set[str]()
-        """Shards that were together on a worker when it died: each is at one by itself from then on."""
+        """Shards that ran together on a worker when it died. From then on each gets a worker to itself."""
         self._lost: Counter[str] = Counter()
-        """Workers that died, by what they were at and nothing beside it."""
+        """How many workers died, by the one shard that they ran, or `_START`."""
         self._opening: tuple[Any, ...] = ()
-        """What a worker's `open` is given."""
+        """The arguments of a worker's `open`."""
         self._bound = ""
         self._urls: dict[Role, tuple[str, ...]] = {}
-        """Of the models that it serves."""
+        """The addresses of the model servers that Ray has started."""
         self._broken: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        """What ends the servers of a model."""
+        """Done when the servers of a model fail for good; the result is why."""
 
-    async def work(self, told: "asyncio.Task[Any]") -> Ending:
-        """Do what the command says, first what it has `told`, until it hangs up or the run can't go on.
+    async def work(self, receiving: "asyncio.Task[Any]") -> Ending:
+        """Obey the command's messages until it hangs up or the run can't go on; `receiving` awaits the first one.
 
-        At the end workers store what is under way.
+        At the end workers store answers under way.
         """
         head = asyncio.create_task(self._watch_head())
         while True:
             self._deal()
-            awaited = {told, head, self._broken, *self._running, *self._starting}
+            awaited = {receiving, head, self._broken, *self._running, *self._starting}
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if head.done():
                 return Lost(head.result())
             failure = self._note_workers() or (self._broken.result() if self._broken.done() else None)
-            if told.done() and not failure:
-                if (message := told.result()) is None:
+            if receiving.done() and not failure:
+                if (message := receiving.result()) is None:
                     break
                 self._obey(message)
-                told = asyncio.create_task(self._link.receive())
+                receiving = asyncio.create_task(self._link.receive())
             if failure:
-                if (self._lost or self._suspects) and (why := await self._find_head()):  # that is what cost the workers
+                if (self._lost or self._suspects) and (why := await self._find_head()):  # the head cost the workers
                     return Lost(why)
                 break
         with suppress(TimeoutError):
@@ -107,38 +107,40 @@ class Crew:
                 actor.add_address.remote(role, url)
 
     def _deal(self) -> None:
-        """Hand the next shards to the workers that have the fewest."""
+        """Hand waiting shards to the workers that have the fewest; tell the command if workers wait for a core."""
         while self._ready and self._waiting:
             actor = min(self._ready, key=lambda each: self._ready[each])
             shard = self._waiting[0]
             taken = self._ready[actor] + self._weigh(shard)
             if taken > AT_ONCE or (self._ready[actor] and len(self._waiting) <= len(self._starting)):
-                break  # what waits is for those that are about to be ready
+                break  # workers that are about to be ready take the waiting shards
             self._ready[actor] = taken
             self._waiting.popleft()
             self._running[asyncio.ensure_future(actor.run.remote(shard))] = actor, shard
-        late = len(self._starting)
-        said = f"bound by the cluster: {late:,} workers wait for a core" if late else ""
-        if said != self._bound:
-            self._bound = said
-            self._link.send(Bound(said))
+        starting = len(self._starting)
+        bound = f"bound by the cluster: {starting:,} workers wait for a core" if starting else ""
+        if bound != self._bound:
+            self._bound = bound
+            self._link.send(Bound(bound))
 
     def _weigh(self, shard: Shard) -> int:
+        """Return how many of a worker's places a shard takes: all of them if it is a suspect."""
         return AT_ONCE if shard.name in self._suspects else 1
 
     def _note_workers(self) -> Exception | None:
+        """Handle workers that have started and shards that are done; return an error that ends the run, if any."""
         failure: Exception | None = None
         for future in [each for each in self._starting if each.done()]:
             failure = self._welcome(future) or failure
         done = [each for each in self._running if each.done()]
-        # Results first, as all that a lost worker is at is dealt again.
+        # Results first: when a worker is lost, all its other shards are run again.
         for future in sorted(done, key=lambda each: each.exception() is not None):
             if future in self._running:
                 failure = self._take(future) or failure
         return failure
 
     def _welcome(self, future: "asyncio.Future[Any]") -> Exception | None:
-        """Give a worker that has started its place; return what is wrong with it, if anything."""
+        """Make a worker that has started ready for shards; return what is wrong with it, if anything."""
         actor = self._starting.pop(future)
         try:
             node: Node | AutoIFError = future.result()
@@ -150,20 +152,20 @@ class Crew:
         if isinstance(node, AutoIFError):
             return node
         self._link.send(Joined(node))
-        for role, urls in self._urls.items():  # some may have come while it started
+        for role, urls in self._urls.items():  # its settings lack servers that came up while it started
             for url in urls:
                 actor.add_address.remote(role, url)
         del self._lost[_START]
         return None
 
     def _take(self, future: "asyncio.Future[Any]") -> Exception | None:
-        """Hand a shard's result on, or deal it and those beside it again; return what ends the run, if anything."""
+        """Send a shard's result to the command, or requeue a lost worker's shards; return what ends the run, if any."""
         actor, shard = self._running.pop(future)
         try:
             result, verdicts = future.result()
         except self._ray.exceptions.RayTaskError as error:
             return read_fault(error)
-        except self._ray.exceptions.RayError as error:  # the worker is gone, or its node with the result
+        except self._ray.exceptions.RayError as error:  # the worker is gone, or the node that had the result
             return self._deal_again(actor, shard, error)
         self._ready[actor] -= self._weigh(shard)
         if isinstance(result, AutoIFError):
@@ -172,8 +174,8 @@ class Crew:
         return None
 
     def _deal_again(self, actor: Any, shard: Shard, error: Exception) -> Exception | None:
-        """Let all shards of a worker that is gone wait again; one that was not alone is not to blame yet."""
-        beside = {future: each for future, (at, each) in self._running.items() if at is actor}
+        """Put all shards of a lost worker back into the queue. A shard that was not alone is not to blame yet."""
+        beside = {future: other for future, (worker, other) in self._running.items() if worker is actor}
         for future in beside:
             del self._running[future]
             future.add_done_callback(_ignore)
@@ -188,17 +190,20 @@ class Crew:
         self._starting[asyncio.ensure_future(actor.open.remote(*self._opening))] = actor
 
     def _replace(self, actor: Any, what: str, error: Exception) -> AutoIFError | None:
-        """Start a worker for one that died; return an error if what is to blame for it has cost too many."""
+        """Start a worker in place of one that died at `what` (a shard, its start, or "" if unknown).
+
+        Returns an error if `what` has cost too many workers.
+        """
         self._lost.update([what] if what else [])
         if self._lost[what] >= LIVES:
             return ConfigError(f"{LIVES} workers of the cluster died at {what}, the last with: {in_one_line(error)}")
         self._ready.pop(actor, None)
-        self._ray.kill(actor)  # it may be cut off, and not dead
+        self._ray.kill(actor)  # it may be cut off and still alive
         self._hire()
         return None
 
     def _pack(self, settings: ToolSettings, workers: int) -> tuple[Any, ...]:
-        """Start the writer; return what a worker's `open` is given, its settings only once in the cluster's memory."""
+        """Start the writer; return the arguments of a worker's `open`. The cluster's memory holds the settings once."""
         names = {endpoint.api_key_env for endpoint in settings.config.models.by_role().values()}
         keys = {name: os.environ[name] for name in names if os.environ.get(name)}
         keys |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
@@ -217,25 +222,25 @@ class Crew:
         )
 
     async def _watch_head(self) -> str:
-        """Return when the head doesn't know this node any more; for one that doesn't answer Ray waits a minute."""
+        """Return when the head no longer knows this node. Ray itself waits a minute for one that doesn't answer."""
         while True:
             await asyncio.sleep(_HEAD_S)
             if (why := await self._find_head()) == _UNKNOWN:
                 return why
 
     async def _find_head(self) -> str:
-        """Return what is wrong with the head; "" if it is there and knows this node."""
+        """Return what is wrong with the head; "" if it answers and knows this node."""
         try:
             async with asyncio.timeout(_HEAD_S):
                 nodes = await asyncio.to_thread(self._ray.nodes)
-        except Exception:  # noqa: BLE001 - Ray's is of no narrower kind
+        except Exception:  # noqa: BLE001 - Ray raises nothing narrower
             return "the head doesn't answer"
         here = self._ray.get_runtime_context().get_node_id()
         return "" if any(node["NodeID"] == here and node["Alive"] for node in nodes) else _UNKNOWN
 
 
 def _ignore(future: "asyncio.Future[Any]") -> None:
-    """Look at how a future ended, as nobody else does: what it was for is done elsewhere."""
+    """Retrieve the exception of a future that nobody awaits any more, so that asyncio doesn't log it."""
     if not future.cancelled():
         future.exception()
 
@@ -264,9 +269,9 @@ async def serve(end: socket.socket) -> None:
     wanted = await link.receive()
     if wanted is None:
         return
-    told = asyncio.create_task(link.receive())
+    receiving = asyncio.create_task(link.receive())
     connecting = asyncio.create_task(asyncio.to_thread(connect, ray, wanted))
-    await asyncio.wait({told, connecting}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({receiving, connecting}, return_when=asyncio.FIRST_COMPLETED)
     if not connecting.done():  # the command is gone; Ray would go on trying for minutes
         os._exit(0)
     try:
@@ -274,13 +279,13 @@ async def serve(end: socket.socket) -> None:
     except ConfigError as error:
         ending: Ending = Failed(error)
     else:
-        ending = await Crew(ray, link).work(told)
+        ending = await Crew(ray, link).work(receiving)
     if ending:
         link.send(ending)
     await link.close()
     if not isinstance(ending, Lost):
         ray.shutdown()
-    os._exit(0)  # without waiting for a thread that asks a head which is gone
+    os._exit(0)  # without waiting for the thread that may still be asking a lost head
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The engine in the command's process: shards go to the crew, results come back; a crew that is lost is replaced."""
+"""The engine in the command's process: it sends shards to the crew, gets results back, and replaces a lost crew."""
 
 import asyncio
 import importlib.util
@@ -28,26 +28,26 @@ from autoif.pipeline import Shard, ShardResult, Watch
 from autoif.tools import ToolSettings
 
 _HEAD_S = 10.0
-"""For the head of a cluster to answer."""
+"""Seconds for the head of a cluster to accept a connection."""
 _CONNECT_S = 60.0
-"""For Ray to connect to a cluster whose head answers; it goes on trying for minutes where that is something else."""
+"""Seconds for Ray to connect to a head that listens; if something else listens there, Ray would try for minutes."""
 _PLACE_S = 60.0
-"""For Ray to find GPUs for a server."""
+"""Seconds for Ray to find GPUs for a server."""
 _RETRY_S = 2.0
-"""Between two looks for a head that is gone."""
+"""Seconds between two attempts to reach a lost head."""
 _LEAVE_S = 60.0
-"""For a crew to stop what it has started."""
+"""Seconds for a crew to stop what it has started."""
 _HURRY_S = 6.0
-"""The same where the run is stopped: the command has eight seconds, and then has notes to write."""
+"""The same when the run is stopped: the command has eight seconds in all, and has notes to write after that."""
 _NAMED = 4
-"""The most nodes that a note names for each kind of sandbox."""
+"""Nodes that a note names at most for each kind of sandbox."""
 
 
 class RayEngine:
     """Runs shards on `workers` actors of a Ray cluster, each with a core of its own."""
 
     def __init__(self, workers: int, address: str = "", wait_s: float = 600.0) -> None:
-        """A head that is gone is waited for `wait_s` seconds."""
+        """`wait_s` is how many seconds a lost head is waited for."""
         if importlib.util.find_spec("ray") is None:
             raise ConfigError("the ray engine needs its extra: pip install 'autoif[ray]'")
         if address.startswith("ray://"):
@@ -66,14 +66,14 @@ class RayEngine:
         self._crew: _CrewProcess | None = None
         self._nodes: list[Node] = []
         self._lost_at = 0.0
-        """When the crew was lost; 0 while there is one that works."""
+        """When the crew was lost; 0 while one works."""
         self._losses = 0
-        """Crews that were lost since the last result."""
+        """Crews lost since the last result."""
         self._notes: list[str] = []
         self._served: dict[Role, Endpoint] = {}
         """The endpoints whose servers Ray starts."""
         self._urls: dict[Role, tuple[str, ...]] = {}
-        """Where these are."""
+        """The addresses of these servers."""
         self.verdicts = 0
         self.bound = ""
 
@@ -85,7 +85,7 @@ class RayEngine:
     async def run(
         self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncGenerator[ShardResult]:
-        """Hand the crew what its workers have room for, and another shard for each result, until none is left."""
+        """Send the crew as many shards as its workers have room for, then one for each result, until none is left."""
         waiting = Waiting(shards, follow)
         workers = await waiting.look_ahead(self._workers)
         given: dict[tuple[str, int], Shard] = {}
@@ -100,16 +100,16 @@ class RayEngine:
                 while len(given) < workers * AT_ONCE and (shard := await waiting.take()):
                     given[shard.step, shard.index] = shard
                     self._crew.link.send(shard)
-                said = await self._crew.link.receive()
-                if isinstance(said, Done):
-                    del given[said.result.step, said.result.index]
+                message = await self._crew.link.receive()
+                if isinstance(message, Done):
+                    del given[message.result.step, message.result.index]
                     self._losses = 0
-                    self.verdicts += said.verdicts
-                    for stage, folder in zip(said.result.stages, said.result.folders, strict=True):
+                    self.verdicts += message.verdicts
+                    for stage, folder in zip(message.result.stages, message.result.folders, strict=True):
                         watch(folder, stage.kept, stage.dropped, stage.entered)
-                    waiting.follow(said.result)
-                    yield said.result
-                elif (why := await self._note(said)) is not None:
+                    waiting.follow(message.result)
+                    yield message.result
+                elif (why := await self._note(message)) is not None:
                     waiting.put_first(list(given.values()))
                     given.clear()
                     await self._lose_crew(why)
@@ -118,9 +118,9 @@ class RayEngine:
             await self._dismiss(leave_s)
             self._say_how_it_went(settings.completions)
 
-    async def _note(self, said: object) -> str | None:
-        """Note what the crew says of itself; return why it is lost, if it is, and raise what ends the run."""
-        match said:
+    async def _note(self, message: object) -> str | None:
+        """Handle a message about the crew itself; return why the crew is lost, if it is. Raises what ends the run."""
+        match message:
             case Joined(node):
                 self._nodes.append(node)
                 if self._lost_at:
@@ -142,7 +142,7 @@ class RayEngine:
 
     @asynccontextmanager
     async def serving(self, config: Config) -> AsyncIterator[Config]:
-        """Start the servers that the config wants; yield it with their addresses."""
+        """Start the servers that the config asks for; yield the config with their addresses."""
         self._served = {role: endpoint for role, endpoint in config.models.by_role().items() if endpoint.serve}
         try:
             while self._served and not await self._connect():
@@ -152,24 +152,24 @@ class RayEngine:
             await self._dismiss(_HURRY_S)
 
     async def _connect(self) -> bool:
-        """Start a crew, and its servers; return False if the cluster that was lost can't be used yet."""
+        """Start a crew and its servers; return False if a lost cluster can't be used again yet."""
         self._crew = crew = await _CrewProcess.start()
         crew.link.send(Connect(self._address, self._workers))
         try:
             async with asyncio.timeout(_CONNECT_S if self._address else None):
-                said = await crew.link.receive()
+                message = await crew.link.receive()
         except TimeoutError:
-            said = Failed(
+            message = Failed(
                 ConfigError(
                     f"no Ray head answers at {self._address} within {_CONNECT_S:g} s, whatever listens there: check "
                     "execution.ray_address, and that `ray start --head` runs there"
                 )
             )
-        if isinstance(said, Connected):
-            self._address = self._address and said.address  # "auto" is this one from now on
+        if isinstance(message, Connected):
+            self._address = self._address and message.address  # from now on "auto" means this cluster
             self.bound = ""
             return await self._start_servers(crew)
-        why = str(said.error) if isinstance(said, Failed) else await crew.explain_end()
+        why = str(message.error) if isinstance(message, Failed) else await crew.explain_end()
         await self._dismiss(_HURRY_S)
         if not (self._lost_at and self._address):
             raise ConfigError(why)
@@ -177,7 +177,7 @@ class RayEngine:
         return False
 
     async def _start_servers(self, crew: "_CrewProcess") -> bool:
-        """Wait for the first server of each model; return False if the cluster is lost meanwhile."""
+        """Start the servers, and wait for the first of each model; return False if the cluster is lost meanwhile."""
         self._urls = {}
         if not self._served:
             return True
@@ -200,7 +200,7 @@ class RayEngine:
         return True
 
     async def _lose_crew(self, why: str) -> None:
-        """Let go of a crew that is lost, and return when its head answers."""
+        """Dismiss a lost crew, and wait until its head answers again. Raises ConfigError: too many were lost."""
         await self._dismiss(_HURRY_S)
         self._losses += 1
         if self._losses >= LIVES:
@@ -210,7 +210,7 @@ class RayEngine:
             await self._wait_for_head(why)
 
     async def _wait_for_head(self, why: str) -> None:
-        """Return when somebody listens at the head's address; raise when that takes too long."""
+        """Wait until something listens at the head's address. Raises ConfigError: it takes longer than `wait_s`."""
         self.bound = f"waiting for the Ray head at {self._address} to come back"
         while True:
             await asyncio.sleep(_RETRY_S)
@@ -228,7 +228,7 @@ class RayEngine:
             await crew.leave(within_s)
 
     def _say_how_it_went(self, completions: Path) -> None:
-        """Note that the cluster was lost, and what contained functions on each node where that differs."""
+        """Add notes to the run: that the cluster was lost, and how the nodes' sandboxes differ."""
         notes = list(self._notes)
         where = dict[str, dict[str, None]]()
         for node in sorted(self._nodes, key=_count_layers):
@@ -243,7 +243,7 @@ class RayEngine:
 
 
 class _CrewProcess:
-    """A crew that runs, and the command's end of the link to it."""
+    """A crew's process, and the command's end of the link to it."""
 
     def __init__(self, process: asyncio.subprocess.Process, link: Link, log: IO[bytes]) -> None:
         self.link = link
@@ -262,13 +262,13 @@ class _CrewProcess:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for us: answers under way are still wanted
+            start_new_session=True,  # Ctrl-C must not reach it: answers under way are still wanted
         )
         theirs.close()
         return cls(process, await Link.over(ours), log)
 
     def hire(self, settings: ToolSettings, urls: Mapping[Role, tuple[str, ...]], workers: int) -> None:
-        """Have it start workers."""
+        """Make the crew start workers."""
         settings = replace(
             settings,
             config=_fill_in(settings.config, urls),
@@ -280,19 +280,19 @@ class _CrewProcess:
         self.has_workers = True
 
     async def explain_end(self) -> str:
-        """Return what is known of why it ended."""
+        """Wait for the crew to end; return its exit code and last line in words."""
         code = await self._end(_LEAVE_S)
         return f"the process that speaks to Ray ended with code {code}: {read_last_line(self._log)}"
 
     async def leave(self, within_s: float) -> None:
-        """Hang up, and wait for it to go; end it if that takes too long."""
+        """Hang up, and wait until the crew ends; kill it if that takes too long."""
         await self._end(within_s)
         self._log.close()
 
     async def _end(self, within_s: float) -> int:
         try:
             async with asyncio.timeout(within_s):
-                await self.link.close()  # which waits until what was sent is read
+                await self.link.close()  # waits until everything sent has been read
                 return await self._process.wait()
         except TimeoutError:
             self._process.kill()
@@ -300,25 +300,25 @@ class _CrewProcess:
 
 
 def _ask_head(address: str) -> str:
-    """Return why nobody answers at HOST:PORT, "" if somebody does: Ray itself would wait for minutes."""
+    """Return why nothing listens at HOST:PORT; "" if something does. Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not (host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        return ""  # "auto", or what Ray refuses at once
-    host, said = host.strip("[]"), ""
+        return ""  # "auto", or an address that Ray refuses at once
+    host, replaced = host.strip("[]"), ""
     if is_own_host(host):
-        import ray  # which takes its second here alone
+        import ray  # takes a second to import, so only here
 
         if (found := ray.util.get_node_ip_address()) != host:
-            host, said = found, f" at {found}, by which Ray replaces {host}"
+            host, replaced = found, f" at {found}, by which Ray replaces {host}"
     try:
         socket.create_connection((host, int(port)), timeout=_HEAD_S).close()
     except OSError as error:
-        return f"{error.strerror or error}{said}"
+        return f"{error.strerror or error}{replaced}"
     return ""
 
 
 def _fill_in(config: Config, urls: Mapping[Role, tuple[str, ...]]) -> Config:
-    """Return the config with the addresses of servers that Ray has started; they get no key."""
+    """Return the config with the addresses of the servers that Ray has started; no API key is sent to these."""
     models = config.models.by_role()
     served = {role: models[role].model_copy(update={"base_url": url, "api_key_env": ""}) for role, url in urls.items()}
     return config.model_copy(update={"models": config.models.with_endpoints(served)})

@@ -1,4 +1,4 @@
-"""What the command and its crew tell each other, over a pair of sockets."""
+"""The messages between the command and its crew, and the pair of sockets that carries them."""
 
 import asyncio
 import pickle
@@ -17,14 +17,16 @@ _LENGTH_BYTES = 8
 
 
 class Connect(NamedTuple):
-    """To the crew: the cluster to connect to, or to start one with so many cores on this machine."""
+    """To the crew: connect to the cluster at this address, or start one on this machine."""
 
     address: str
+    """"" starts a cluster."""
     cores: int
+    """Of a cluster that is started."""
 
 
 class Serve(NamedTuple):
-    """To the crew: start the servers that these endpoints want."""
+    """To the crew: start the servers of these endpoints."""
 
     endpoints: Mapping[Role, Endpoint]
 
@@ -37,13 +39,13 @@ class Hire(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """From the crew: where the head of its cluster is."""
+    """From the crew: it is connected to a cluster, whose head is at this address."""
 
     address: str
 
 
 class Served(NamedTuple):
-    """From the crew: a server of these roles' model is there."""
+    """From the crew: a server for these roles is ready."""
 
     roles: tuple[Role, ...]
     url: str
@@ -56,32 +58,32 @@ class Joined(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """From the crew: what holds it back; "" where nothing does."""
+    """From the crew: what holds it back; "" if nothing does."""
 
     said: str
 
 
 class Done(NamedTuple):
-    """From the crew: a shard's result, and the verdicts that it took."""
+    """From the crew: a shard's result, and how many verdicts the worker gave since its last one."""
 
     result: ShardResult
     verdicts: int
 
 
 class Failed(NamedTuple):
-    """From the crew, its last word: what ends the run."""
+    """From the crew, its last message: the error that ends the run."""
 
     error: Exception
 
 
 class Lost(NamedTuple):
-    """From the crew, its last word: the cluster is another one by now."""
+    """From the crew, its last message: the cluster is lost, and the run may go on with a new crew."""
 
     why: str
 
 
 class Link:
-    """One end: sends and receives whole objects."""
+    """One end of the connection: sends and receives whole objects."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -92,12 +94,12 @@ class Link:
         return cls(*await asyncio.open_unix_connection(sock=end))
 
     def send(self, message: object) -> None:
-        """Send without waiting, so that two who send at the same time don't wait for each other."""
+        """Queue a message without waiting, so that two ends that send at the same time can't block each other."""
         content = pickle.dumps(message)
         self._writer.write(len(content).to_bytes(_LENGTH_BYTES, "big") + content)
 
     async def receive(self) -> Any:
-        """Return the next message; None when the other end is gone."""
+        """Return the next message; None if the other end is closed."""
         try:
             length = await self._reader.readexactly(_LENGTH_BYTES)
             return pickle.loads(await self._reader.readexactly(int.from_bytes(length, "big")))
@@ -105,7 +107,7 @@ class Link:
             return None
 
     async def close(self) -> None:
-        """Send what is left, and hang up."""
+        """Send what is still queued, and close this end."""
         self._writer.close()
-        with suppress(ConnectionError):  # the other end was quicker
+        with suppress(ConnectionError):  # the other end closed first
             await self._writer.wait_closed()

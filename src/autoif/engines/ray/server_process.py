@@ -1,9 +1,10 @@
-"""Keeps a model's server, and ends it with all its processes when the actor that holds its GPUs is gone.
+"""Runs a model's server, and ends it with all its processes when the actor that holds its GPUs is gone.
 
     python -m autoif.engines.ray.server_process COMMAND …
 
-Ray kills the children of an actor, but not theirs, which would keep the GPUs' memory. So this process leaves the
-actor's family, and watches its standard input, which the actor holds open. Standard output ends when the server has.
+Ray kills the children of an actor, but not their children, which would keep the GPUs' memory. So this process detaches
+itself from the actor and watches its standard input, which the actor holds open. Its standard output is closed when the
+server has ended.
 """
 
 import os
@@ -15,7 +16,7 @@ import time
 from contextlib import suppress
 
 _GRACE_S = 5.0
-"""Between asking the server to end and ending it."""
+"""Seconds between asking the server to end and killing it."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Servers of models that Ray places where GPUs are: started for the run, again when one is lost, ended with it."""
+"""Model servers on nodes with GPUs, which Ray chooses. They live as long as the run; a lost one is started again."""
 
 import asyncio
 import os
@@ -19,32 +19,32 @@ from autoif.models.endpoint import Endpoint, check_command
 from autoif.models.requests import Role
 
 _LIVES = 5
-"""How often in a row a server may end within `_STEADY_S` of being there."""
+"""How often in a row a server may end within `_STEADY_S` of its start before the run gives up."""
 _STEADY_S = 300.0
 _POLL_S = 0.5
 _TAIL_BYTES = 1 << 16
 _PORTS = 3
-"""That are tried for a server."""
+"""Ports that are tried for a server."""
 _TAKEN = "address already in use"
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Equal servers of one model, for some roles."""
+    """Identical servers of one model, and the roles that use them."""
 
     endpoint: Endpoint
     roles: tuple[Role, ...]
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The words of the command that starts one, but for the host and the port."""
+        """The words of the command that starts one; {host} and {port} are still to be filled in."""
         endpoint, words = self.endpoint, check_command(self.endpoint.serve)
         gpus = f"{endpoint.serve_gpus:g}"
         return tuple(word.replace("{model}", endpoint.model).replace("{gpus}", gpus) for word in words)
 
 
 def group_roles(endpoints: Mapping[Role, Endpoint]) -> list[Group]:
-    """Return the servers to be started: roles whose servers would be equal share them."""
+    """Return the groups of servers to be started. Roles whose servers would be identical share them."""
     found: dict[tuple[object, ...], list[Role]] = {}
     for role, each in endpoints.items():
         if each.serve:
@@ -54,14 +54,14 @@ def group_roles(endpoints: Mapping[Role, Endpoint]) -> list[Group]:
 
 
 class ModelServer:
-    """An actor that holds GPUs, and starts a server of a model on them."""
+    """An actor that holds GPUs and runs a model's server on them."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the actor
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - needed as long as the actor lives
 
     async def start(self, command: tuple[str, ...], start_s: float) -> str | ModelError:
-        """Start the server; return its base URL when it lists its model, or what is wrong."""
+        """Start the server, and wait until it lists its models; return its base URL, or what is wrong."""
         import ray
 
         host = ray.util.get_node_ip_address()
@@ -75,7 +75,7 @@ class ModelServer:
         return found
 
     async def _start_at(self, host: str, command: tuple[str, ...], start_s: float) -> str | ModelError:
-        """Start the server at a port that is free now; another process may take it before the server does."""
+        """Start the server at a port that is free now, though another process may take it before the server does."""
         with socket.socket() as free:
             free.bind((host, 0))
             port = free.getsockname()[1]
@@ -100,14 +100,14 @@ class ModelServer:
         return url
 
     async def end(self) -> None:
-        """End the server, as the end of the actor does."""
+        """End the server, just as the end of the actor would."""
         assert self._process and self._process.stdin
         self._process.stdin.close()
         await self.wait()
         await self._process.wait()
 
     async def wait(self) -> str:
-        """Return what the server said last, when it has ended."""
+        """Wait until the server has ended; return the last line of its log."""
         assert self._process and self._process.stdout
         await self._process.stdout.read()
         return read_last_line(self._log)
@@ -128,7 +128,7 @@ class Servers:
     """The servers of a run, kept by the crew."""
 
     def __init__(self, ray: Any, groups: list[Group], announce: Callable[[Group, str], None]) -> None:
-        """`announce` is called with the base URL of each server that is there."""
+        """`announce` is called with the base URL of each server that is ready."""
         self._ray = ray
         self._announce = announce
         self._keeping = [
@@ -136,13 +136,13 @@ class Servers:
         ]
 
     async def fail(self) -> Exception:
-        """Return what ends the run, when something does."""
+        """Wait until a server fails for good; return why."""
         done, _ = await asyncio.wait(self._keeping, return_when=asyncio.FIRST_COMPLETED)
         return done.pop().result()
 
     async def _keep(self, group: Group) -> Exception:
-        """Have one server, wherever there are GPUs; return what is wrong if that is hopeless."""
-        endpoint, brief, works = group.endpoint, 0, False
+        """Keep one server running, on any node with GPUs; return the error when it can't be kept."""
+        endpoint, short_lives, has_worked = group.endpoint, 0, False
         while True:
             options = {"num_cpus": 0, "num_gpus": endpoint.serve_gpus}
             actor = self._ray.remote(**options)(ModelServer).remote()
@@ -150,25 +150,25 @@ class Servers:
             try:
                 found = await actor.start.remote(group.command, endpoint.serve_start_s)
                 if isinstance(found, ModelError):
-                    if not works:
+                    if not has_worked:
                         return found
-                    said = str(found)
+                    why = str(found)
                 else:
-                    works, began = True, time.monotonic()
+                    has_worked, began = True, time.monotonic()
                     self._announce(group, found)
-                    said = await actor.wait.remote()
+                    why = await actor.wait.remote()
             except self._ray.exceptions.RayTaskError as error:
                 return read_fault(error)
             except self._ray.exceptions.RayError as error:  # the actor is gone, or its node
-                said = in_one_line(error)
+                why = in_one_line(error)
             self._ray.kill(actor)
-            brief = 0 if time.monotonic() - began > _STEADY_S else brief + 1
-            if brief >= _LIVES:
-                return ModelError(f"a server of {endpoint.model} ended {_LIVES} times in a row, the last time: {said}")
+            short_lives = 0 if time.monotonic() - began > _STEADY_S else short_lives + 1
+            if short_lives >= _LIVES:
+                return ModelError(f"a server of {endpoint.model} ended {_LIVES} times in a row, the last time: {why}")
 
 
 def read_last_line(log: IO[bytes]) -> str:
-    """Return the last line that a process has written to a file, which may be as long as a run takes."""
+    """Return the last line of a process's log, of which only the end is read, as it may be large."""
     size = os.fstat(log.fileno()).st_size
     tail = os.pread(log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
     lines = tail.decode("utf-8", "replace").split("\n")

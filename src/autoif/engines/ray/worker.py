@@ -1,4 +1,4 @@
-"""What runs in the cluster: workers, which run shards, and the writer of their answers."""
+"""The actors of the cluster: workers, which run shards, and the writer of their answers."""
 
 import hashlib
 import os
@@ -24,26 +24,26 @@ from autoif.together import collecting_seldom
 from autoif.tools import Tools, ToolSettings
 
 _NOWHERE = Path("/nonexistent/completions.sqlite")
-"""A worker has no completions file: another node's would be another file."""
+"""A worker has no completions file of its own: only the writer has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What a worker's machine has."""
+    """A machine of the cluster, and what runs there."""
 
     address: str
     program: str
     """Version and digest of this package, and version of Python."""
     sandbox: str = ""
-    """The layers that hold there."""
+    """The sandbox's layers that hold there."""
 
     @classmethod
     def here(cls) -> "Node":
-        """Return this machine's."""
+        """Describe this machine, without its sandbox."""
         import ray
 
         digest, files = hashlib.sha256(), Path(autoif.__file__).parent.rglob("*")
-        for path in sorted(files):  # prompts, probes and the catalog of models, too
+        for path in sorted(files):  # code, prompts, probes and the catalog of models
             if path.is_file() and path.parent.name != "__pycache__":
                 digest.update(path.read_bytes())
         python = ".".join(platform.python_version_tuple()[:2])
@@ -52,17 +52,17 @@ class Node:
 
 
 class ShardWorker:
-    """Runs in an actor process: opens tools once, runs shards, several at a time."""
+    """Runs in an actor process: opens its tools once, then runs several shards at a time."""
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
         self._tools: Tools | None = None
         self._answers: SharedAnswers | None = None
         self._counted = 0
-        """Verdicts that the command was told of."""
+        """Verdicts that earlier results have reported."""
 
     async def open(self, driver: Node, packed: bytes, keys: Mapping[str, str], writer: Any) -> Node | AutoIFError:
-        """Open the tools that `packed` settings describe; return what this machine has, or what is wrong with it."""
+        """Open the tools that the `packed` settings describe; return this machine, or what is wrong with it."""
         import ray
 
         here = Node.here()
@@ -74,7 +74,8 @@ class ShardWorker:
         os.environ.update(keys)
 
         async def exchange(batch: Batch) -> Told:
-            found = pickle.loads(await writer.exchange.remote(pickle.dumps(batch)))  # in half of Ray's time for it
+            # Pickled here, as that takes half of the time that Ray needs for it.
+            found = pickle.loads(await writer.exchange.remote(pickle.dumps(batch)))
             if isinstance(found, AutoIFError):
                 raise found
             return found  # type: ignore[no-any-return]
@@ -90,11 +91,11 @@ class ShardWorker:
         return replace(here, sandbox=sandbox.describe() if isinstance(sandbox, Sandbox) else "")
 
     async def run(self, shard: Shard) -> tuple[ShardResult | AutoIFError, int]:
-        """Return the shard's result, or the error to be shown to the user, and how many verdicts there were since."""
+        """Return the shard's result, or the error to show to the user; and the verdicts given since the last result."""
         assert self._tools and self._answers
         try:
             result = await run_shard(shard, self._tools)
-            await self._answers.flush()  # first: what is done is never asked again
+            await self._answers.flush()  # before the result: models are never asked again for a finished shard
         except AutoIFError as error:
             return error, 0
         verdicts = self._tools.sandbox.verdicts - self._counted
@@ -106,14 +107,14 @@ class ShardWorker:
             await self._tools.chat.add_address(role, url)
 
     async def close(self) -> None:
-        """Store what is on the wire."""
+        """Close the tools, and send answers under way to the writer."""
         await self._stack.aclose()
         if self._answers:
             await self._answers.flush()
 
 
 class WriterActor:
-    """The writer as an actor: what the user has to be told crosses as a value."""
+    """The writer as an actor. Errors to show to the user are returned, not raised."""
 
     def __init__(
         self,
@@ -123,13 +124,13 @@ class WriterActor:
         elsewhere: str = "",
         access: Mapping[str, str] | None = None,
     ) -> None:
-        """`crew` is the process that started it, on this machine."""
-        os.environ.update(access or {})  # a cluster was perhaps started without
+        """`crew` is the id of the process that started it, on this machine; `access` are variables of object stores."""
+        os.environ.update(access or {})  # the cluster may have been started without them
         self._writer = AnswerWriter(completions, journal, elsewhere)
         self._crew = crew
 
     def exchange(self, packed: bytes) -> bytes:
-        """Store and look up for a batch. Workers that have outlived their crew learn it here."""
+        """Call `AnswerWriter.exchange`. Workers that have outlived their crew get an error here."""
         found: object
         try:
             found = self._writer.exchange(pickle.loads(packed))
@@ -149,7 +150,7 @@ def _is_running(process: int) -> bool:
 
 
 def share_settings(settings: ToolSettings, workers: int) -> ToolSettings:
-    """Return the settings of one worker of so many: a core, its share of the requests in flight, and no file."""
+    """Return the settings of one of `workers` workers: one core, its share of the requests in flight, and no files."""
     config = settings.config
     sandbox = config.sandbox.model_copy(update={"workers": config.sandbox.workers or 1})
     shared = dict[Role, Endpoint]()
@@ -163,7 +164,7 @@ def share_settings(settings: ToolSettings, workers: int) -> ToolSettings:
 
 
 def check_addresses(settings: ToolSettings, here: Node, driver: Node) -> None:
-    """Raise ConfigError if a worker's model is on another machine by an address that means its own."""
+    """Raise ConfigError if a worker on another machine would look for a model on its own machine (localhost)."""
     for role, endpoint in settings.config.models.by_role().items():
         for url in endpoint.addresses:
             if here.address != driver.address and is_own_host(urlsplit(url).hostname or ""):
@@ -171,17 +172,20 @@ def check_addresses(settings: ToolSettings, here: Node, driver: Node) -> None:
 
 
 def _name_node(error: AutoIFError, node: Node) -> AutoIFError:
-    """Return the error with the node that has it, where the machine is at fault."""
+    """Add the node's address to an error that is the machine's fault."""
     named = isinstance(error, ConfigError | SandboxError)
     return type(error)(f"node {node.address}: {error}") if named else error
 
 
 def read_fault(error: Any) -> RuntimeError:
-    """Return what the code in an actor raised that nobody foresaw, which it would raise again; what Ray raised there is
-    raised here, too."""
+    """Return an unexpected error of the code in an actor, which it would raise again on another try.
+
+    An error that Ray itself raised in the actor is raised again here.
+    """
     import ray
 
     ray_error = ray.exceptions.RayError
-    if isinstance(error.cause, ray_error) and type(error.cause) is not ray_error:  # that stands for what can't be sent
+    # A plain RayError stands for an error of the actor's code that can't be pickled.
+    if isinstance(error.cause, ray_error) and type(error.cause) is not ray_error:
         raise error
     return RuntimeError(str(error))
