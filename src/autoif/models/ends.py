@@ -1,4 +1,4 @@
-"""How an answer ended, by all the words that servers have for it; unknown words are allowed.
+"""Reads how an answer ended, in all the words that servers use for it; words that are not known are allowed.
 
 | said by                                                           | means                                         |
 |-------------------------------------------------------------------|-----------------------------------------------|
@@ -22,13 +22,13 @@ ENDS = (
     "finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason",
     "finish_details",
 )  # fmt: skip
-"""Where an answer says how it ended: the first that holds something counts."""
+"""Fields that tell how an answer ended. The first that holds something counts."""
 CALLS = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
-"""Ends with the call of a tool."""
+"""Finish reasons of answers that end with a tool call."""
 _NOTHING = (None, "", "null", "none", "None")
 _LONGEST_REASON = 100
 _MOST_WORDS = 256
-"""Words and names of fields that are remembered, as each answer of a server has the same few."""
+"""Finish reasons and field names that are cached: the answers of a server have the same few."""
 _LABEL = re.compile(r"(?:finish_?reason|stop_?reason|alternative_status)[_.:]")
 _STOPPED = re.compile(
     r"(?:hit_|natural_|im_)?(?:stop(?:ped)?|eos|eot|end|finish(?:ed)?|completed?)"
@@ -51,7 +51,7 @@ _FAILED = re.compile(
 )
 _STOPPED_AT = ("stop_reason", "matched_stop", "stopping_word", "stop_sequence", "stop_string")
 _OWN_TOKEN = re.compile(r"\s*(?:[<\[(|◁｜]{1,2}.{0,40}[>\])|▷｜]{1,2}|\w{1,40})\s*", re.DOTALL)
-"""A template's own token, or the word of an API: no text at which an answer stops by a setting of the server."""
+"""A template's token, or a single word of an API. Other texts are stop strings that the server was configured with."""
 _CUTS = ("truncated", "is_truncated", "isTruncated", "output_truncated", "incomplete")
 _FILTERS = re.compile(
     r"content_filter_results?|(?:output|input)_sensitive|[\w-]{0,40}guardrail\w{0,20}|safety_?ratings|moderations?(?:_result)?"
@@ -63,15 +63,15 @@ _DEEPEST = 5
 
 
 def find_end(choice: Mapping[str, Any]) -> object:
-    """Return what a choice says of its end, None if nothing; the word itself where it stands within an object."""
-    said = next((choice[name] for name in ENDS if choice.get(name) not in _NOTHING), None)
-    if isinstance(said, dict):
-        return next((said[name] for name in ("type", "reason", "name") if isinstance(said.get(name), str)), said)
-    return said
+    """Return a choice's finish reason, None if it has none. Where it is an object, the word within that is returned."""
+    reason = next((choice[name] for name in ENDS if choice.get(name) not in _NOTHING), None)
+    if isinstance(reason, dict):
+        return next((reason[name] for name in ("type", "reason", "name") if isinstance(reason.get(name), str)), reason)
+    return reason
 
 
 def name_end(reason: object) -> str:
-    """Return a finish reason in one spelling; "" for what is no word."""
+    """Return a finish reason in one spelling; "" if it is not a string."""
     return _name(reason[:_LONGEST_REASON]) if isinstance(reason, str) else ""
 
 
@@ -82,7 +82,7 @@ def _name(reason: str) -> str:
 
 
 def read_finish_reason(reason: object) -> FinishReason:
-    """Return what a finish reason means: servers have some forty, and each version adds some."""
+    """Return what a finish reason means. Servers use some forty, and new versions add more."""
     return _read_name(name_end(reason))
 
 
@@ -96,11 +96,11 @@ def _read_name(name: str) -> FinishReason:
 
 
 def find_failure(choice: Mapping[str, Any], message: Mapping[str, Any]) -> str:
-    """Return what a choice with this message says of its failure, if it should be asked for again; else ""."""
+    """Return why a choice with this message failed and should be asked for again; "" if it shouldn't."""
     error = choice.get("error")
     if error:
-        said = error.get("message") if isinstance(error, dict) else error
-        return clean_text(str(said or "error"))[:300]
+        complaint = error.get("message") if isinstance(error, dict) else error
+        return clean_text(str(complaint or "error"))[:300]
     reason = find_end(choice)
     says_anything = bool(choice.get("text")) or any(value for name, value in message.items() if name != "role")
     if not says_anything and (reason is None or name_end(reason) == "load"):
@@ -110,9 +110,9 @@ def find_failure(choice: Mapping[str, Any], message: Mapping[str, Any]) -> str:
 
 
 def find_cut(choice: Mapping[str, Any], answer: Mapping[str, Any], stop: Collection[str]) -> str:
-    """Return by what a choice, or the answer that holds it, says that it was cut although it stopped; "" if it wasn't.
+    """Return how a choice, or the answer that holds it, shows that it was cut although it says `stop`; "" if it wasn't.
 
-    `stop` are the texts at which it was to stop.
+    `stop` are the stop strings of the request.
     """
     for name in _STOPPED_AT:
         text = choice.get(name)
@@ -127,7 +127,7 @@ def find_cut(choice: Mapping[str, Any], answer: Mapping[str, Any], stop: Collect
 
 
 def find_filter(*places: Mapping[str, Any]) -> str:
-    """Return the name of a filter that struck, by what a choice, its message or the whole answer says; else ""."""
+    """Return the name of a filter that struck, by a choice, its message or the whole answer; "" if none did."""
     for place in places:
         for name, value in place.items():
             if not _is_filter(name):
@@ -149,7 +149,7 @@ def _is_filter(name: str) -> bool:
 
 
 def _list_strikes(value: object, name: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield the names of what struck within the verdict of a filter."""
+    """Yield the names of everything that struck, within the report of a filter."""
     if depth == _DEEPEST:
         return
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""A thought and the answer after it, told apart: the only place that does so.
+"""Separates a model's thought from its answer. No other module does so.
 
-Reasoning models write before they answer. Where the server doesn't split that off, the thought is in the text, marked
-as its model family marks it:
+Reasoning models write a thought before they answer. Where the server doesn't split it off, it stands in the text, with
+the marks of its model family:
 
     | marks                                                        | models                                      |
     |--------------------------------------------------------------|---------------------------------------------|
@@ -28,8 +28,9 @@ as its model family marks it:
     | ```thinking … ```, **Thinking:** … **Answer:** …             | front ends                                  |
     | <analysis>…</analysis> before <answer>…</answer>             | models with a prompt of their server's      |
 
-A thought stands at the beginning. A tag that comes later, or in quotes or code, is what the answer is about, and stays;
-but for another thought of a model that has shown one, and for a block of its own lines that no prompt asks for.
+A thought stands at the beginning. A tag that comes later, or in quotes or code, belongs to the answer and stays. There
+are two exceptions (`split_later`): a later thought of a model that has shown one before, and a block on lines of its
+own that the prompt doesn't ask for.
 """
 
 import re
@@ -38,10 +39,10 @@ from typing import NamedTuple
 
 
 class Thought(NamedTuple):
-    """What a model wrote, told apart."""
+    """A model's text, split into answer and thought."""
 
     answer: str
-    """The text itself, unchanged, where there is no thought; "" where the thought never ends."""
+    """The unchanged text if there is no thought; "" if the thought never ends."""
     reasoning: str
     closed: bool
     """False if the thought never ends, so that there is no answer."""
@@ -75,13 +76,13 @@ _OPENED_AT_END = re.compile(
     r"(?:thought)?\s*\Z"
 )
 _ENDS_BEGIN = ("<", "[/", "◁/", "[u")
-"""Each end begins with one of these: most texts hold none, and need not be searched for all."""
+"""Every end mark begins with one of these. Most texts hold none, and need no further search."""
 _LABELLED = ("<|channel>", "<unused94>", "<ctrl94>")
-"""Their thoughts begin with the word "thought"."""
+"""Opening marks that the label "thought" follows."""
 _LABEL = re.compile(r"(?:<\|channel>|<(?:unused|ctrl)94>)thought\b")
 _LABEL_END = re.compile(r"<channel\|>|<(?:unused|ctrl)95>")
 _LABEL_ALONE = "thought\n"
-"""What is left of their opening where a server decodes without tokens; nothing is left of their end."""
+"""What is left of such an opening where a server decodes without special tokens; of the end nothing is left."""
 _EMPTY_TAG = re.compile(rf"\s*+<{_NAMES}\s?/>", re.IGNORECASE)
 _ANSWER_NAME = r"(?:[\w.-]{1,20}[:_])?(?:answer|response|output|final|assistant)"
 _DELIBERATION = "(?:analysis|reflection|plan|planning|rationale|reason|deliberation)"
@@ -116,7 +117,7 @@ _PHRASES = tuple(
 _ANSWER_OPEN = re.compile(rf"<(?:({_ANSWER_NAME})|\|(?:begin|start)_((?:of_)?(?:solution|box|response))\|)>")
 _FINAL = re.compile(r"<\|channel\|>\s{0,9}(?:final|assistant)[^<>]{0,40}(?:<\|constrain\|>[^<>]{0,40})?<\|message\|>")
 _CALLED = re.compile(r"(?:<\|channel\|>|assistant)(?=commentary to=\w)")
-"""Where gpt-oss calls a tool, which is no thought."""
+"""The beginning of a tool call by gpt-oss, which is not a thought."""
 _ADDRESSED = re.compile(r"(?:<\|start\|>)?(?:assistant)?\s{0,9}to=(self|user)(?:<\|message\|>|(?=[A-Z]))")
 _ADDRESSED_END = re.compile(r"<\|eo[mt]\|>|(?=(?:<\|start\|>)?assistant\s{1,9}to=(?:self|user))")
 _MARK = re.compile(r"<\|[a-z_]{1,20}\|>")
@@ -126,16 +127,16 @@ _HEADER = re.compile(
     r"|<start_of_turn>|<\|turn>|\[/INST\]|[\ufeff\u200b\u2060])(?:\s*+(?:assistant|model)(?![\w.,]))?+)++",
     re.IGNORECASE,
 )
-"""The beginning of the assistant's turn, where a server leaves it in the text, and what nobody sees."""
+"""The head of the assistant's turn, where a server leaves it in the text, with invisible characters."""
 _MOST_THOUGHTS = 20
 _MOST_TAGS = 50
-"""Of each kind that one text is searched for: no model writes more, and each costs a look around it."""
+"""Tags of each kind that one text is searched for, as each costs time. No model writes more."""
 _QUOTES = frozenset("`'\"“”‘’«»")
 _SENTENCE_ENDS = frozenset(".!?…。！？)]}*")
 
 
 def split_reasoning(text: str) -> Thought:
-    """Return the answer and the thought before it. Takes time in proportion to the length of the text."""
+    """Split a text into the answer and the thought before it. Takes time in proportion to the length of the text."""
     thoughts: list[str] = []
     header = _HEADER.match(text)
     rest = text[header.end() :] if header else text
@@ -162,10 +163,10 @@ _ASKED = re.compile(r"<|tags?\b|xml|think|thought|reason|details", re.IGNORECASE
 
 
 def split_later(answer: str, prompt: str | None, *, is_sure: bool) -> tuple[str, str]:
-    """Return (answer, thoughts) of an answer in which a model thinks again, or for the first time.
+    """Return (answer, thoughts): split off thoughts that a model writes within or after its answer.
 
-    `is_sure`: it has shown a thought before, so that it is no other's tag. Otherwise only a block of its own lines is a
-    thought, of an answer whose `prompt` mentions no such thing.
+    `is_sure` says that the model wrote a thought before this answer, so that later tags are its own. Otherwise only a
+    block on lines of its own counts as a thought, and only if the `prompt` mentions nothing of the kind.
     """
     if prompt is None or "<" not in answer or (_MENTIONED if is_sure else _ASKED).search(prompt):
         return answer, ""
@@ -194,13 +195,13 @@ def split_later(answer: str, prompt: str | None, *, is_sure: bool) -> tuple[str,
 
 
 def find_opening(prompt: str) -> str:
-    """Return the mark by which a prompt, under its chat template, opens the model's thought; "" if it opens none."""
+    """Return the mark with which the chat template opened a thought at the end of a prompt; "" if it didn't."""
     opened = _OPENED_AT_END.search(prompt)
     return opened[1] if opened else ""
 
 
 def _split_first(text: str) -> Thought | None:
-    """Split off the thought that a text begins with; None if it begins with none."""
+    """Split off the thought at the beginning of a text; return None if there is none."""
     if empty := _EMPTY_TAG.match(text):
         return Thought(text[empty.end() :], "", closed=True)
     return (
@@ -213,19 +214,19 @@ def _split_first(text: str) -> Thought | None:
 
 
 def _split_addressed(text: str) -> Thought | None:
-    """Split off what Muse Glimmer says to itself, or the address of what it says to the user."""
-    to = _ADDRESSED.match(text)
-    if not to:
+    """Split off what Muse Glimmer addresses to itself, or the header of what it addresses to the user."""
+    header = _ADDRESSED.match(text)
+    if not header:
         return None
-    end = _ADDRESSED_END.search(text, to.end())
-    said = text[to.end() : end.start() if end else None]
-    if to[1] == "user":
-        return Thought(said, "", closed=True)
-    return Thought(text[end.end() :] if end else "", said.strip(), closed=end is not None)
+    end = _ADDRESSED_END.search(text, header.end())
+    content = text[header.end() : end.start() if end else None]
+    if header[1] == "user":
+        return Thought(content, "", closed=True)
+    return Thought(text[end.end() :] if end else "", content.strip(), closed=end is not None)
 
 
 def _split_harmony(text: str) -> Thought | None:
-    """Split the channels of gpt-oss: what is not said in "final" is thought."""
+    """Split the channels of gpt-oss: everything outside of "final" is a thought."""
     if final := _FINAL.search(text):
         answer = text[final.end() :]
         end = _MARK.search(answer)
@@ -241,7 +242,7 @@ def _split_harmony(text: str) -> Thought | None:
             thought, found, answer = start.partition("assistantfinal")
             if found:
                 return Thought(answer, thought.removeprefix(channel).strip(), closed=True)
-            # Only a lost token glues the channel to a sentence.
+            # A channel's name is joined to a sentence only where the token between them was lost.
             if start[len(channel) : len(channel) + 1].isupper():
                 return Thought("", start.removeprefix(channel).strip(), closed=False)
     if start.startswith("final") and start[len("final") : len("final") + 1].isupper():
@@ -265,7 +266,7 @@ def _split_opened(text: str) -> Thought | None:
     inside = start[opened.end() :]
     if opened[0] in _LABELLED:
         inside = inside.removeprefix("thought")
-    # Of tags, any that ends a thought where its own is missing: models mix up <think> and </thinking>.
+    # If a tag's own end is missing, the end of any thought counts: models mix up <think> and </thinking>.
     end = _find_end(inside, ending, again) or (opened.re is _OPEN_TAG and _find_end(inside, _END_TAG))
     if not end:
         return Thought("", inside.strip(), closed=False)
@@ -273,7 +274,7 @@ def _split_opened(text: str) -> Thought | None:
 
 
 def _split_labelled(text: str) -> Thought | None:
-    """Split Gemma's thought where words stand before it, or where its tokens are lost and with them its end."""
+    """Split off Gemma's thought where words stand before it, or where its tokens, and so its end, are lost."""
     if text.startswith(_LABEL_ALONE):
         return Thought("", text.removeprefix(_LABEL_ALONE).strip(), closed=False)
     opened = _LABEL.search(text)
@@ -286,14 +287,14 @@ def _split_labelled(text: str) -> Thought | None:
 
 
 def lost_marks(text: str) -> bool:
-    """Tell whether a text begins with a thought of which no mark says where it ends."""
+    """Tell whether a text begins with a thought whose end can't be found, as its marks were lost."""
     return text.lstrip().startswith(_LABEL_ALONE)
 
 
 def _find_end(text: str, ending: re.Pattern[str], again: re.Pattern[str] | None = None) -> re.Match[str] | None:
-    """Return where a thought ends: at the first end tag that it doesn't quote, else at the first; None without any.
+    """Return the tag that ends a thought: the first that isn't quoted, or else the first; None if there is none.
 
-    A thought within it, opened by `again`, has an end of its own, if there are enough of them.
+    `again` opens a thought within the thought. Its end is skipped, if there are enough end tags.
     """
     tags = list(islice(ending.finditer(text), _MOST_TAGS))
     ends = [tag for tag in tags if not _is_quoted(text, tag.start(), tag.end())]
@@ -313,7 +314,7 @@ def _split_phrases(text: str) -> Thought | None:
 
 
 def _split_lone_end(text: str) -> Thought | None:
-    """Split a thought that the prompt opened, so that only its end is in the text."""
+    """Split off a thought that the prompt opened, so that only its end is in the text."""
     if not any(begun in text for begun in _ENDS_BEGIN):
         return None
     for opening, ending in _TOKENS:
@@ -331,15 +332,17 @@ def _split_lone_end(text: str) -> Thought | None:
 
 
 def _is_mentioned_before(text: str, opened: re.Match[str], end: re.Match[str]) -> bool:
-    """Tell whether a thought mentions a tag before its own end: that has its own line, the tag is within one."""
+    """Tell whether an opening tag is only mentioned: it stands within a line, and the end tag on a line of its own."""
     alone = text[end.start() - 1 : end.start()] == "\n" and text[end.end() : end.end() + 1] in ("", "\n")
     around = text[max(0, opened.start() - 1) : opened.start()], text[opened.end() : opened.end() + 1]
     return alone and not {"", "\n"} & {*around}
 
 
 def _ends_a_thought(text: str, start: int, end: int) -> bool:
-    """Tell a tag that ends a thought from one that a sentence mentions: it ends a line or begins one, or follows a
-    whole sentence, and is not in quotes or code."""
+    """Tell whether a tag ends a thought, and is not just mentioned.
+
+    It does if it begins or ends a line, or follows a whole sentence, and is not in quotes or code.
+    """
     if _is_quoted(text, start, end) or text.count("```", 0, start) % 2:
         return False
     before, after = text[max(0, start - 80) : start].rstrip(" \t")[-1:], text[end : end + 80].lstrip(" \t")[:1]
@@ -351,7 +354,7 @@ def _is_quoted(text: str, start: int, end: int) -> bool:
 
 
 def unwrap_answer(answer: str) -> str:
-    """Take off the tags that some families put around the answer after a thought."""
+    """Remove the tags that some model families put around the answer after a thought."""
     lowered = answer.lower() if answer.startswith("<") else ""
     if opened := _ANSWER_OPEN.match(lowered):
         ending = f"</{opened[1]}>" if opened[1] else f"<|end_{opened[2]}|>"

@@ -1,4 +1,4 @@
-"""What a stage asks of a model, and what it gets: independent of endpoint, transport and cache."""
+"""Requests to a model and its completions, independent of endpoint, transport and cache."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from autoif.records import Reason, content_id
 Role = Literal["writer", "responder", "judge"]
 
 ASKED_FOR: ContextVar[str] = ContextVar("asked_for", default="self_instruct-0000")
-"""The shard for which a task works: whoever stores its answers elsewhere keeps those of a shard together."""
+"""The shard that the current task works for. Where answers are stored by shard, they are stored under this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt, sampled `samples` times: `messages` (chat), or else `prompt` (plain completion).
+    """One prompt, sampled `samples` times: `messages` for a chat, or else `prompt` for a plain completion.
 
-    `stage` only accounts for usage; `seed` comes from the record's id, never from time or order.
+    `stage` is only for counting usage. `seed` comes from the record's id, never from time or order.
     """
 
     role: Role
@@ -33,29 +33,29 @@ class Request:
     seed: int = 0
     stop: tuple[str, ...] = ()
     json_schema: dict[str, JsonValue] | None = field(default=None, hash=False)
-    """Constrains the answer where the server can; elsewhere the answer is merely asked for in this form."""
+    """Constrains the answer where the server supports it; elsewhere only the prompt asks for this form."""
     top_logprobs: int = 0
     """How many alternatives of the first token to return with their log-probabilities."""
     plain: bool = False
-    """Whether the answer is of the model's plain distribution, whatever top-k, min-p or penalties are the default."""
+    """Whether to sample from the model's plain distribution, without default top-k, min-p or penalties."""
 
     @property
     def text(self) -> str:
-        """All that is asked, turn after turn."""
+        """The whole prompt as one text, turn after turn."""
         return "\n".join(content for _, content in self.messages) or self.prompt
 
 
 FinishReason = Literal["stop", "length", "refused", "unknown"]
 """`stop`: the model ended its answer. `length`: it was cut, in its thought or after it. `refused`: the server rejected
-this one request (too long, filtered). `unknown`: the server says something else, or nothing."""
+this one request (too long, filtered). `unknown`: the server gave another reason, or none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One sampled answer. An answer that the server refused for this request alone is data, not an error."""
+    """One sampled answer. If the server refuses only this request, that is data, not an error."""
 
     text: str
-    """The answer alone: no thought, no chat token, no control character (`models/wire.py`)."""
+    """The answer alone, without thought, chat tokens and control characters (`models/wire.py`)."""
     finish_reason: FinishReason
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -63,18 +63,18 @@ class Completion:
     logprobs: tuple[tuple[str, float], ...] = ()
     """(token, log-probability) alternatives of the first token, most likely first."""
     reasoning: str = ""
-    """The thought before the answer, "" if there was none."""
+    """The thought before the answer; "" if there was none."""
     reasoning_tokens: int = 0
-    """How many of `completion_tokens` were thought."""
+    """How many of `completion_tokens` belong to the thought."""
     estimated: bool = False
-    """The server counted no tokens: the numbers are estimates by length of text."""
+    """Whether the token counts are estimates from the length of the text, as the server counted none."""
     detail: str = ""
-    """Of a refusal the server's own sentence; of an unknown finish reason what the server wrote; of a cut why it was
-    made, if not at the request's `max_tokens`."""
+    """For a refusal, the server's own sentence; for an unknown finish reason, what the server wrote; for a cut that was
+    not made at the request's `max_tokens`, why it was made."""
 
     @property
     def fault(self) -> Reason | None:
-        """Why this is no whole answer: refused, cut, only a thought, or nothing at all. None if it is one."""
+        """Why this is not a whole answer: refused, cut, only a thought, or empty. None if it is one."""
         if self.finish_reason == "refused":
             return Reason.REFUSED_BY_MODEL
         if self.finish_reason == "length":
@@ -85,7 +85,7 @@ class Completion:
 
     @property
     def fault_detail(self) -> str:
-        """The fault in words, of a refusal the server's own; "" if there is none."""
+        """The fault in words, for a refusal in the server's own; "" if there is none."""
         match self.fault:
             case Reason.REFUSED_BY_MODEL:
                 return self.detail or "refused without a reason"
@@ -101,12 +101,12 @@ class Completion:
 
 
 def sampling_seed(*parts: JsonValue) -> int:
-    """Return the seed, 0 to 2^31 - 1, that belongs to these ids: the same in every run, engine and order."""
+    """Return a seed, 0 to 2^31 - 1, that depends on these ids alone: it is the same in every run, engine and order."""
     return int(content_id("seed", *parts), 16) % (1 << 31)
 
 
 def write_schema(**properties: JsonValue) -> dict[str, JsonValue]:
-    """Return the JSON schema of an object that has all of these properties, in this order, and no other."""
+    """Return the JSON schema of an object that has exactly these properties, in this order."""
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
 
 
@@ -115,7 +115,7 @@ Samples = dict[int, Completion]
 
 
 class Chat(Protocol):
-    """Anything that answers requests."""
+    """The interface of everything that answers requests."""
 
     async def sample(self, request: Request) -> list[Completion]:
         """Return `request.samples` completions, in order of their sample index."""

@@ -1,8 +1,8 @@
-"""Reads what is left of a cut or damaged completions file, so that only the rest has to be paid for again.
+"""Recovers the answers in a cut or damaged completions file, so that only the others have to be paid for again.
 
-`autoif run --answers FILE` takes such a file. SQLite finds rows by the pages above them. Here they are read from the
-pages that hold them, as SQLite's file format has it ("B-tree Pages", "Record Format"), into a new file of the same
-tables.
+`autoif run --answers FILE` takes such a file. SQLite finds rows by way of index pages, which may be lost. Here all rows
+are read directly from the pages that hold them, by SQLite's file format ("B-tree Pages", "Record Format"), and put into
+a new file with the same tables.
 """
 
 import shutil
@@ -19,21 +19,24 @@ from autoif.models.answer_tables import open_tables
 _FIRST_BYTES = b"SQLite format 3\0"
 _LEAF = 0x0D
 _TABLES = {17: "completions", 9: "stages", 3: "dictionaries"}
-"""By the number of their columns, in which they differ."""
+"""The tables by their number of columns, which tells whose row it is."""
 _INTEGER_BYTES = (0, 1, 2, 3, 4, 6, 8)
+"""Width of an integer, by its serial type."""
 Value = int | str | bytes | None
 
 
 def is_database(path: Path) -> bool:
-    """Tell whether a file is a database, by how it begins."""
+    """Tell whether a file is a SQLite database, by its first bytes."""
     with suppress(OSError), path.open("rb") as file:
         return file.read(len(_FIRST_BYTES)) == _FIRST_BYTES
     return False
 
 
 def salvage_rows(path: Path) -> Iterator[CompletionRow]:
-    """Yield the completions of a file that can be read, in the order in which they were stored.
-    Raises StoreError: the file can't be copied."""
+    """Yield the completions that can still be read, in the order in which they were stored.
+
+    Raises StoreError: the file can't be copied.
+    """
     with tempfile.TemporaryDirectory(prefix="autoif-", ignore_cleanup_errors=True) as scratch:
         copy, new = Path(scratch) / "cut.sqlite", Path(scratch) / "new.sqlite"
         try:
@@ -43,7 +46,7 @@ def salvage_rows(path: Path) -> Iterator[CompletionRow]:
         except OSError as error:
             raise StoreError(f"{path} can't be copied to {scratch}: {error.strerror or error}") from None
         with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what is in the log beside the file comes into it
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # moves the rows of the write-ahead log into the file
         with closing(sqlite3.connect(new, isolation_level=None)) as db:
             open_tables(db, new)
             packer = RowPacker(db)
@@ -54,12 +57,12 @@ def salvage_rows(path: Path) -> Iterator[CompletionRow]:
                     marks = ", ".join("?" * len(values))
                     db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", (number, *values[1:]))
             for [number] in db.execute("SELECT number FROM completions ORDER BY number"):
-                with suppress(sqlite3.DatabaseError, ValueError, TypeError, IndexError):  # garbage, or half of it
+                with suppress(sqlite3.DatabaseError, ValueError, TypeError, IndexError):  # the row is damaged
                     yield packer.read(number)
 
 
 def _read_records(path: Path) -> Iterator[tuple[int, list[Value]]]:
-    """Yield (number, columns) of the rows of all tables, page by page; what can't be read is left out."""
+    """Yield (number, columns) of the rows of all tables, page by page; rows that can't be read are left out."""
     content = memoryview(path.read_bytes())
     size = int.from_bytes(content[16:18]) or 1
     size = 65536 if size == 1 else size
@@ -74,7 +77,7 @@ def _read_records(path: Path) -> Iterator[tuple[int, list[Value]]]:
 
 
 def _read_cell(content: memoryview, page: memoryview, place: int) -> tuple[int, list[Value]]:
-    """Return the number and the columns of a row. Raises ValueError, IndexError: a part of it is missing."""
+    """Return the number and the columns of a row. Raises ValueError or IndexError: a part of it is missing."""
     length, place = _read_number(page, place)
     number, place = _read_number(page, place)
     usable = len(page) - content[20]

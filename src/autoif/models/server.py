@@ -1,6 +1,6 @@
-"""One endpoint as the client sees it: asks for samples, and learns what its servers understand.
+"""One endpoint as the client sees it: it asks for samples, and learns which fields its servers accept.
 
-What one of several servers doesn't take is sent to none of them, so that a request is the same wherever it goes.
+If one of several servers rejects a field, none of them gets it any more, so that a request is the same for all.
 """
 
 import asyncio
@@ -30,35 +30,35 @@ Keep = Callable[[Sequence[Completion]], Awaitable[None]]
 """Stores completions."""
 
 _RANKS = {"judge": 0, "responder": 1, "writer": 2}
-"""What is nearest to a finished row goes first, so that rows come early and a stopped run has whole ones."""
+"""Priorities: requests nearest to a finished row go first, so that rows come early and a stopped run has some."""
 
 _MOST_STEPS = 50
-"""Refusals of one request that are learned from: more than it has fields, whatever a server says of each."""
+"""Refusals of one request that the server learns from. A request has fewer fields than this."""
 _MOST_WARNINGS = 3
 _MOST_MODELS = 20
-"""That are named: some servers make up a name for each answer."""
+"""Model names that are remembered, as some servers make up a name for each answer."""
 _PROBE = Request(role="writer", stage="probe", messages=(("user", "Hello"),), max_tokens=1)
 
 
 class Server:
-    """An endpoint's addresses and the dialect that has been learned from their answers."""
+    """An endpoint's servers, and the dialect that was learned from their answers."""
 
     def __init__(self, endpoint: Endpoint, note: Say, run: RunBatches) -> None:
-        """`note` gets a sentence for each thing that the server doesn't take; `run` tells of the run's batches."""
+        """`note` gets a sentence for everything that the server doesn't accept; `run` knows the run's batches."""
         self.endpoint = endpoint
         self.fleet = Fleet(endpoint, note, run)
         self.dialect = Dialect()
         self._taken: set[str] = set()
-        """Which of the neutral values of sampling it has answered to."""
+        """The sets of neutral sampling values that it has accepted."""
         self._probing: asyncio.Task[int] | None = None
         self._note = note
         self._name = " or ".join(endpoint.addresses)
         self._models: list[str] = []
-        """Those that have answered, by what the server says."""
+        """The models that have answered, by the names that the server gives."""
         self._suspicions = Suspicions()
         self._beginnings = Beginnings()
         self._noted = Counter[str]()
-        """What was said of the server, by its kind."""
+        """How many notes of each kind there were."""
 
     async def ask(
         self, request: Request, *, seed: int, samples: int, before: Callable[[], None], keep: Keep
@@ -72,13 +72,13 @@ class Server:
     async def _ask(
         self, request: Request, seed: int, samples: int, before: Callable[[], None], keep: Keep
     ) -> list[Completion]:
-        """Make the request, and learn from a refusal until it is answered or refused for good.
+        """Make the request, and after each refusal change it, until it is answered or refused for good.
 
-        A request that alone is refused yields refused completions with the server's sentence. What a refusal taught is
-        kept if the request then went through: otherwise it was not the cause.
+        If only this request is refused, the completions are refusals with the server's sentence. A change is kept for
+        later requests if this request then went through; otherwise the field was not the cause.
         """
         path = "/chat/completions" if request.messages else "/completions"
-        tried_anew, dialect, learned = False, self.dialect, self.dialect
+        probed, dialect, learned = False, self.dialect, self.dialect
         for attempt in itertools.count():
             guess = dialect.neutral not in self._taken
             asked = min(samples, dialect.samples_per_request)
@@ -92,7 +92,7 @@ class Server:
                 hopeless = rejection.is_about_content or attempt == _MOST_STEPS
                 step = None if hopeless else _step(dialect, body, rejection.words, guess)
                 if step and self._make_body(request, step.dialect, seed, samples) == body:
-                    step = None  # what is refused comes from `extra_body`, and would be sent again and again
+                    step = None  # the refused field comes from `extra_body`, and would be sent again and again
                 if step is None:
                     if not rejection.is_about_content and not is_too_long(rejection.words):
                         await self._check_that_it_takes_others(learned, str(rejection), before)
@@ -103,12 +103,12 @@ class Server:
                 dialect = step.dialect
                 continue
             except Unanswered as failure:
-                if not failure.alone and (await self._try_another(failure, learned, before) > 1 or not tried_anew):
-                    tried_anew = True
+                if not failure.alone and (await self._try_another(failure, learned, before) > 1 or not probed):
+                    probed = True
                     continue
                 answer, why = ServerAnswer([]), f"it failed again and again, last with: {failure}"
             completions = answer.completions
-            if not completions and asked > 1:  # several at once may be what it fails at
+            if not completions and asked > 1:  # it may fail because several samples were asked for at once
                 dialect, learned = fewer_samples(dialect, body), fewer_samples(learned, body)
                 continue
             if not completions:
@@ -136,13 +136,13 @@ class Server:
                 self._note(f"{self._name} {sentence}")
 
     def _look_at(self, answer: ServerAnswer, request: Request, body: dict[str, Any]) -> None:
-        """Say what an answer shows of the server."""
+        """Note what an answer shows about the server."""
         self._note_model(answer.model)
         for warning in answer.warnings:
             self._note_once("warning", f"says: {warning}")
         most_tokens = _as_count(body.get(self.dialect.token_limit))
-        for told in self._suspicions.look_at_counts(request, answer.completions, most_tokens):
-            self._note_once(f"{request.stage} {told.split()[0]}", told)
+        for sentence in self._suspicions.look_at_counts(request, answer.completions, most_tokens):
+            self._note_once(f"{request.stage} {sentence.split()[0]}", sentence)
         if "logprobs" in body and not any(each.logprobs or not each.text for each in answer.completions):
             self._note(
                 f"{self._name} tells no probabilities of tokens (logprobs): what they decide is read from the text "
@@ -150,19 +150,22 @@ class Server:
             )
 
     def look_at_samples(self, key: str, request: Request, completions: Sequence[Completion]) -> None:
-        """Say what the samples of a prompt, which has this key, show of the server beside those of others."""
-        for told in self._suspicions.look_at_samples(key, request, completions):
-            self._note_once(f"{request.stage} {told.split()[0]}", told)
+        """Note what the samples of a prompt, whose key this is, show about the server beside those of other prompts."""
+        for sentence in self._suspicions.look_at_samples(key, request, completions):
+            self._note_once(f"{request.stage} {sentence.split()[0]}", sentence)
 
-    def _note_once(self, kind: str, told: str) -> None:
-        """Say something of a kind, of which a few sentences are enough."""
+    def _note_once(self, kind: str, sentence: str) -> None:
+        """Note a sentence about the server, once for each kind; warnings of the server's own a few times."""
         if self._noted[kind] < (_MOST_WARNINGS if kind == "warning" else 1):
             self._noted[kind] += 1
-            self._note(f"{self._name} {told}")
+            self._note(f"{self._name} {sentence}")
 
     def _note_model(self, model: str) -> None:
-        """Say once that another model answers than the one that was asked, or than before: gateways fall back, some
-        servers answer with whatever they have loaded, and a name without a date is given to the next version."""
+        """Note once that another model answers than the one that was asked for, or than before.
+
+        Gateways fall back to other models, some servers answer with whatever they have loaded, and a name without a
+        date may come to mean the next version.
+        """
         if not model or model in self._models or len(self._models) == _MOST_MODELS:
             return
         self._models.append(model)
@@ -172,7 +175,7 @@ class Server:
             self._note(f"{self._name} says that the model {model} answered, and {self._models[0]} before")
 
     async def _check_that_it_takes_others(self, dialect: Dialect, complaint: str, before: Callable[[], None]) -> None:
-        """Raise `ModelError` if the server has never answered and refuses the plainest request too."""
+        """Raise `ModelError` if the server has never answered, and refuses even the plainest request."""
         if self.fleet.answered:
             return
         try:
@@ -186,14 +189,15 @@ class Server:
             ) from None
 
     async def _try_another(self, failure: Unanswered, dialect: Dialect, before: Callable[[], None]) -> int:
-        """Return when a server answers the plainest request, and how many attempts that took; all who wait share it.
+        """Wait until a server answers the plainest request (all callers share one); return how many attempts it took.
 
-        If that is answered at once and a request fails again, it is this request that servers fail at; else they were
-        perhaps away. Raises ModelError: none has answered for as long as a run waits for servers that are gone.
+        If it took one attempt and the caller's request fails again, that request is to blame; otherwise the servers may
+        have been away. Raises ModelError: none has answered for as long as a run waits for lost servers.
         """
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._probe(failure, dialect, before))
-            self._probing.add_done_callback(lambda done: done.cancelled() or done.exception())  # also if nobody waits
+            # Retrieves the exception in case nobody waits any more, so that asyncio doesn't log it.
+            self._probing.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(self._probing)
 
     async def _probe(self, failure: Unanswered, dialect: Dialect, before: Callable[[], None]) -> int:
@@ -210,12 +214,12 @@ class Server:
 
     def _make_probe(self, dialect: Dialect, before: Callable[[], None]) -> Call[dict[str, Any]]:
         body = request_body(_PROBE, self.endpoint.model, dialect, seed=0, samples=1) | self.endpoint.extra_body
-        seed = random.getrandbits(62)  # so that no batch has its answer yet
+        seed = random.getrandbits(62)  # so that no batch holds its answer already
         return Call("/chat/completions", body, before, lambda read: read, seed=seed)
 
 
 def _shorten(model: str) -> str:
-    """Return the name of a model without the folders or the maker before it, and the ending of its file."""
+    """Return the name of a model without folders or owner before it, and without the file's ending."""
     return model.lower().replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
 
 
@@ -225,9 +229,9 @@ _OTHER_SIZE = re.compile(
 )
 
 
-def _is_same_model(asked: str, said: str) -> bool:
-    """Tell whether two names can be of one model: a date, a version or a quantisation may be added, no other size."""
-    shorter, longer = sorted((asked, said), key=len)
+def _is_same_model(one: str, other: str) -> bool:
+    """Tell whether two names can mean the same model: one may add a date, a version or a quantisation, but no size."""
+    shorter, longer = sorted((one, other), key=len)
     at = longer.find(shorter)
     if at < 0:
         return False
@@ -241,14 +245,14 @@ async def _keep_all(keep: Keep, answer: ServerAnswer) -> None:
 
 
 async def _keep_refusal(detail: str, samples: int, keep: Keep) -> list[Completion]:
-    """Return what stands for completions that there will not be, stored as they would be."""
+    """Return refused completions in place of answers, after storing them as such."""
     refused = [Completion(text="", finish_reason="refused", detail=detail)] * samples
     await keep(refused)
     return refused
 
 
 def _step(dialect: Dialect, body: dict[str, Any], words: str, guess: bool) -> Narrowed | None:
-    """Return what to try after a refusal: without what it names, else with fewer choices; None if that is all."""
+    """Return what to try after a refusal: leave out the field that it names, or else ask for fewer samples; or None."""
     step = narrow(dialect, body, words, guess=guess)
     if step is None and body.get("n", 1) > 1 and not is_too_long(words):
         return Narrowed(fewer_samples(dialect, body))

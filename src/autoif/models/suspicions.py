@@ -1,12 +1,12 @@
-"""What many answers of a server show together and none of them alone: said at the end of a run, not decided.
+"""Signs of trouble with a server that only many answers together show. They are reported; nothing is decided by them.
 
-| what is seen                                                  | what it may be                          |
+| sign                                                          | possible cause                          |
 |---------------------------------------------------------------|-----------------------------------------|
-| one text for several prompts                                  | a cache, or words of the server's own   |
+| one text for several prompts                                  | a cache, or a message of the server     |
 | all samples of a prompt are one text, for most prompts        | a cache, or a server that ignores seeds |
-| most answers have one first or last line that no prompt names | a line that a gateway adds              |
-| far fewer tokens are counted for a prompt than it has         | a window that cuts what is asked        |
-| many answers have exactly as many tokens, and none more       | a limit of the server's own             |
+| most answers share a first or last line that no prompt names  | a line that a gateway adds              |
+| far fewer tokens are counted for a prompt than it has         | a context window that cuts prompts      |
+| many answers have the same number of tokens, and none more    | a limit of the server's own             |
 """
 
 from collections import Counter, defaultdict
@@ -16,16 +16,17 @@ from dataclasses import dataclass, field
 from autoif.models.requests import Completion, Request
 
 _FREE = frozenset({"self_instruct", "verification", "rejection_sampling"})
-"""Stages in which two prompts hardly ever have one answer."""
+"""Stages in which two prompts hardly ever have the same answer."""
 _MOST_LOOKED_AT = 2_000
-"""Requests of a stage: what a server does, it does to these."""
+"""Requests of a stage that are looked at: they are enough to show a server's habits."""
 _FEW = 3
-"""Prompts of which nothing is said yet."""
+"""So few prompts prove nothing."""
 _MANY = 20
+"""So many prompts with the same answer are suspicious, whatever their share."""
 _LEAST_TEXT = 20
-"""Characters that two answers don't have in common by chance."""
+"""Characters from which on two answers aren't the same by chance."""
 _LEAST_TOKENS = 20
-"""Fewer may be all that an answer needs."""
+"""Answers may well have no more tokens than this."""
 _SHOWN = 80
 
 
@@ -36,24 +37,26 @@ class _Stage:
     texts: Counter[str] = field(default_factory=Counter)
     """How many prompts have this text as an answer."""
     sampled: int = 0
+    """Prompts with several samples."""
     alike: int = 0
-    """Prompts of several samples; and those whose samples are all one text."""
+    """Those of them whose samples are all the same text."""
     long: int = 0
+    """Prompts with an answer of several lines."""
     lines: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Prompts with an answer of several lines; and their (place, line)."""
+    """How many prompts have an answer with this line at this place: (place, line)."""
     counts: Counter[int] = field(default_factory=Counter)
-    """Answers by their number of tokens."""
+    """How many answers have this number of tokens."""
 
 
 class Suspicions:
-    """Looks at the answers of one endpoint; each look may yield sentences about the server, which begin with a verb."""
+    """Looks at the answers of one endpoint. Each look may yield sentences about the server, which begin with a verb."""
 
     def __init__(self) -> None:
         self._stages: defaultdict[str, _Stage] = defaultdict(_Stage)
         self._prompts = _PromptCounts()
 
     def look_at_samples(self, key: str, request: Request, completions: Sequence[Completion]) -> Iterator[str]:
-        """Look at samples of a prompt, which has this key, if it was not looked at before."""
+        """Look at the samples of a prompt, whose key this is, unless that was done before."""
         stage = self._stages[request.stage]
         texts = [text for each in completions if not each.fault and len(text := each.text.strip()) >= _LEAST_TEXT]
         if request.stage not in _FREE or not request.temperature or not texts or key in stage.keys:
@@ -80,14 +83,14 @@ class Suspicions:
             yield from self._look_at_lines(stage, request, texts)
 
     def _look_at_lines(self, stage: _Stage, request: Request, texts: Sequence[str]) -> Iterator[str]:
-        asked = request.text.lower()
+        prompt = request.text.lower()
         split = [lines for text in texts if len(lines := [line for line in text.split("\n") if line.strip()]) > 1]
         if not split:
             return
         stage.long += 1
         ends = {(place, lines[at].strip()) for lines in split for place, at in (("begins", 0), ("ends", -1))}
         for place, line in ends:
-            if len(line) < _LEAST_TEXT or line.lower().strip(" *_#>-\"'.:") in asked:
+            if len(line) < _LEAST_TEXT or line.lower().strip(" *_#>-\"'.:") in prompt:
                 continue
             stage.lines[place, line] += 1
             if stage.lines[place, line] > _FEW and stage.lines[place, line] * 2 > stage.long:
@@ -97,13 +100,13 @@ class Suspicions:
                 )
 
     def look_at_counts(self, request: Request, completions: Sequence[Completion], most_tokens: int) -> Iterator[str]:
-        """Look at the tokens that a server counted for one of its answers."""
+        """Look at the numbers of tokens that a server counted for one of its answers."""
         if cut := next((each.detail for each in completions if each.finish_reason == "length" and each.detail), ""):
             yield f"cuts answers of stage {request.stage}: {cut}"
         if any(each.estimated for each in completions):
             return
-        if told := self._prompts.look(len(request.text.encode("utf-8", "replace")), completions[0].prompt_tokens):
-            yield told
+        if sentence := self._prompts.look(len(request.text.encode("utf-8", "replace")), completions[0].prompt_tokens):
+            yield sentence
         stage = self._stages[request.stage]
         used, rest = divmod(sum(each.completion_tokens for each in completions), len(completions))
         if rest or used >= most_tokens or stage.counts.total() == _MOST_LOOKED_AT:
@@ -123,28 +126,28 @@ def _is_much(count: int, total: int) -> bool:
 
 
 _LEAST_BYTES = 400
-"""Of a prompt whose tokens tell something."""
+"""Bytes that a prompt must have for its token count to tell anything."""
 _DENSE = 6.0
-"""Bytes a token, and fewer, are usual in any language."""
+"""Up to so many bytes a token are usual in any language."""
 _THIN = 2.5
-"""So many times the bytes that a token has in other prompts are of no text."""
+"""So many times the bytes a token of other prompts can't be right."""
 _WINDOW = 256
-"""Context windows are multiples of it."""
+"""Context windows are multiples of this."""
 
 
 class _PromptCounts:
-    """Compares what a server counts for prompts with how long they are."""
+    """Compares the tokens that a server counts for prompts with the prompts' lengths."""
 
     def __init__(self) -> None:
         self._usual: dict[int, float] = {}
-        """Bytes a token of prompts of a usual count, by that count; a few of them."""
+        """Bytes a token of a few prompts with a usual count, by that count."""
         self._full: defaultdict[int, set[int]] = defaultdict(set)
-        """Lengths of prompts for which the same number was counted, as many as a window has."""
+        """Lengths of prompts with too low a count that may be the size of a context window, by that count."""
         self._thinnest = (0, 1)
         """(length, count) of the prompt with the most bytes a token."""
 
     def look(self, size: int, tokens: int) -> str:
-        """Return what all counts so far tell, "" if nothing."""
+        """Add a prompt's length and count; return what all counts so far show, "" if nothing."""
         if size < _LEAST_BYTES or tokens <= 0:
             return ""
         if size / tokens <= _DENSE:

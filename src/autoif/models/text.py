@@ -1,4 +1,4 @@
-"""Cleans what a model wrote for files, trainers and terminals, once, where it is read.
+"""Cleans a model's text, when it is read, of what would harm files, trainers and terminals.
 
     | in the text                                   | becomes                                                        |
     |-----------------------------------------------|----------------------------------------------------------------|
@@ -11,8 +11,8 @@
     | "assistant" alone in the first line           | nothing: the head of its turn, its tokens lost in decoding     |
     | marks of citations in private characters      | nothing                                                        |
 
-Any other character, of any script, stays as it is. A template's token can't stay even where an answer talks about it:
-trainers read it as the end of the turn.
+All other characters, of any script, stay as they are. A template's token is removed even where an answer talks about
+it, as trainers would read it as the end of the turn.
 """
 
 import json
@@ -33,7 +33,8 @@ _INVISIBLE = re.compile(
     r"\ufeff|(?<=[\x09-\x7e])[\u200b\u2060\u180e]+(?=[\x09-\x7e])|\A[\u200b\u2060]+|[\u200b\u2060]+\Z"
     r"|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+"
 )
-"""What marks texts as a machine's, or is left of a file; flags are written with tags, and Khmer with U+200B."""
+"""Invisible characters that watermark a text or are left over from a file. Tags in emoji of flags stay, and U+200B
+between letters of other scripts, as in Khmer."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 _TOKEN = re.compile(
     r"<\|[A-Za-z0-9_:./-]{1,40}\|>|<(?:\|(?:turn|tool_call|tool_response|tool)|(?:turn|tool_call|tool_response|tool)\|)>|<｜[^｜<>\n]{1,40}｜>|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|\[/?INST\]|<</?SYS>>"
@@ -59,9 +60,9 @@ _OTHERS_TURN = re.compile(
     r"|<｜(?:hy_)?User｜>|<\|user_token\|>|<(?:extra_id_1|SPECIAL_11)>(?:User|Assistant)\n|<role>HUMAN</role>|\[\|user\|\]",
     re.IGNORECASE,
 )
-"""Where another turn begins, although no token ended the answer."""
+"""The beginning of another turn, where no token ended the answer."""
 _MOST_TURNS = 3
-"""That may stand before the answer: the head of its own turn is one."""
+"""Heads of turns that are looked at; some may stand before the answer, such as that of its own turn."""
 _OWN_TURN = re.compile(
     r"\s*+(?:\[gMASK\](?:<sop>)?+\s*+)?+(?:(?:<\|(?:im_start|start|start_header_id|start_of_role|turn|header_start)(?:\|>|>)|<start_of_turn>|<seed:bos>|\]~b\]"
     r"|<role>|\[\|)\s*+(?:assistant|model|ai)\b(?:\s*+<\|(?:end_header_id|end_of_role|header_end|message)\|>|</role>|\|\])?+"
@@ -72,34 +73,34 @@ _FIRST_TURN = re.compile(
     r"\s*+(?:(?:<s>|<bos>|<\|begin_of_text\|>|<｜begin▁of▁sentence｜>|\[gMASK\](?:<sop>)?)\s*+)?(?:((?:<\|im_start\|>|<\|start_header_id\|>|<\|start_of_role\|>"
     r"|<start_of_turn>)\s*+(?:system|user)\b|<｜User｜>|<\|(?:user|system)\|>|\[INST\])|(?:system|user)\n)"
 )
-"""Of a conversation: the first is with tokens, the second is what is left without."""
+"""The first turn of a conversation: with its tokens (group 1), or what is left of it without them."""
 _OWN_HEAD = re.compile(
     r"(?:<\|im_start\|>|<\|start_header_id\|>|<\|start_of_role\|>|<start_of_turn>)\s{0,9}(?:assistant|model)\b"
     r"\s{0,9}(?:<\|end_(?:header_id|of_role)\|>)?\s{0,9}|<｜Assistant｜>|<\|assistant\|>\s{0,9}|\[/INST\]\s{0,9}"
 )
 _OWN_LINE = re.compile(r"(?<=\n)assistant[ \t]{0,9}\n{1,9}")
 _LAST_END = re.compile(r"(?:</s>| ?<sep>(?: ?human:[^\n]{0,2000})?|<\|(?:im_|eot|eom|end|start_)[a-z_]{0,14}\|?)\s*\Z")
-"""Reka's with what it goes on with, and a token that was cut."""
+"""An end token at the end of a text: Reka's, with the next turn that it writes, or one that was cut."""
 _FIRST_BEGIN = re.compile(r"\s*+<s>[ \t]*(?!.*</s>)", re.DOTALL)
 _BARE_HEAD = re.compile(r"\s*+assistant[ \t]*+\n\s*+")
 _CITED = re.compile("\ue200[^\ue200\ue201\n]{0,300}\ue201")
-"""OpenAI's, as its models write them: "cite", its separator and where the search found it."""
+"""OpenAI's citations as its models write them: "cite", a separator, and where the search found it."""
 
 _BLANK = re.compile(
     r"[\s\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\uffa0]*+"
 )
-"""Nothing that can be seen."""
+"""Only characters that can't be seen."""
 
 
 def is_blank(text: str) -> bool:
-    """Tell whether nobody would see anything of a text."""
+    """Tell whether a text shows nothing to a reader."""
     return _BLANK.fullmatch(text) is not None
 
 
 def drop_echo(text: str) -> str:
-    """Return the text without the conversation before it, which some servers send back; the text itself, if it is none.
+    """Return the text without the conversation that some servers send back before the answer; unchanged without one.
 
-    It begins with the head of another's turn, and the answer with the first head of the model's own.
+    A conversation begins with the head of a system or user turn. The answer follows the first assistant head.
     """
     begins = _FIRST_TURN.match(text)
     own = (_OWN_HEAD if begins[1] else _OWN_LINE).search(text, begins.end()) if begins else None
@@ -107,7 +108,7 @@ def drop_echo(text: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Return the text without what no file, trainer or terminal should meet. Linear in its length."""
+    """Return the text without everything in the table above. Takes time in proportion to its length."""
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if not text.replace("\n", "").isprintable():
@@ -139,7 +140,7 @@ def _strip_tokens(text: str) -> str:
 
 
 def _cut_at_end(text: str) -> str | None:
-    """Return a text up to the first token that ends it; None if there is none."""
+    """Return a text up to the first token that ends its turn; None if it has none."""
     for end in _END.finditer(text):
         if _NEXT_TURN.match(text, end.end()) or _ends_sentence(text, end.start(), end.end()):
             return text[: end.start()].rstrip()
@@ -147,16 +148,16 @@ def _cut_at_end(text: str) -> str | None:
 
 
 def _end_string(found: re.Match[str]) -> str:
-    """Return a string of an answer in JSON up to the token that ends it: it doesn't end the answer."""
-    said = try_json(found[0])
-    ended = _cut_at_end(said) if isinstance(said, str) else None
+    """Cut a string within a JSON answer at an end token, which ends that string and not the whole answer."""
+    string = try_json(found[0])
+    ended = _cut_at_end(string) if isinstance(string, str) else None
     return found[0] if ended is None else json.dumps(ended, ensure_ascii=False)
 
 
 def _ends_sentence(text: str, start: int, end: int) -> bool:
-    """Tell whether an end token is no word of a sentence that talks about it: what follows is no part of the answer.
+    """Tell whether an end token really ends the answer, and is not mentioned in a sentence about it.
 
-    It is glued to the end of a sentence, or stands between it and the end of its line.
+    It does if it directly follows the end of a sentence, or stands between that and the end of the line.
     """
     before = text[max(0, start - 9) : start]
     bare = before.rstrip(" ") if text.startswith("\n", end) else before
@@ -169,5 +170,5 @@ def holds_token(text: str) -> bool:
 
 
 def is_sound_text(text: str) -> bool:
-    """Tell whether a text has no such token, and no control or broken character; U+FFFD stands for lost ones."""
+    """Tell whether a text has no chat template's token, no control character, and no U+FFFD (a lost character)."""
     return not (count_non_text(text) or "\ufffd" in text or holds_token(text))
