@@ -8,7 +8,7 @@ from autoif.models.model_process import serve_while_wanted
 
 
 def make_params(settings: dict[str, Any]) -> xllamacpp.CommonParams:
-    """Return llama.cpp's parameters for the settings that `embedded` sends."""
+    """Turn the settings that `embedded` sends into llama.cpp's parameters."""
     params = xllamacpp.CommonParams()
     params.model.path = settings["path"]
     params.model_alias = {settings["name"]}
@@ -28,7 +28,7 @@ def make_params(settings: dict[str, Any]) -> xllamacpp.CommonParams:
 
 
 def serve(settings: dict[str, Any]) -> tuple[str, xllamacpp.Server]:
-    """Start the server for the settings that `embedded` sends. Raises RuntimeError: the model can't be loaded."""
+    """Start the server with the settings that `embedded` sends. Raises RuntimeError: the model can't be loaded."""
     server = xllamacpp.Server(make_params(settings))
     return str(server.listening_address), server
 

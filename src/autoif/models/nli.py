@@ -1,7 +1,7 @@
 """§3.2, natural language inference: does a back-translation contradict the instruction?
 
-The paper's judge is a sequence classifier (`TransformersNli`, extra `nli`). Without its weights the language model
-completes a text of labelled pairs (`ChatNli`), and the probabilities of the labels are compared (docs/nli.md).
+The paper's judge is a sequence classifier (`TransformersNli`, extra `nli`). Where it isn't installed, the language
+model completes a text of labelled pairs (`ChatNli`), and the probabilities of the labels are compared (docs/nli.md).
 """
 
 import asyncio
@@ -19,14 +19,12 @@ from autoif.prompts import Prompts
 Label = Literal["entailment", "neutral", "contradiction"]
 LABELS: tuple[Label, ...] = get_args(Label)
 
-"""The paper's model."""
-
 _ALTERNATIVES = 5
-"""OpenAI's own limit for plain completions; the labels are first with every model tried."""
+"""OpenAI's limit for plain completions; with every model tried, the labels came first."""
 _MAX_CHARS = 600
-"""Of a back-translation: what is longer describes no single demand, and its beginning will do."""
+"""Characters of a back-translation that are judged. A longer one describes no single demand, and its start will do."""
 _DENIAL_CHARS = 60
-"""Before a label, that are looked at for a denial."""
+"""Characters before a label that are searched for a denial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +35,15 @@ class NliJudgement:
     score: float
     """Probability of the label, 0 to 1, in four digits; 1 if the model only named it, 0 if it named none."""
     source: str
-    """What judged, such as `chat/logprobs` or the name of a classifier."""
+    """The judge, such as `chat/logprobs` or the name of a classifier."""
 
 
 UNTOLD = NliJudgement(label="neutral", score=0.0, source="chat/unreadable")
-"""Of a pair that can't be judged."""
+"""The judgement of a pair that can't be judged."""
 
 
 class Nli(Protocol):
-    """Anything that labels pairs."""
+    """The interface of everything that labels pairs."""
 
     async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         """Return a judgement for each (premise, hypothesis), in order."""
@@ -53,7 +51,7 @@ class Nli(Protocol):
 
 
 def choose_nli() -> Literal["transformers", "chat"]:
-    """Return what `auto` is on this machine: the classifier where its packages are installed."""
+    """Return what `auto` means on this machine: the classifier if its packages are installed, else the chat model."""
     return "transformers" if _has_transformers() else "chat"
 
 
@@ -61,14 +59,16 @@ def open_nli(
     kind: Literal["auto", "transformers", "chat"], model: str, chat: Chat, prompts: Prompts | None = None
 ) -> Nli:
     """Return the judge that the config asks for; `prompts` are for the language model.
-    Raises ConfigError: the classifier is asked for without the `nli` extra."""
+
+    Raises ConfigError: the classifier is asked for, and the `nli` extra is not installed.
+    """
     if kind == "auto":
         kind = choose_nli()
     return ChatNli(chat, prompts) if kind == "chat" else TransformersNli(model)
 
 
 class ChatNli:
-    """Asks the judge for a label by the log-probabilities of a plain completion, or in chat where there are none."""
+    """Asks the judge's model: by the log-probabilities of a plain completion, or in a chat where there are none."""
 
     def __init__(self, chat: Chat, prompts: Prompts | None = None) -> None:
         self._chat = chat
@@ -77,7 +77,9 @@ class ChatNli:
 
     async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         """Return a judgement for each (premise, hypothesis), in order.
-        Raises ModelError: the judge's endpoint can't be used in either way."""
+
+        Raises ModelError: the judge's endpoint can't be used in either way.
+        """
         return list(await asyncio.gather(*(self._judge(premise, hypothesis, seed) for premise, hypothesis in pairs)))
 
     async def _judge(self, premise: str, hypothesis: str, seed: int) -> NliJudgement:
@@ -91,7 +93,7 @@ class ChatNli:
                 )
             except BudgetExhausted:
                 raise
-            except ModelError:  # perhaps the endpoint has no plain completions: if it has no chat either, that raises
+            except ModelError:  # perhaps the endpoint has no plain completions; if it has no chat either, this raises
                 judgement = await self._judge_in_chat(premise, hypothesis, seed)
                 self._completes = False
                 return judgement
@@ -123,19 +125,19 @@ def _one_line(text: str) -> str:
 
 
 def _read_logprobs(completion: Completion) -> NliJudgement | None:
-    """Compare the labels by the alternatives that begin their words; None if no alternative begins one.
+    """Return the likeliest label, by the tokens that begin its word; None if no token begins one.
 
-    The score is the label's share of what the three have together.
+    The score is the label's share of the probability of all three.
     """
     mass: dict[Label, float] = dict.fromkeys(LABELS, 0.0)
     for token, logprob in completion.logprobs:
-        if begun := _label_that_begins(token):
-            mass[begun] += math.exp(min(logprob, 0.0))
+        if label := _label_that_begins(token):
+            mass[label] += math.exp(min(logprob, 0.0))
     total = sum(mass.values())
     if not total:
         return None
-    label = max(LABELS, key=mass.__getitem__)
-    return NliJudgement(label=label, score=round(mass[label] / total, 4), source="chat/logprobs")
+    likeliest = max(LABELS, key=mass.__getitem__)
+    return NliJudgement(label=likeliest, score=round(mass[likeliest] / total, 4), source="chat/logprobs")
 
 
 def _label_that_begins(token: str) -> Label | None:
@@ -147,11 +149,11 @@ _NAMED = re.compile(r"entail|neutral|contradict")
 _DENIED = re.compile(
     r"(?:\b(?:not?|never|neither|nor|cannot|without|rather than|instead of)|n['’]t)\s+(?:\w+\s+){0,2}[\"'*`]*$"
 )
-"""What stands before a label that an answer rules out: "not a", "doesn't", "neither"."""
+"""Words before a label that rule it out, such as "not a", "doesn't", "neither"."""
 
 
 def _read_word(completion: Completion, source: str) -> NliJudgement | None:
-    """Read the label that an answer names first and doesn't rule out, or begins if it is cut off; else None."""
+    """Return the first label that an answer names and doesn't rule out, or that it begins; None if there is none."""
     text = completion.text.lower()
     names = list(_NAMED.finditer(text))
     named = next((name for name in names if not _DENIED.search(text[: name.start()][-_DENIAL_CHARS:])), None)
@@ -162,11 +164,13 @@ def _read_word(completion: Completion, source: str) -> NliJudgement | None:
 
 
 class TransformersNli:
-    """A sequence classifier of `transformers`, loaded at the first pair and kept; it runs in a thread."""
+    """A sequence classifier of `transformers`. It is loaded for the first pair, kept, and run in a thread."""
 
     def __init__(self, model: str, *, batch_size: int = 32) -> None:
         """`model` is a name on the Hugging Face hub or a local folder.
-        Raises ConfigError: the `nli` extra is not installed."""
+
+        Raises ConfigError: the `nli` extra is not installed.
+        """
         if not _has_transformers():
             raise ConfigError(
                 "an NLI model needs torch and transformers: pip install 'autoif[nli]', or set back_translation.nli=chat"
@@ -177,8 +181,10 @@ class TransformersNli:
         self._lock = asyncio.Lock()
 
     async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
-        """Return a judgement for each (premise, hypothesis), in order; `seed` is of no use to a classifier.
-        Raises ModelError: the model can't be loaded, or is no three-way NLI model."""
+        """Return a judgement for each (premise, hypothesis), in order. A classifier has no use for `seed`.
+
+        Raises ModelError: the model can't be loaded, or is no three-way NLI model.
+        """
         async with self._lock:
             return await asyncio.to_thread(self._judge, pairs)
 
@@ -203,7 +209,7 @@ class TransformersNli:
         try:
             tokenizer = AutoTokenizer.from_pretrained(self._model, trust_remote_code=False)
             model = AutoModelForSequenceClassification.from_pretrained(self._model, trust_remote_code=False).eval()
-        except Exception as error:  # the hub's, safetensors', the tokenizer's and the system's own
+        except Exception as error:  # hub, safetensors, tokenizer and operating system raise errors of their own
             why = in_one_line(error)
             raise ModelError(
                 f"the NLI model {self._model} can't be loaded ({why}): set back_translation.nli=chat, or "

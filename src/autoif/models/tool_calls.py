@@ -1,4 +1,7 @@
-"""Calls of tools in answers to prompts that offer none: what models write of their own, and gateways to get JSON."""
+"""Finds tool calls in answers, though no prompt here offers a tool.
+
+Models write them unasked, and gateways make models call a tool in order to get JSON.
+"""
 
 import json
 import re
@@ -16,13 +19,13 @@ _TOKEN_CALL = (
     r"|<(?:\||｜)(?:DSML(?:\||｜))?(?:function|tool)[_▁]calls?(?:[_▁](?:section[_▁])?begin)?(?:(?:\||｜))?>"
     r"|commentary to=\w"
 )
-"""How a call begins as templates write it; no honest text does."""
+"""How chat templates write the beginning of a call. No honest text begins so."""
 _CALL = re.compile(
     rf"\s*+(?:{_XML_CALL}.*{_XML_END}\s*+|{_XML_CALL}(?!.*</(?:tool|function)).*|(?:{_TOKEN_CALL}).*"
     r"|```tool_(?:code|call)s?\n.*```\s*+)",
     re.DOTALL | re.IGNORECASE,
 )
-"""An answer that is nothing else, as models write it and servers leave it in the text."""
+"""An answer that is a call and nothing else, as models write it and servers leave it in the text."""
 _CALL_LATER = re.compile(
     rf"(?P<xml>^{_XML_CALL})|^\[TOOL_CALLS\]|(?<![`\"'])(?:<\|(?:tool_calls_section_begin|tool_call_start|python_tag)\|>"
     r"|<\|tool_call>|<｜DSML｜(?:function|tool)_calls>|<｜tool▁calls▁begin｜>|<start_function_call>call:)",
@@ -30,19 +33,19 @@ _CALL_LATER = re.compile(
 )
 _XML_AT_END = re.compile(rf"{_XML_END}\s*\Z", re.IGNORECASE)
 _LAST_CALL = re.compile(r"\nAction: [^\n]{1,80}\nAction Input:[^\n]*\s*\Z")
-"""What comes last of an answer that only says what is going to be called."""
+"""The end of an answer that only announces a call."""
 _PYTHON_CALL = re.compile(r"\s*+\[[a-z_]\w{0,60}\((?:\w{1,40}=[^\n]*)?\)\]\s*+")
 _FENCED = re.compile(r"\s*+```(?:json)?[ \t]*\n(.*)\n```\s*+", re.DOTALL | re.IGNORECASE)
 _NAMED = re.compile(r"tool|function|json|call|action|api", re.IGNORECASE)
 _ANSWER_TOOL = re.compile(
     r"answer|json\w{0,20}|structured\w{0,20}|respond|\w{0,20}(?:response|output)\w{0,20}", re.IGNORECASE
 )
-"""The tool by whose call gateways ask for JSON, where they don't turn the call into content."""
+"""Names of the tool by which gateways ask for JSON. Some leave the call as it is instead of making it the content."""
 NO_ANSWER = "the call of a tool, which nobody offered"
 
 
 def is_call(text: str, prompt: str | None = None) -> bool:
-    """Tell whether an answer to a prompt is the call of a tool, or ends with one that it is to wait for."""
+    """Tell whether an answer is a tool call, or ends with one. With the `prompt`, more forms are recognised."""
     if _CALL.fullmatch(text):
         return True
     called = prompt is not None and (_ends_with_call(text) or _is_bare(text))
@@ -57,7 +60,7 @@ def _ends_with_call(text: str) -> bool:
 
 
 def _is_bare(text: str) -> bool:
-    """Tell a call as JSON alone, or as Python."""
+    """Tell whether a text is just a call, written as JSON or Python."""
     if _PYTHON_CALL.fullmatch(text):
         return True
     if fenced := _FENCED.fullmatch(text):
@@ -70,12 +73,12 @@ def _is_bare(text: str) -> bool:
 
 
 def is_calling(message: Mapping[str, Any]) -> bool:
-    """Tell whether a message holds the call of a tool beside its text."""
+    """Tell whether a message has a tool call in the fields beside its text."""
     return any(isinstance(message.get(name), list | dict) and message[name] for name in ("tool_calls", "function_call"))
 
 
 def read_called_answer(message: Mapping[str, Any]) -> str:
-    """Return the answer in JSON that a gateway left in the call of a tool; "" if there is none."""
+    """Return the JSON answer that a gateway left in a tool call; "" if there is none."""
     for listed in (message.get("tool_calls"), [message.get("function_call")], message.get("content")):
         for call in listed if isinstance(listed, list) else ():
             called = call.get("function", call) if isinstance(call, dict) else None

@@ -1,6 +1,6 @@
-"""Weights to train on, from the file that llama.cpp runs: GGUF, dequantised into a folder that transformers loads.
+"""Converts a GGUF file, as llama.cpp runs it, into a folder that transformers can load and train.
 
-The weights are stored in bf16. For small models of the catalog, to be trained where no hub can be reached.
+The weights are dequantised to bf16. This is for small models of the catalog, where no hub can be reached.
 """
 
 import os
@@ -15,9 +15,11 @@ from autoif.errors import ModelError, StoreError
 
 
 def write_weights(gguf: Path, folder: Path) -> None:
-    """Write the model and the tokenizer of a GGUF file as a folder, whole or not at all.
+    """Write the model and the tokenizer of a GGUF file to a new folder, completely or not at all.
 
-    Raises ModelError: transformers can't read it, or is missing; StoreError: the folder can't be written, or is there.
+    Raises:
+        ModelError: transformers can't read the file, or is not installed.
+        StoreError: the folder can't be written, or exists already.
     """
     if folder.exists():
         raise StoreError(f"{folder} is there already: remove it, or choose another folder")
@@ -34,7 +36,7 @@ def write_weights(gguf: Path, folder: Path) -> None:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    import_module("gguf")  # transformers would miss it only later, with an error of its own
+    import_module("gguf")  # if it is missing, transformers would fail only later and with another error
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -46,8 +48,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     except (ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"transformers can't read {gguf.name} ({str(error).splitlines()[0][:200]})") from None
     config = read.config
-    del config.quantization_config  # as long as it is there, transformers refuses to train the model
-    with torch.device("meta"):  # nothing is drawn that would be replaced
+    del config.quantization_config  # with it, transformers would refuse to train the model
+    with torch.device("meta"):  # no weights are initialised, as they would be replaced
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.load_state_dict(read.state_dict(), assign=True)
     model.tie_weights()
@@ -60,7 +62,7 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 @contextmanager
 def _making_once(*names: str) -> Iterator[None]:
-    """Let gguf make what has these names once: transformers reads the file three times, and maps names 397 times."""
+    """Cache what these names of gguf make: transformers would read the file three times, and map names 397 times."""
     package = import_module("gguf")
     plain = {name: getattr(package, name) for name in names}
     for name, make in plain.items():

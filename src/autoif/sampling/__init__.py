@@ -1,17 +1,17 @@
-"""Sampling from a policy: K responses to each prompt, stored batch by batch; interruptions don't change them.
+"""Samples K responses to each prompt from a policy. They are stored batch by batch; interruptions don't change them.
 
-    settings.py        what to sample: settings, prompts, samples, seeds
+    settings.py        settings, prompts, samples, seeds
     samples.py         the loop, and the file that it resumes from
-    backends.py        which backend samples
-    policy.py          tokenizer, weights and context; prompts as tokens, tokens as answers; what ends a turn
-    tokens.py          tokens without weights, and special tokens in texts
-    quiet.py           silence around libraries
-    precision.py       bfloat16 where the machine computes in it, else 32 bits
+    backends.py        chooses the backend that samples
+    policy.py          loads tokenizer and weights; encodes prompts, decodes answers; finds what ends a turn
+    tokens.py          finds tokens that a model has no weights for, and special tokens in texts
+    quiet.py           silences libraries
+    precision.py       chooses bfloat16 where the machine computes in it, else 32 bits
     transformers.py    batched generation in this process
     vllm.py            vLLM in this process, if installed
-    endpoint.py        any OpenAI-compatible endpoint; llama.cpp, which is one: GGUF files and embedded models
+    endpoint.py        any OpenAI-compatible endpoint; and llama.cpp, for GGUF files and embedded models
 
-All but `policy`, `transformers` and `vllm` can be imported without the extra `train`. Nothing here knows of training.
+All but `policy`, `transformers` and `vllm` can be imported without the extra `train`. Nothing here depends on training.
 """
 
 from autoif.sampling.backends import Backend, open_sampler

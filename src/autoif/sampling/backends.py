@@ -1,5 +1,8 @@
-"""Which backend samples: llama.cpp for GGUF files, vLLM where it is installed and has a GPU, else transformers; or an
-endpoint by name."""
+"""Chooses the backend that samples.
+
+That is an endpoint if one is given, llama.cpp for GGUF files, vLLM where it is installed and has a GPU, and otherwise
+transformers.
+"""
 
 import importlib.util
 from collections.abc import Iterator
@@ -20,15 +23,16 @@ Backend = Literal["auto"] | Chosen
 def open_sampler(
     model: str, settings: SamplingSettings, backend: Backend = "auto", say: Say = print
 ) -> Iterator[Sampler]:
-    """Load a policy, or connect to the endpoint that serves it; its memory is free again afterwards.
+    """Load a policy, or connect to the endpoint that serves it; its memory is freed afterwards.
 
     Args:
-        model: a model folder, a name on the hub, a GGUF file or an embedded model; an endpoint has a name of its own.
+        model: a model folder, a name on the hub, a GGUF file or an embedded model. An endpoint names its model itself.
         settings: how to draw.
         backend: see `choose_backend`.
         say: gets a line when a batch has to be divided.
 
-    Raises ConfigError: what the backend needs is not installed, or settings are vLLM's and another samples.
+    Raises ConfigError: a package that the backend needs is not installed, or settings for vLLM are given and another
+        backend samples.
     """
     chosen = choose_backend(backend, model)
     if chosen != "vllm" and (options := settings.engine_options()):
@@ -47,7 +51,7 @@ def open_sampler(
 
 
 def _open(chosen: Chosen, model: str, settings: SamplingSettings, say: Say) -> AbstractContextManager[Sampler]:
-    """Import what the backend needs, and no more."""
+    """Open the chosen backend; only its module, and so only its packages, are imported."""
     if isinstance(chosen, Endpoint):
         from autoif.sampling.endpoint import open_endpoint
 
@@ -66,7 +70,7 @@ def _open(chosen: Chosen, model: str, settings: SamplingSettings, say: Say) -> A
 
 
 def choose_backend(backend: Backend, model: str) -> Chosen:
-    """Return the backend that `auto` stands for with this model on this machine; any other as it is."""
+    """Return the backend that `auto` means for this model on this machine; any other backend is returned as it is."""
     if backend != "auto":
         return backend
     if runs_in_llama_cpp(model):

@@ -1,8 +1,8 @@
-"""Sampling through any OpenAI-compatible endpoint that serves the policy, and through llama.cpp, which is one here.
+"""Samples through any OpenAI-compatible endpoint that serves the policy, or through a llama.cpp that is started here.
 
-Each response has a request and a seed of its own, so no draw depends on what else is asked. vLLM and llama.cpp honour
-the seed, some vendors don't. Neutral values of top-k, min-p and penalties are sent along, since a server may take
-others from the model's generation_config.json.
+Each response has its own request and seed, so no response depends on the others. vLLM and llama.cpp honour the seed;
+some vendors don't. Neutral values of top-k, min-p and penalties are sent along, as a server may otherwise take other
+values from the model's generation_config.json.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
 from autoif.together import run_together
 
 _BATCH = 512
-"""Enough for every server to be busy; little enough to lose when the machine goes down."""
+"""Enough to keep every server busy, and few enough to lose when the machine goes down."""
 _PROMPT_TOKENS = 4096
-"""Room for a prompt under llama.cpp, where the model's context has it: FollowBench's longest take 2,000 to 3,000."""
+"""Room for a prompt in llama.cpp, if the model's context allows it. FollowBench's longest take 2,000 to 3,000."""
 _MOST_SLOTS = 8
-"""Of llama.cpp: more make nothing faster on a CPU, and each takes memory (`models.embedded`)."""
+"""Slots of llama.cpp: more are not faster on a CPU, and each takes memory (`models.embedded`)."""
 
 
 class EndpointSampler:
@@ -40,7 +40,7 @@ class EndpointSampler:
         self._settings = settings
 
     def sample(self, rows: Sequence[Draw]) -> list[Completion]:
-        """Return the answers; one that the server refuses (too long a prompt, say) is empty, with what it said.
+        """Return the answers. One that the server refuses, say because the prompt is too long, is empty and says why.
 
         Raises:
             ModelError: the endpoint can't be used.
@@ -66,10 +66,7 @@ class EndpointSampler:
 
 @contextmanager
 def open_endpoint(endpoint: Endpoint, settings: SamplingSettings) -> Iterator[EndpointSampler]:
-    """Connect to an endpoint.
-
-    The client's own store is temporary: sampling resumes from the file of samples.
-    """
+    """Connect to an endpoint. The client's store is temporary, as sampling resumes from the file of samples."""
     if given := settings.chat_template_kwargs:
         body = {**endpoint.extra_body, "chat_template_kwargs": given}
         endpoint = endpoint.model_copy(update={"extra_body": body})
@@ -88,9 +85,9 @@ def open_endpoint(endpoint: Endpoint, settings: SamplingSettings) -> Iterator[En
 
 @contextmanager
 def open_llama(model: str, settings: SamplingSettings, say: Say) -> Iterator[EndpointSampler]:
-    """Start llama.cpp with a GGUF file or an embedded model by name, and end it afterwards.
+    """Start llama.cpp with a GGUF file or a named embedded model, and end it afterwards.
 
-    `batch_size` bounds how many answers it gives at once.
+    `batch_size` limits how many answers it writes at once.
 
     Raises:
         ModelError: the model can't be loaded, or llama.cpp is not installed.

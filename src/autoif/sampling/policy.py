@@ -1,8 +1,9 @@
-"""A policy's tokenizer, weights and context; the tokens of a prompt and of an answer; and what ends a turn.
+"""Loads a policy's tokenizer and weights, encodes prompts, decodes answers, and finds the token that ends a turn.
 
-A base model's chat template often ends a turn with another token than its files name: Qwen2's template writes
-<|im_end|>, its config, generation config and tokenizer say <|endoftext|>. A model trained so writes <|im_end|>, and
-sampling would go on until the limit. So the token is read from the template, and named beside the old one in all three.
+The chat template of a base model often ends a turn with another token than the model's files name. Qwen2's template
+writes <|im_end|>, while its config, generation config and tokenizer say <|endoftext|>. A model trained with it
+ends its answers with <|im_end|>, and sampling would go on until the limit. So the token is read from the template, and
+added to all three.
 """
 
 import gc
@@ -27,26 +28,27 @@ from autoif.models.wire import read_text
 from autoif.sampling.settings import SamplingPrompt
 
 _ANSWER = "autoif"
-"""Stands for an answer; what the template puts after it ends the turn."""
+"""A stand-in for an answer: the chat template puts the end of the turn after it."""
 _ASK = ({"role": "user", "content": "Hello"},)
 _TEMPLATE_ERRORS = (TemplateError, TypeError, ValueError, KeyError, AttributeError)
-"""What applying a template raises: its own, and those of what it does in Python."""
+"""Errors that applying a template raises: its own, and those of the Python operations in it."""
 _COMPARED = 16
-"""Tensors of two models that are compared, more or less."""
+"""About how many tensors of two models are compared."""
 _TAIL_TOKENS = 32
-"""Of a prompt, in which a chat template may open the model's thought."""
+"""Tokens at the end of a prompt in which a chat template may open the model's thought."""
 
 
 def check_model(model: str) -> None:
-    """Refuse what can't be a model, before a tokenizer or weights are asked for.
+    """Check that a path or name can be a model, before its tokenizer or weights are loaded.
 
-    Raises ModelError: a file, a folder without a model, a folder with only an adapter, or a path that isn't there.
+    Raises ModelError: it is a file, a folder without a model or with only an adapter, or a path that doesn't exist.
     """
     path = Path(model)
     if path.is_file():
         raise ModelError(f"{model} is a file: --model takes a folder with config.json and weights, or a hub name")
     if path.is_dir():
-        if (path / "adapter_config.json").is_file():  # beside a config.json transformers would load its base model
+        # With a config.json beside the adapter, transformers would load its base model.
+        if (path / "adapter_config.json").is_file():
             raise ModelError(f"{model} holds an adapter and no model: give the folder that it was merged into")
         if (path / "config.json").is_file():
             return
@@ -56,11 +58,12 @@ def check_model(model: str) -> None:
 
 
 def load_tokenizer(model: str, revision: str | None = None) -> Any:
-    """Return the tokenizer, with a padding token; `revision` is of a name on the hub.
+    """Return the tokenizer, with a padding token; `revision` applies to a name on the hub.
 
-    Raises ModelError: none there, or one without a chat template.
+    Raises ModelError: there is no tokenizer, or it has no chat template.
     """
-    size = read_vocabulary(model, revision)  # the tokenizer reads the config, too: what is wrong there is told of it
+    # The config comes first: the tokenizer reads it, too, and an error in it would be reported as the tokenizer's.
+    size = read_vocabulary(model, revision)
     tokenizer = load_named(
         model, "tokenizer", lambda: AutoTokenizer.from_pretrained(model, trust_remote_code=False, **_at(revision))
     )
@@ -69,35 +72,36 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
             f"the tokenizer of {model} has no chat template: take an instruct model, or put a chat_template.jinja "
             "into the model's folder"
         )
-    if tokenizer.pad_token is None or (size is not None and tokenizer.pad_token_id >= size):  # one that was added
+    # A padding token that was added to the tokenizer may have no weights.
+    if tokenizer.pad_token is None or (size is not None and tokenizer.pad_token_id >= size):
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def read_context(model: str, revision: str | None = None) -> int | None:
-    """Return how many tokens the model can take, or None where its config doesn't say."""
+    """Return the length of the model's context in tokens, or None if its config doesn't say."""
     config = _read_config(model, revision)
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else None
 
 
 def read_vocabulary(model: str, revision: str | None = None) -> int | None:
-    """Return how many tokens the model has weights for, or None where its config doesn't say."""
+    """Return how many tokens the model has weights for, or None if its config doesn't say."""
     found = getattr(_read_config(model, revision).get_text_config(), "vocab_size", None)
     return found if isinstance(found, int) and found > 0 else None
 
 
 def read_dtype(model: str, revision: str | None = None) -> Any:
-    """Return the precision of the model's files, a torch.dtype; None where its config doesn't say.
+    """Return the precision of the model's files as a torch.dtype, or None if its config doesn't say.
 
-    Of files in 8 bits or fewer, which need scales beside them, it is bfloat16.
+    For files in 8 bits or fewer, which need scales beside them, it is bfloat16.
     """
     found = getattr(_read_config(model, revision).get_text_config(), "dtype", None)
     return torch.bfloat16 if isinstance(found, torch.dtype) and found.itemsize < 2 else found
 
 
 def find_folder(model: str, revision: str | None = None) -> Path:
-    """Return a model's folder, or that of the hub's cache, whose name is the commit, 40 hexadecimal digits.
+    """Return a model's folder; for a name on the hub, one in the hub's cache, named by the commit (40 hex digits).
 
     Raises:
         ModelError: there is no such name on the hub, or it can't be reached.
@@ -108,10 +112,10 @@ def find_folder(model: str, revision: str | None = None) -> Path:
 
 
 def load_weights(model: str, **options: Any) -> Any:
-    """Return the model; `options` are those of `from_pretrained`, as `dtype`, of which "auto" is that of the files.
+    """Return the model. `options` are those of `from_pretrained`, such as `dtype` ("auto" is that of the files).
 
     Raises:
-        ModelError: the weights are missing or damaged, or some of them are: transformers would draw these at random.
+        ModelError: weights are missing or damaged, even if only some: transformers would initialise these at random.
     """
     weights, found = load_named(
         model,
@@ -130,9 +134,9 @@ def load_weights(model: str, **options: Any) -> Any:
 
 
 def load_to_answer(model: str, dtype: Any) -> Any:
-    """Return the model with its weights on the GPU, if there is one; `dtype` is as `load_weights` takes it.
+    """Return the model for inference, on the GPU if there is one; `dtype` is passed to `load_weights`.
 
-    Raises ModelError: as there, or the memory is too small.
+    Raises ModelError: as `load_weights`, or the memory is too small.
     """
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
@@ -144,10 +148,10 @@ def load_to_answer(model: str, dtype: Any) -> Any:
 
 
 def leave_out_routing(model: Any) -> Any:
-    """Have a mixture of experts answer without saying how it routes, and return it.
+    """Switch off the output of router logits in a mixture of experts, and return the model.
 
-    Trainers ask for that, for the loss that balances the experts, and leave it in the config that they save. A model
-    that says so can't generate in batches.
+    Trainers switch it on, for the loss that balances the experts, and save it in the config. With it a model can't
+    generate in batches.
     """
     config = model.config.get_text_config()
     if getattr(config, "output_router_logits", False):
@@ -156,7 +160,7 @@ def leave_out_routing(model: Any) -> Any:
 
 
 def describe_left_out(model: Any, name: str, revision: str | None = None) -> str | None:
-    """Return a line where a model that was loaded is but a part of what its files hold; else None."""
+    """Return a line for a person if the loaded model is only a part of what its files hold; else None."""
     whole, part = _read_config(name, revision).architectures or [], type(model).__name__
     if not whole or part in whole:
         return None
@@ -167,8 +171,10 @@ def describe_left_out(model: Any, name: str, revision: str | None = None) -> str
 
 
 def _mend_generation_config(model: Any) -> None:
-    """Mend a generation config that transformers would refuse to save, such as a temperature beside greedy decoding.
-    Sampling here sets its own values."""
+    """Repair a generation config that transformers would refuse to save, such as a temperature with greedy decoding.
+
+    Sampling here doesn't use its values.
+    """
     config = getattr(model, "generation_config", None)
     if config is None or _can_be_saved(config):
         return
@@ -187,12 +193,12 @@ def _can_be_saved(config: Any) -> bool:
 
 
 def convert_weights(folder: Path, dtype: Any) -> None:
-    """Write the weights of a folder anew, in another precision (a torch.dtype)."""
+    """Rewrite the weights of a folder in another precision (a torch.dtype)."""
     load_weights(str(folder), dtype=dtype).save_pretrained(folder)
 
 
 def measure_common(one: Path, other: Path) -> float:
-    """Return the share of weights that are the same in two folders, of some tensors; 0 where they can't be compared."""
+    """Return the share of weights that are equal in two folders, by some tensors; 0 if they can't be compared."""
     ones, others = _list_tensors(one), _list_tensors(other)
     names = sorted(ones.keys() & others.keys())
     same = total = 0
@@ -206,9 +212,9 @@ def measure_common(one: Path, other: Path) -> float:
 
 
 def encode_prompt(tokenizer: Any, prompt: SamplingPrompt, template_kwargs: Mapping[str, JsonValue]) -> list[int]:
-    """Return the tokens of a prompt up to where the assistant begins; the chat template is given `template_kwargs`.
+    """Return the tokens of a prompt up to the beginning of the assistant's turn.
 
-    Raises ConfigError: the template refuses the conversation.
+    `template_kwargs` are passed to the chat template. Raises ConfigError: the template refuses the conversation.
     """
     try:
         tokens = list(
@@ -225,17 +231,17 @@ def encode_prompt(tokenizer: Any, prompt: SamplingPrompt, template_kwargs: Mappi
 
 
 def measure_room(tokens: int, max_tokens: int, context: int | None) -> int:
-    """Return how many tokens an answer to a prompt of so many may have; 0 if the prompt fills the context."""
+    """Return how many tokens an answer to a prompt of `tokens` tokens may have; 0 if the prompt fills the context."""
     return max_tokens if context is None else max(0, min(max_tokens, context - tokens))
 
 
 def read_tokens(
     tokenizer: Any, tokens: Sequence[int], prompt: Sequence[int], finish_reason: Literal["stop", "length"]
 ) -> Completion:
-    """Read the tokens that a model wrote after a prompt, without the one that ended them: the answer and its thought.
+    """Decode the tokens that a model wrote after a prompt, without the one that ended them, into answer and thought.
 
-    Some families mark a thought with special tokens, and some templates open it in the prompt. Special tokens that
-    mark none are no text.
+    Some model families mark a thought with special tokens, and some templates open it in the prompt. All other special
+    tokens are left out.
     """
     opening = find_opening(tokenizer.decode(prompt[-_TAIL_TOKENS:], skip_special_tokens=False))
     marked = opening + tokenizer.decode(tokens, skip_special_tokens=False)
@@ -246,16 +252,16 @@ def read_tokens(
 
 @dataclass(frozen=True, slots=True)
 class TurnEnd:
-    """The token that ends a turn, and what the model's files named before."""
+    """The token that ends a turn, and the one that the model's files named."""
 
     token: str
     id: int
     before: str | None
-    """The tokenizer's end, as its files have it."""
+    """The tokenizer's end-of-sequence token in its files."""
     before_id: int | None
 
     def describe(self, model: Any) -> str | None:
-        """Return a line for a person where a file of the model lacks the token; else None."""
+        """Return a line for a person if a file of the model doesn't name the token; else None."""
         configs = {"config.json": model.config.get_text_config(), "generation_config.json": model.generation_config}
         lacking = [name for name, config in configs.items() if self.id not in read_ends(config)]
         lacking += ["the tokenizer"] * (self.before_id != self.id)
@@ -271,9 +277,9 @@ class TurnEnd:
 def find_turn_end(
     tokenizer: Any, prompt: Sequence[Mapping[str, str]] = _ASK, kwargs: Mapping[str, Any] = MappingProxyType({})
 ) -> int | None:
-    """Return the token that the chat template puts after an answer to a prompt; None where it puts none there.
+    """Return the token that the chat template puts after an answer to a prompt, or None if it puts none there.
 
-    A template that refuses a conversation without a system turn is given one.
+    If the template refuses a conversation without a system turn, one is added.
     """
     rest = _write_after_answer(tokenizer, prompt, kwargs)
     if rest is None:
@@ -290,7 +296,7 @@ def find_turn_end(
 
 
 def _write_after_answer(tokenizer: Any, prompt: Sequence[Mapping[str, str]], kwargs: Mapping[str, Any]) -> str | None:
-    """Return what the chat template writes after an answer; None where it refuses the prompt or shows no answer."""
+    """Return the text that the chat template writes after an answer; None if it refuses the prompt or leaves it out."""
     answer = {"role": "assistant", "content": _ANSWER}
     for turns in ([*prompt, answer], [{"role": "system", "content": "Be helpful."}, *prompt, answer]):
         try:
@@ -305,15 +311,16 @@ def _write_after_answer(tokenizer: Any, prompt: Sequence[Mapping[str, str]], kwa
 def adopt_turn_end(
     tokenizer: Any, model: str, prompt: Sequence[Mapping[str, str]] = _ASK, kwargs: Mapping[str, Any] | None = None
 ) -> TurnEnd:
-    """Make the token that ends the assistant's turn the tokenizer's end, and return it.
+    """Make the token that ends the assistant's turn the tokenizer's end-of-sequence token, and return it.
 
     Args:
-        tokenizer: with a chat template; is changed.
-        model: as it was named.
-        prompt: of a row, which the template takes.
-        kwargs: what the template is given beside the messages.
+        tokenizer: has a chat template; is changed.
+        model: its name, for messages.
+        prompt: of a training row, so that the template takes it.
+        kwargs: variables for the template.
 
-    Raises ModelError: the template ends a turn with no token of its own, so the model could learn no end.
+    Raises ModelError: the template ends a turn without a token of its own, so a model could not learn to stop; or it
+        leaves out the assistant's text.
     """
     found = find_turn_end(tokenizer, prompt, kwargs or {})
     if found is None and _write_after_answer(tokenizer, prompt, kwargs or {}) is None:
@@ -330,20 +337,22 @@ def adopt_turn_end(
     token = str(tokenizer.convert_ids_to_tokens(found))
     if found != before_id:
         if before and isinstance(tokenizer.chat_template, str) and "eos_token" in tokenizer.chat_template:
-            named = f"{{% set eos_token = {json.dumps(before)} %}}"  # what the template writes stays as it is
-            tokenizer.chat_template = named + tokenizer.chat_template
+            keep_old = (
+                f"{{% set eos_token = {json.dumps(before)} %}}"  # so that the template writes what it wrote before
+            )
+            tokenizer.chat_template = keep_old + tokenizer.chat_template
         tokenizer.eos_token = token
     return TurnEnd(token, found, before, before_id)
 
 
 def read_ends(config: Any) -> list[int]:
-    """Return the tokens that a model's config, or its generation config, names as ends."""
+    """Return the end-of-sequence tokens that a model's config or generation config names."""
     ends = getattr(config, "eos_token_id", None)
     return [token for token in (ends if isinstance(ends, list | tuple) else [ends]) if isinstance(token, int)]
 
 
 def name_turn_end(model: Any, end: TurnEnd) -> None:
-    """Name the token in the model's config and generation config, beside the ends that they have."""
+    """Add the token to the end-of-sequence tokens of the model's config and generation config."""
     for config in (model.config.get_text_config(), model.generation_config):
         old = [*read_ends(config), *([] if end.before_id is None else [end.before_id])]
         named = list(dict.fromkeys([end.id, *old]))
@@ -369,7 +378,7 @@ def _at(revision: str | None) -> dict[str, str]:
 
 
 def load_named(model: str, what: str, load: Any) -> Any:
-    """Call a loader of transformers; what it says of a folder or a name becomes one line."""
+    """Call a loader of transformers. Raises ModelError: its error in one line, with the model's name."""
     try:
         return load()
     except MemoryError:
@@ -381,12 +390,12 @@ def load_named(model: str, what: str, load: Any) -> Any:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether the memory of a GPU, or of the machine, is too small."""
+    """Tell whether an error means that the memory of a GPU or of the machine is too small."""
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def free_memory() -> None:
-    """Give back what nothing refers to any more."""
+    """Free memory, on the GPU too, that nothing refers to any more."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

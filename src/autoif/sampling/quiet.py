@@ -1,4 +1,4 @@
-"""Silence around what libraries do with a model: their bars and their notes; errors are still raised."""
+"""Silences the progress bars and notes of libraries; errors are still raised."""
 
 import sys
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from io import StringIO
 
 @contextmanager
 def keep_quiet() -> Iterator[None]:
-    """Swallow what `datasets`, `transformers` and whatever calls them say of their work."""
+    """Hide progress bars, notes and standard error of `datasets`, `transformers` and the code that calls them."""
     import datasets
 
     shown = not datasets.are_progress_bars_disabled()
-    notes = sys.modules.get("transformers.utils.logging")  # an endpoint does without
+    notes = sys.modules.get("transformers.utils.logging")  # not imported where an endpoint samples
     before = (notes.get_verbosity(), notes.is_progress_bar_enabled()) if notes else None
     datasets.disable_progress_bars()
     if notes:

@@ -1,8 +1,8 @@
-"""The loop of sampling, and its file: it grows batch by batch, and resumes after the last whole batch.
+"""The sampling loop and its file, which grows batch by batch. Sampling resumes after the last whole batch.
 
 SAMPLES.jsonl    {"prompt_id": ..., "index": 0, "text": ..., "finish_reason": "stop"}, prompt after prompt; with
-                 "reasoning" where the model thought first, and "detail" where the server said something
-SAMPLES.json     what shapes them: settings, prompts, and who answered
+                 "reasoning" if the model wrote a thought, and "detail" if the server explained a refusal or an end
+SAMPLES.json     everything that the samples depend on: settings, prompts, and the model and backend
 """
 
 import json
@@ -23,13 +23,13 @@ from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, Samp
 
 
 class Plan(Record):
-    """What shapes the samples of a file."""
+    """Everything that the samples of a file depend on."""
 
     settings: SamplingSettings
     prompts: str
     """Content id of all prompts in order."""
     policy: str
-    """Who answered."""
+    """The model and the backend."""
 
 
 def sample_all(
@@ -41,21 +41,22 @@ def sample_all(
     *,
     policy: str = "",
 ) -> list[Sample]:
-    """Return `settings.responses` samples of each prompt, in order, and keep them in a file.
+    """Return `settings.responses` samples of each prompt, in order, and store them in a file.
 
-    Call it again after an interruption: the file ends with the same bytes as without one. The sampler is opened only if
-    something is missing.
+    Call it again after an interruption: the file will have the same bytes as without one. The sampler is opened only if
+    samples are missing.
 
     Args:
-        prompts: with different ids.
+        prompts: must have different ids.
         settings: how to draw.
-        open_sampler: as `lambda: backends.open_sampler(model, settings)`.
+        open_sampler: such as `lambda: backends.open_sampler(model, settings)`.
         file: SAMPLES.jsonl; a plan is written beside it.
         say: gets lines of progress.
         policy: names the model and the backend, so that samples of another one are refused.
 
-    Raises ConfigError: prompts that share an id. StoreError: the file holds samples of other prompts, settings or
-    models, or can't be written.
+    Raises:
+        ConfigError: two prompts share an id.
+        StoreError: the file holds samples of other prompts, settings or models, or can't be written.
     """
     rows = [Draw(prompt, index) for prompt in prompts for index in range(settings.responses)]
     if len({prompt.id for prompt in prompts}) < len(prompts):
@@ -66,7 +67,7 @@ def sample_all(
     if len(samples) == len(rows):
         return samples
     with held(file.with_suffix(".json"), "samples by"), open_sampler() as sampler:
-        samples, ends = _read_samples(file, rows)  # what another process had added before it let go
+        samples, ends = _read_samples(file, rows)  # again, as another process may have added some until now
         size = sampler.batch_size
         whole = len(samples) // size * size
         samples = samples[:whole]
@@ -77,14 +78,14 @@ def sample_all(
         add = count_tenths(say, len(rows), "responses sampled", whole)
         for start in range(whole, len(rows), size):
             drawn = rows[start : start + size]
-            batch = [_keep(row, answer) for row, answer in zip(drawn, sampler.sample(drawn), strict=True)]
+            batch = [_make_sample(row, answer) for row, answer in zip(drawn, sampler.sample(drawn), strict=True)]
             _append(file, batch)
             samples += batch
             add(len(batch))
     return samples
 
 
-def _keep(row: Draw, answer: Completion) -> Sample:
+def _make_sample(row: Draw, answer: Completion) -> Sample:
     return Sample(
         prompt_id=row.prompt.id,
         index=row.index,
@@ -96,7 +97,7 @@ def _keep(row: Draw, answer: Completion) -> Sample:
 
 
 def _append(file: Path, batch: Sequence[Sample]) -> None:
-    # ASCII: any text survives
+    # Escaped to ASCII, any text can be stored, lone surrogates included.
     lines = "".join(json.dumps(sample.model_dump(exclude_defaults=True)) + "\n" for sample in batch)
     with storage_errors(file), file.open("ab") as out:
         out.write(lines.encode("ascii"))
@@ -105,7 +106,7 @@ def _append(file: Path, batch: Sequence[Sample]) -> None:
 
 
 def _check_plan(file: Path, plan: Plan) -> None:
-    """Refuse a file that was sampled under another plan; note the plan of a new one."""
+    """Raise StoreError if the file was sampled under another plan; write the plan of a new file."""
     place = file.with_suffix(".json")
     if not place.exists():
         if file.exists():
@@ -113,15 +114,15 @@ def _check_plan(file: Path, plan: Plan) -> None:
         write_jsonl(place, [plan])
         return
     found = read_jsonl(place, Plan)
-    # What is not written, as vLLM's share of the memory, may change.
+    # Settings that are excluded from the plan, such as vLLM's share of the memory, may change.
     if differing := list_differences(found[0].model_dump() if found else {}, plan.model_dump()):
         raise StoreError(f"{file} was sampled otherwise: {differing}; choose another output")
 
 
 def _read_samples(file: Path, rows: Sequence[Draw]) -> tuple[list[Sample], list[int]]:
-    """Return the samples that are there, and the offset in bytes where the first N of them end, for each N.
+    """Return the samples in a file, and a list whose item N is the offset in bytes where the first N of them end.
 
-    A last line that a kill or a full disk cut is left out.
+    A last line that was cut off by a kill or a full disk is left out.
     """
     with storage_errors(file):
         content = file.read_bytes() if file.exists() else b""

@@ -1,4 +1,4 @@
-"""Refuses tokens that a model has no weights for, before they crash it, and counts special tokens in texts."""
+"""Refuses tokens that a model has no weights for, before they crash it, and finds special tokens in texts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,11 +7,9 @@ from autoif.errors import ModelError
 
 
 def check_tokens(tokens: Sequence[int], tokenizer: Any, size: int | None, where: str) -> None:
-    """Refuse a token beyond the model's vocabulary; `size` None if unknown.
+    """Raise ModelError for a token beyond the model's vocabulary of `size` tokens (None if unknown).
 
-    A tokenizer to which tokens were added has more than a model that wasn't resized.
-
-    Raises ModelError: names the token.
+    A tokenizer knows such tokens if some were added to it and the model wasn't resized.
     """
     if size is None or not tokens or (largest := max(tokens)) < size:
         return
@@ -23,9 +21,9 @@ def check_tokens(tokens: Sequence[int], tokenizer: Any, size: int | None, where:
 
 
 def count_with_special_tokens(conversations: Iterable[Iterable[Mapping[str, str]]], tokenizer: Any) -> int:
-    """Return in how many conversations a turn holds a special token as text: it ends the turn where it stands."""
+    """Return in how many conversations a turn has a special token in its text, which would end the turn there."""
     special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    beginnings = {token[:2] for token in special}  # of hundreds of tokens; few texts hold one
+    beginnings = {token[:2] for token in special}  # tested first: few texts hold one, and there are hundreds of tokens
 
     def holds_one(text: str) -> bool:
         return any(begin in text for begin in beginnings) and any(token in text for token in special)

@@ -1,4 +1,4 @@
-"""Sampling with transformers: batched generation in this process, on a GPU if there is one."""
+"""Samples with transformers: batched generation in this process, on a GPU if there is one."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -28,22 +28,23 @@ class TransformersSampler:
         self._settings = settings
         self._say = say
         self._ends = _read_ends(model, tokenizer)
-        self._pad = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id  # whatever it is, it is masked
+        self._pad = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id  # any token will do: it is masked
 
     def sample(self, rows: Sequence[Draw]) -> list[Completion]:
-        """Return the answers.
+        """Return an answer to each row.
 
-        Rows whose prompts leave less room than `max_tokens` are generated apart, so that none runs out of context.
+        Rows whose prompts leave less room than `max_tokens` are generated separately, so that none exceeds the context.
 
-        Raises ConfigError: the chat template refuses a prompt. ModelError: the memory doesn't do for one response, or
-        the model has no weights for a token.
+        Raises:
+            ConfigError: the chat template refuses a prompt.
+            ModelError: the memory is too small for a single response, or the model has no weights for a token.
         """
         encoded = [
             policy.encode_prompt(self._tokenizer, row.prompt, self._settings.chat_template_kwargs) for row in rows
         ]
-        known = self._model.get_input_embeddings().num_embeddings
+        vocabulary = self._model.get_input_embeddings().num_embeddings
         for row, tokens in zip(rows, encoded, strict=True):
-            check_tokens(tokens, self._tokenizer, known, f"prompt {row.prompt.id}")
+            check_tokens(tokens, self._tokenizer, vocabulary, f"prompt {row.prompt.id}")
         groups: dict[int, list[int]] = defaultdict(list)
         for place, tokens in enumerate(encoded):
             groups[policy.measure_room(len(tokens), self._settings.max_tokens, self._context)].append(place)
@@ -54,12 +55,12 @@ class TransformersSampler:
         return [answers[place] for place in range(len(rows))]
 
     def close(self) -> None:
-        """Let go of the model: whoever still holds the sampler doesn't hold its memory."""
+        """Free the model's memory, even if the sampler itself is still referenced."""
         self._model = None
         policy.free_memory()
 
     def _generate(self, group: Sequence[tuple[Draw, list[int]]], room: int) -> list[Completion]:
-        """Generate together, or in halves where the memory doesn't do for all."""
+        """Generate all together, or in halves if the memory is too small for that."""
         if room == 0:
             return [Completion("", "length")] * len(group)
         try:
@@ -67,7 +68,7 @@ class TransformersSampler:
         except RuntimeError as error:
             if not policy.is_out_of_memory(error):
                 raise
-        policy.free_memory()  # not inside `except`: the traceback holds on to the tensors
+        policy.free_memory()  # not within `except`, where the traceback would keep the tensors alive
         if len(group) == 1:
             raise ModelError(
                 f"out of memory at a single response: lower max_tokens (now {self._settings.max_tokens}), or sample "
@@ -83,18 +84,18 @@ class TransformersSampler:
         device = self._model.device
         width = max(len(tokens) for _, tokens in group)
         pad = self._pad
-        # On the left: generation goes on from the last column.
+        # Padded on the left, as generation goes on from the last column.
         tokens = torch.tensor([[pad] * (width - len(each)) + each for _, each in group], device=device)
         mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for _, each in group], device=device)
         with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed_rows(self._settings.seed, [row for row, _ in group]))
             self._model.generation_config = self._make_config(room)
             generated = self._model.generate(input_ids=tokens, attention_mask=mask)
-        said = generated[:, width:].tolist()
-        return [self._read(each, asked) for each, (_, asked) in zip(said, group, strict=True)]
+        written = generated[:, width:].tolist()
+        return [self._read(answer, prompt) for answer, (_, prompt) in zip(written, group, strict=True)]
 
     def _make_config(self, room: int) -> Any:
-        """Return the plain distribution of the policy: no top-k and no penalties, whatever the model's folder asks."""
+        """Return a config for the policy's plain distribution: no top-k and no penalties, whatever the folder says."""
         settings = self._settings
         draw = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
         return GenerationConfig(
@@ -111,10 +112,10 @@ class TransformersSampler:
 
 @contextmanager
 def open_transformers(model: str, settings: SamplingSettings, say: Say) -> Iterator[TransformersSampler]:
-    """Load a model folder, or a name on the hub, and free its memory at the end.
+    """Load a model folder, or a name on the hub; free its memory at the end.
 
     Raises:
-        ModelError: no model, no chat template, or too little memory for the weights.
+        ModelError: there is no model or no chat template, or the memory is too small for the weights.
     """
     policy.check_model(model)
     tokenizer, context = policy.load_tokenizer(model), policy.read_context(model)
@@ -130,9 +131,9 @@ def open_transformers(model: str, settings: SamplingSettings, say: Say) -> Itera
 
 
 def _read_ends(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Return every token that ends an answer: of a chat model there are often two.
+    """Return all tokens that end an answer: those in the model's files, and the chat template's.
 
-    One is that of the template, which the files of a base model don't name.
+    A chat model often has two. The files of a base model don't name that of its template.
     """
     found = {tokenizer.eos_token_id, policy.find_turn_end(tokenizer)} - {None}
     return frozenset({*found, *policy.read_ends(model.generation_config), *policy.read_ends(model.config)})

@@ -1,6 +1,6 @@
-"""Sampling with vLLM in this process: each response has a seed of its own, so no draw depends on the batch.
+"""Samples with vLLM in this process. Each response has its own seed, so none depends on the batch.
 
-The prompts go to it as tokens, encoded as for training, so both see the same.
+vLLM gets prompts as tokens, encoded as in training, so that both see the same.
 """
 
 import gc
@@ -16,7 +16,7 @@ from autoif.sampling.policy import check_model, encode_prompt, find_turn_end, lo
 from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
 
 _BATCH = 1024
-"""vLLM schedules what runs together by itself; this many are lost at most when the machine goes down."""
+"""vLLM itself schedules what runs together. This many responses are lost at most when the machine goes down."""
 
 
 class VllmSampler:
@@ -31,28 +31,28 @@ class VllmSampler:
         self._end = find_turn_end(tokenizer)
 
     def sample(self, rows: Sequence[Draw]) -> list[Completion]:
-        """Return the answers; one whose prompt fills the context is empty and cut.
+        """Return an answer to each row. If a prompt fills the context, its answer is empty, and cut by length.
 
         Raises ConfigError: the chat template refuses a prompt.
         """
         context = self._engine.llm_engine.model_config.max_model_len
-        prompts, parameters, asked = [], [], []
+        prompts, parameters, asked_places = [], [], []
         for place, row in enumerate(rows):
             tokens = encode_prompt(self._tokenizer, row.prompt, self._settings.chat_template_kwargs)
             room = measure_room(len(tokens), self._settings.max_tokens, context)
             if room:
-                asked.append(place)
+                asked_places.append(place)
                 prompts.append({"prompt_token_ids": tokens})
                 parameters.append(self._make_parameters(row, room))
         answers = [Completion("", "length")] * len(rows)
         outputs = self._engine.generate(prompts, parameters, use_tqdm=False)
-        for place, prompt, output in zip(asked, prompts, outputs, strict=True):
+        for place, prompt, output in zip(asked_places, prompts, outputs, strict=True):
             [found] = output.outputs
             answers[place] = self._read(found, prompt["prompt_token_ids"])
         return answers
 
     def _read(self, found: Any, prompt: list[int]) -> Completion:
-        """Read an answer, whose last token is the one that ended it."""
+        """Read an answer. If it stopped by itself, its last token is the one that ended it, and is left out."""
         ended = found.finish_reason == "stop"
         tokens = list(found.token_ids)
         return read_tokens(self._tokenizer, tokens[:-1] if ended else tokens, prompt, "stop" if ended else "length")
@@ -71,10 +71,10 @@ class VllmSampler:
 
 @contextmanager
 def open_vllm(model: str, settings: SamplingSettings) -> Iterator[VllmSampler]:
-    """Start vLLM on a model folder, or a name on the hub; it is ended, and its memory free, at the end.
+    """Start vLLM on a model folder, or a name on the hub; end it and free its memory at the end.
 
     Raises:
-        ModelError: no model or no chat template, or vLLM can't start on it.
+        ModelError: there is no model or no chat template, or vLLM can't start on it.
     """
     check_model(model)
     tokenizer = load_tokenizer(model)
@@ -88,5 +88,5 @@ def open_vllm(model: str, settings: SamplingSettings) -> Iterator[VllmSampler]:
         yield sampler
     finally:
         del sampler._engine, engine
-        gc.collect()  # with the last reference its engine's process ends
+        gc.collect()  # the engine's process ends with the last reference to it
         vllm.distributed.cleanup_dist_env_and_memory()
