@@ -98,7 +98,7 @@ class RewardRequest(Record):
 
 
 class VerdictOut(Record):
-    """What one function said of one text."""
+    """The verdict of one function on one text."""
 
     verdict: Verdict
     detail: str
@@ -122,7 +122,7 @@ class RewardAnswer(Record):
     faults: list[Literal["", "only_reasoning", "unfinished_reasoning"]]
     """Why an item has no answer, and so the reward 0: it is only a thought, or a thought that never ends; else ""."""
     verdicts: list[list[VerdictOut]]
-    """For every item, what each of its functions said."""
+    """For every item, the verdict of each of its functions."""
 
 
 class Problem(Record):

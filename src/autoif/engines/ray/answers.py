@@ -36,10 +36,10 @@ class Batch:
     """Batches of a provider whose answers are all stored."""
 
 
-class Told(NamedTuple):
+class Reply(NamedTuple):
     """The writer's answer to a batch."""
 
-    lacked: dict[str, Samples]
+    stored: dict[str, Samples]
     """Stored samples of the requests that the worker asked for, and of those to which answers were stored before."""
     total: Usage
     """What the whole run has spent."""
@@ -57,7 +57,7 @@ class AnswerWriter:
     def close(self) -> None:
         self._cache.close()
 
-    def exchange(self, batch: Batch) -> Told:
+    def exchange(self, batch: Batch) -> Reply:
         """Store a batch, and look up what it asks for. It may be called again with the same batch."""
         by_shard = defaultdict[str, list[CompletionRow]](list)
         for shard, row in batch.rows:
@@ -69,17 +69,17 @@ class AnswerWriter:
             self._cache.note(sentence)
         for name in batch.collected:
             self._cache.note_collected(name)
-        lacked: dict[str, Samples] = {}
+        stored: dict[str, Samples] = {}
         for key, samples in keys:
-            lacked.setdefault(key, {}).update(self._look_up(key, samples))
-        return Told(lacked, self._cache.total(), self._cache.collected())
+            stored.setdefault(key, {}).update(self._look_up(key, samples))
+        return Reply(stored, self._cache.total(), self._cache.collected())
 
     def _look_up(self, key: str, samples: int) -> Samples:
         found = self._cache.get(key, samples)
         return self._cache.get(key, samples) if len(found) < samples and self._cache.recall(key) else found
 
 
-Exchange = Callable[[Batch], Awaitable[Told]]
+Exchange = Callable[[Batch], Awaitable[Reply]]
 """Calls the writer's `exchange`, wherever it is."""
 
 
@@ -97,7 +97,7 @@ class SharedAnswers:
         """Batches of a provider that the writer has yet to be told of."""
         self._known_batches = set[str]()
         self._wanted: dict[Key, asyncio.Future[None]] = {}
-        self._told: asyncio.Future[None] | None = None
+        self._acknowledged: asyncio.Future[None] | None = None
         """Done when the writer has acknowledged everything that is waiting now."""
         self._total = Usage()
         self._sending: asyncio.Task[None] | None = None
@@ -117,9 +117,9 @@ class SharedAnswers:
         shard = ASKED_FOR.get()
         self._keys[shard].add(key)
         self._rows += [(shard, row) for row in list_rows(key, completions, stage=request.stage, usd=usd)]
-        told = self._told = self._told or asyncio.get_running_loop().create_future()
+        acknowledged = self._acknowledged = self._acknowledged or asyncio.get_running_loop().create_future()
         self._send_soon()
-        await asyncio.shield(told)
+        await asyncio.shield(acknowledged)
         held = self._held.setdefault(key, {})  # only after waiting: another worker's answer may have come first
         for index, each in completions.items():
             held.setdefault(index, each)
@@ -150,9 +150,9 @@ class SharedAnswers:
     async def flush(self) -> None:
         """Wait until the writer has acknowledged everything; forget answers that only this shard needed."""
         if self._sending or self._rows or self._notes or self._collected:
-            told = self._told = self._told or asyncio.get_running_loop().create_future()
+            acknowledged = self._acknowledged = self._acknowledged or asyncio.get_running_loop().create_future()
             self._send_soon()
-            await asyncio.shield(told)
+            await asyncio.shield(acknowledged)
         for key in self._keys.pop(ASKED_FOR.get(), set()).difference(*self._keys.values()):
             self._held.pop(key, None)
 
@@ -164,25 +164,25 @@ class SharedAnswers:
         await asyncio.sleep(0)  # to send in one batch what comes in the same turn of the event loop
         waiting = list[asyncio.Future[None]]()
         try:
-            while self._rows or self._notes or self._collected or self._wanted or self._told:
+            while self._rows or self._notes or self._collected or self._wanted or self._acknowledged:
                 wanted, self._wanted = self._wanted, {}
-                waiting = [*wanted.values(), *([self._told] if self._told else [])]
-                self._told = None
+                waiting = [*wanted.values(), *([self._acknowledged] if self._acknowledged else [])]
+                self._acknowledged = None
                 batch = Batch(tuple(self._rows), tuple(self._notes), tuple(wanted), tuple(self._collected))
-                lacked, self._total, self._known_batches = await self._exchange(batch)
+                stored, self._total, self._known_batches = await self._exchange(batch)
                 del self._rows[: len(batch.rows)], self._notes[: len(batch.notes)]
                 del self._collected[: len(batch.collected)]
-                for key, samples in lacked.items():
+                for key, samples in stored.items():
                     self._held.setdefault(key, {}).update(samples)
                 for future in waiting:
                     if not future.done():
                         future.set_result(None)
         except Exception as error:  # of any kind: those who wait would otherwise wait for ever
-            for future in [*waiting, *self._wanted.values(), *([self._told] if self._told else [])]:
+            for future in [*waiting, *self._wanted.values(), *([self._acknowledged] if self._acknowledged else [])]:
                 if not future.done():
                     future.set_exception(error)
                     future.exception()  # marks it as retrieved, in case nobody waits any more
-            self._wanted, self._told = {}, None
+            self._wanted, self._acknowledged = {}, None
             raise
         finally:
             self._sending = None

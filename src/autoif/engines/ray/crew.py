@@ -256,8 +256,8 @@ def connect(ray: Any, wanted: Connect) -> str:
             logging_level="ERROR",
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        said = in_one_line(error)
-        raise ConfigError(f"Ray can't be reached or started ({said}): check execution.ray_address") from None
+        why = in_one_line(error)
+        raise ConfigError(f"Ray can't be reached or started ({why}): check execution.ray_address") from None
     return str(ray.get_runtime_context().gcs_address)
 
 

@@ -60,7 +60,7 @@ class Joined(NamedTuple):
 class Bound(NamedTuple):
     """From the crew: what holds it back; "" if nothing does."""
 
-    said: str
+    what: str
 
 
 class Done(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import autoif
-from autoif.engines.ray.answers import AnswerWriter, Batch, SharedAnswers, Told
+from autoif.engines.ray.answers import AnswerWriter, Batch, Reply, SharedAnswers
 from autoif.errors import AutoIFError, ConfigError, SandboxError, StoreError
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint, is_own_host
@@ -73,7 +73,7 @@ class ShardWorker:
         settings: ToolSettings = ray.cloudpickle.loads(packed)
         os.environ.update(keys)
 
-        async def exchange(batch: Batch) -> Told:
+        async def exchange(batch: Batch) -> Reply:
             # Pickled here, as that takes half of the time that Ray needs for it.
             found = pickle.loads(await writer.exchange.remote(pickle.dumps(batch)))
             if isinstance(found, AutoIFError):
