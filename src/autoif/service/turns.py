@@ -1,7 +1,7 @@
 """Schedules requests on the workers: a free worker goes to a request that has used little worker time so far.
 
-A worker can't be interrupted without losing it, so it is handed out for a *turn*: one function on all its texts, or up
-to the first text that times out. After each turn the next request is chosen:
+A worker can't be interrupted without losing it, so it is handed out for a *turn*: one function on its next texts (at
+most `TEXTS_AT_ONCE`), up to the first that times out. After each turn the next request is chosen:
 
 * Requests are on levels by the worker time that they have used: below 0.1 s, below 0.2 s, below 0.4 s, and so on. The
   lowest level goes first; within a level, the request that came first.

@@ -20,7 +20,7 @@ class Connect(NamedTuple):
     """To the crew: connect to the cluster at this address, or start one on this machine."""
 
     address: str
-    """"" starts a cluster."""
+    """If empty, a cluster is started."""
     cores: int
     """Of a cluster that is started."""
 
