@@ -18,6 +18,10 @@ from autoif.models.answer_tables import open_tables
 
 _FIRST_BYTES = b"SQLite format 3\0"
 _LEAF = 0x0D
+_PAGE_SIZES = frozenset(1 << power for power in range(9, 16))
+"""The page sizes that a header can name as they are; 1 stands for 65,536."""
+_OWN_PAGE_SIZE = 8192
+"""The page size of completions files (`answer_tables`), for a file whose header is damaged."""
 _TABLES = {17: "completions", 9: "stages", 3: "dictionaries"}
 """The tables by their number of columns, which tells whose row it is."""
 _INTEGER_BYTES = (0, 1, 2, 3, 4, 6, 8)
@@ -64,8 +68,8 @@ def salvage_rows(path: Path) -> Iterator[CompletionRow]:
 def _read_records(path: Path) -> Iterator[tuple[int, list[Value]]]:
     """Yield (number, columns) of the rows of all tables, page by page; rows that can't be read are left out."""
     content = memoryview(path.read_bytes())
-    size = int.from_bytes(content[16:18]) or 1
-    size = 65536 if size == 1 else size
+    size = int.from_bytes(content[16:18])
+    size = 65536 if size == 1 else size if size in _PAGE_SIZES else _OWN_PAGE_SIZE
     for begin in range(0, len(content) - size + 1, size):
         page = content[begin : begin + size]
         head = 100 if begin == 0 else 0
@@ -79,6 +83,8 @@ def _read_records(path: Path) -> Iterator[tuple[int, list[Value]]]:
 def _read_cell(content: memoryview, page: memoryview, place: int) -> tuple[int, list[Value]]:
     """Return the number and the columns of a row. Raises ValueError or IndexError: a part of it is missing."""
     length, place = _read_number(page, place)
+    if length > len(content):
+        raise ValueError("no row is longer than its file")  # a cycle of damaged pages would never fill it
     number, place = _read_number(page, place)
     usable = len(page) - content[20]
     least = (usable - 12) * 32 // 255 - 23
