@@ -46,7 +46,7 @@ class NoData(AutoIFError):
 
 @contextmanager
 def needing_extra(extra: str, what: str) -> Iterator[None]:
-    """Say which extra to install where an import in the block fails; `what` needs it.
+    """Raise a ConfigError that names the extra to install if an import in the block fails; `what` is what needs it.
 
     The first package that is missing is seldom the only one, so the extra is named before it.
     """
@@ -74,11 +74,11 @@ _LACKS = {
     "raised unreported exception": errno.ENOMEM,
     "can't start new thread": errno.EAGAIN,
 }
-"""What Python and libraries say where the system refuses them memory or a thread."""
+"""What Python and libraries say when the system refuses them memory or a thread."""
 
 
 def find_lack(error: BaseException) -> int:
-    """Return the system's number for what an error lacks, ENOMEM or EAGAIN; 0 if it is another error."""
+    """Return ENOMEM or EAGAIN if an error comes from a lack of memory or of threads, else 0."""
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(find_lack, error.exceptions)), 0)
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
@@ -87,10 +87,10 @@ def find_lack(error: BaseException) -> int:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return all that an error of a library says, in one line of bounded length."""
+    """Return the whole message of a library's error in one line of bounded length."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error of a library says: some go on with a page of advice."""
+    """Return the first line of a library's error message: some continue with a page of advice."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

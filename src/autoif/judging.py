@@ -1,4 +1,4 @@
-"""The one way to run functions on what models wrote: verdicts and exact pass rates.
+"""Runs verification functions on texts, the one way for all parts of autoif: verdicts and exact pass rates.
 
     verdicts = judge(rows, sandbox)                         # rows: (functions, text)
     rates = [compute_pass_rate(each) for each in verdicts]  # fractions; of several constraints, compute_least_rate
@@ -17,11 +17,11 @@ from autoif.sandbox.sandbox import Sandbox
 from autoif.thresholds import share
 
 Row = tuple[Sequence[str], str]
-"""The sources of functions, and a text that each of them is to judge."""
+"""The sources of functions, and the text that each of them judges."""
 Verdicts = tuple[Verdict, ...]
-"""Of one row: one of each of its functions, in order."""
+"""The verdict of each function of one row, in order."""
 Outcomes = tuple[Outcome, ...]
-"""The same with what there is to say of each verdict."""
+"""The same, with the details of each verdict."""
 Job = tuple[str, Sequence[str]]
 T = TypeVar("T")
 
@@ -34,11 +34,11 @@ class HasFunctions(Protocol):
 
 
 class Runner(Protocol):
-    """What runs functions on an event loop: a sandbox, as the stages see it."""
+    """Runs functions on an event loop: the part of a sandbox that stages use."""
 
     @property
     def verdicts(self) -> int:
-        """Outcomes given so far."""
+        """The number of outcomes so far."""
         ...
 
     async def run_many(self, jobs: Sequence[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
@@ -50,7 +50,7 @@ class Runner(Protocol):
 
 
 def judge(rows: Sequence[Row], sandbox: Sandbox, *, until_timeout: bool = False) -> list[Verdicts]:
-    """Return the verdicts on each row, in order; wait for them. Raises SandboxError.
+    """Return the verdicts on each row, in order; blocks. Raises SandboxError.
 
     With `until_timeout` a function gets no text after one that takes too long; those that are left count as timeouts.
     """
@@ -80,18 +80,18 @@ def take_verdicts(outcomes: Outcomes) -> Verdicts:
 
 
 def compute_pass_rate(verdicts: Sequence[Verdict]) -> Fraction:
-    """Return the share of the verdicts on one constraint that are `pass`, exactly; 0 of none."""
+    """Return the exact share of one constraint's verdicts that are `pass`; 0 if there are none."""
     return share(verdicts.count(Verdict.PASS), len(verdicts))
 
 
 def split_verdicts(verdicts: Sequence[Verdict], constraints: Iterable[HasFunctions]) -> list[Verdicts]:
-    """Return the verdicts of all functions as those of each constraint."""
+    """Divide the verdicts of all functions among the constraints, in order."""
     left = iter(verdicts)
     return [tuple(islice(left, len(each.functions))) for each in constraints]
 
 
 def compute_least_rate(verdicts: Iterable[Sequence[Verdict]]) -> Fraction:
-    """Return the pass rate of a text, exactly: that of the constraint that it follows least; 0 if there is none.
+    """Return the exact pass rate of a text: that of the constraint it follows least; 0 if there is none.
 
     `verdicts` holds those of each constraint's functions. Counted all together, the functions of a constraint that has
     many would outvote those of one that has few.
@@ -100,7 +100,7 @@ def compute_least_rate(verdicts: Iterable[Sequence[Verdict]]) -> Fraction:
 
 
 def group_by_function(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Return each function's texts, in the order of the rows; a row that names it twice has its text there twice."""
+    """Return each function's texts, in the order of the rows; a row that names a function twice adds its text twice."""
     texts: dict[str, list[str]] = {}
     for sources, text in rows:
         for source in sources:
@@ -109,7 +109,7 @@ def group_by_function(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def deal_out(functions: Iterable[Sequence[str]], found: Mapping[str, Sequence[T]]) -> Iterator[tuple[T, ...]]:
-    """Give back to each row's functions what was `found` of its text: the reverse of `group_by_function`."""
+    """Yield the results of each row's functions from the results by function: the reverse of `group_by_function`."""
     next_of = {source: iter(each) for source, each in found.items()}
     for sources in functions:
         yield tuple(next(next_of[source]) for source in sources)

@@ -1,4 +1,4 @@
-"""What the verdicts on one completion are worth in training: the reward of §3.4's online data, for library and service.
+"""Turns the verdicts on a completion into a reward (§3.4, online data), for trainers, the service and your own code.
 
 A constraint is followed where more than half of its functions accept the completion, as in rejection sampling (§3.3); a
 function that raises, hangs or crashes doesn't. Of several constraints, all have to be followed. An answer that passes
@@ -50,9 +50,9 @@ from autoif.sandbox.sandbox import AUTO
 from autoif.thresholds import Threshold, meets
 
 LONGEST_CALL_S: Final = 60.0
-"""For one function on all completions of a batch."""
+"""Time limit of one function for all completions of a batch."""
 ACCEPTED: Final[Threshold] = "> 0.5"
-"""§3.3: the share of a constraint's functions from which a completion is accepted."""
+"""§3.3: the share of a constraint's functions that must accept a completion."""
 _UNDECIDED: Final = tuple(verdict for verdict in Verdict if verdict not in (Verdict.PASS, Verdict.FAIL))
 
 
@@ -62,7 +62,7 @@ class RewardMode(StrEnum):
     BINARY = "binary"
     """1 if the completion follows every constraint, else 0."""
     FRACTION = "fraction"
-    """The share of all functions that pass: finer, and with a slope below the threshold."""
+    """The share of all functions that pass, which also rewards progress below the threshold."""
 
 
 def compute_reward(
@@ -107,33 +107,33 @@ def _read_mode(given: str) -> RewardMode:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is found of one completion."""
+    """The result of judging one completion."""
 
     fault: Fault | None
-    """Why it earns nothing; no function ran on it then."""
+    """Why it earns nothing; then no function has run on it."""
     constraints: tuple[tuple[Verdict, ...], ...]
-    """The verdicts of each constraint's functions; none where it has a fault."""
+    """The verdicts of each constraint's functions; empty if it has a fault."""
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """Of all its functions."""
+        """The verdicts of all functions."""
         return tuple(chain.from_iterable(self.constraints))
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What trainers handed over in one call, read."""
+    """The input of one call by a trainer, parsed."""
 
     constraints: list[list[list[str]]]
-    """Of each completion, the functions of each constraint."""
+    """For each completion, the functions of each constraint."""
     faults: list[Fault | None]
-    """Why each earns nothing; no function runs on it."""
+    """Why a completion earns nothing; no function runs on it."""
     rows: Sequence[Row]
-    """Each completion's text, with the functions that are to judge it: none where it has a fault."""
+    """The functions that judge each completion, and its text; no functions if it has a fault."""
 
 
 class VerificationReward:
-    """A reward function for trainers: what the functions of each completion's constraints say of it.
+    """A reward function for trainers: judges each completion by the functions of its constraints.
 
     Made for the `reward_funcs` of TRL's GRPOTrainer and RLOOTrainer: the object itself, or, to run beside other
     asynchronous reward functions, its `verify`. A function runs once for all completions of a batch that have it.
@@ -169,7 +169,7 @@ class VerificationReward:
         self.gate: bool = check_type("gate", gate, bool)
         self.column: str = check_type("column", column, str)
         self.__name__ = f"verification_{self.mode}"
-        """What trainers call it in their logs."""
+        """The reward's name in the logs of trainers."""
         self._has_warned = False
         limits = check_type("limits", limits, Limits | None) or Limits()
         if limits.total_s is None:
@@ -180,9 +180,9 @@ class VerificationReward:
         """Return the reward of each completion, 0 to 1; None, which trainers leave out, where it has no functions.
 
         `columns` are the data set's, each as long as `completions`, and what else trainers hand over: of these, the
-        gate reads `prompts`, without which no completion counts as copied, and what it is made of. Through TRL's
-        `log_metric` it reports the share of the completions that have each fault, and of the verdicts that are neither
-        pass nor fail. Of functions that don't load it warns, once: they accept nothing.
+        gate reads `prompts`, without which no completion counts as copied, and the columns that prompts are made of. It
+        reports the share of completions with each fault, and of verdicts that are neither pass nor fail, through TRL's
+        `log_metric`. It warns once if functions don't load, as these accept nothing.
 
         Raises:
             ConfigError: the column is missing, is of another form, or is of another length.
@@ -197,8 +197,8 @@ class VerificationReward:
         return self._reward(self._judge(batch, await find_outcomes_async(batch.rows, sandbox), columns))
 
     def judge(self, completions: Sequence[Completion], **columns: Any) -> list[Judgement | None]:
-        """Return what is found of each completion, from which rewards of several parts are made (`reward_parts`); None
-        where it has no functions.
+        """Return the judgement on each completion, from which `reward_parts` makes rewards of several parts; None where
+        it has no functions.
 
         Raises:
             ConfigError, SandboxError: as `__call__`.
@@ -223,7 +223,7 @@ class VerificationReward:
         return _Batch(constraints, faults, rows)
 
     def _read_constraints(self, columns: Mapping[str, Any], count: int) -> list[list[list[str]]]:
-        """Return for each completion the functions of each constraint; none for a row of another data set."""
+        """Return the functions of each constraint for each completion; empty for rows of other data sets."""
         named = [name for name in dict.fromkeys((self.column, FUNCTIONS)) if columns.get(name) is not None]
         if not named:
             raise ConfigError(f"the reward needs the column {self.column!r}: train on a data set like rewards.jsonl")
@@ -242,7 +242,7 @@ class VerificationReward:
         return _judgements(batch, [take_verdicts(each) for each in found])
 
     def _measure(self, faults: Sequence[Fault | None], found: Sequence[Outcomes]) -> Iterator[tuple[str, float]]:
-        """Yield the share of each fault that is looked for, and of the verdicts those that decided nothing."""
+        """Yield the share of completions with each fault, and of verdicts that are neither pass nor fail, by name."""
         for fault in Fault if self.gate else (Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING):
             yield f"gate/{fault}", faults.count(fault) / len(faults)
         verdicts = list(chain.from_iterable(map(take_verdicts, found)))
@@ -250,7 +250,7 @@ class VerificationReward:
             yield f"verdicts/{verdict}", verdicts.count(verdict) / len(verdicts)
 
     def _warn_of_lost_functions(self, found: Sequence[Outcomes]) -> None:
-        """Warn of functions that don't load, once: a training on them would go on, and see nothing but rewards of 0."""
+        """Warn once of functions that don't load: a training would continue, and get nothing but rewards of 0."""
         lost = next((each.detail for each in chain.from_iterable(found) if not each.loaded), None)
         if lost is None or self._has_warned:
             return
@@ -271,7 +271,7 @@ class VerificationReward:
         ]
 
     def close(self) -> None:
-        """End this process's sandbox. The next call would start one anew."""
+        """End this process's sandbox. The next call would start a new one."""
         self._sandbox.leave()
 
     def __enter__(self) -> Self:
@@ -282,7 +282,7 @@ class VerificationReward:
 
 
 def _judgements(batch: _Batch, judged: Sequence[Verdicts]) -> list[Judgement | None]:
-    """Return what is found of each completion that has functions: its verdicts, by constraint."""
+    """Return the judgement on each completion, with verdicts by constraint; None where it has no functions."""
     found: list[Judgement | None] = []
     for row, fault, verdicts in zip(batch.constraints, batch.faults, judged, strict=True):
         rest = iter(verdicts)
@@ -292,8 +292,8 @@ def _judgements(batch: _Batch, judged: Sequence[Verdicts]) -> list[Judgement | N
 
 
 class _SandboxOfProcess:
-    """A sandbox that each process starts for itself when it first needs it. It ends with the last who could use it:
-    pools give each task a copy of its reward, which nobody closes."""
+    """A sandbox that each process starts when it first needs one, and that ends when nothing refers to it any more:
+    pools give each task a copy of the reward, which nobody closes."""
 
     def __init__(self, settings: Sandbox) -> None:
         self._settings = settings
@@ -331,7 +331,7 @@ class _Place:
 
 
 def _abandon(places: Mapping[int, _Place]) -> None:
-    """End this process's sandbox without waiting for it: garbage is found on any thread, also on its own."""
+    """End this process's sandbox without waiting: garbage is collected on any thread, even on the sandbox's own."""
     place = places.get(os.getpid())
     if place and place.sandbox:
         place.sandbox.abandon()

@@ -34,7 +34,7 @@ class _Part:
 
     def __init__(self, name: str, parts: "RewardParts") -> None:
         self.__name__ = name
-        """What trainers call it in their logs."""
+        """The part's name in the logs of trainers."""
         self._parts = parts
 
     def __call__(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
@@ -43,7 +43,7 @@ class _Part:
 
 
 class RewardParts:
-    """Reward functions that judge a batch together, with the weight of each; the rest is as of `VerificationReward`."""
+    """Reward functions with weights, which judge each batch once. Other arguments are as of `VerificationReward`."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class RewardParts:
         self._settings = partial(type(self), weights, column=column, limits=limits, backend=backend, workers=workers)
         self._reward = VerificationReward(column=column, limits=limits, backend=backend, workers=workers)
         self._locks: dict[int, threading.Lock] = {}
-        """Of each process: one that another thread held while this process was forked stays held."""
+        """One for each process: a lock that another thread held while this process was forked stays held."""
         self._last: tuple[Any, list[Judgement | None]] | None = None
 
     def __call__(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
@@ -81,7 +81,7 @@ class RewardParts:
         return self._settings, ()
 
     def judge(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Judgement | None]:
-        """Judge a batch once: the parts are asked for it one after the other, with the same lists or copies of them."""
+        """Judge a batch, once: trainers call the parts in turn, with the same lists or with copies of them."""
         key = (take_completions(completions), take_columns(columns, self._column))
         with self._locks.setdefault(os.getpid(), threading.Lock()):
             if self._last is None or self._last[0] != key:
@@ -99,7 +99,7 @@ class RewardParts:
 
 
 def check_weights(weights: Mapping[str, float]) -> None:
-    """Raise ConfigError for a part that there is not, or for no part that counts."""
+    """Raise ConfigError for an unknown part, a weight that is no number, or if no part counts."""
     for name in weights.keys() - _PARTS.keys():
         raise ConfigError(f"no part of a reward is called {name!r}: choose of {', '.join(_PARTS)}")
     if not weights:

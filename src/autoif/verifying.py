@@ -1,4 +1,4 @@
-"""Functions run on responses, and data sets verified by the functions that they carry: what `autoif verify` does."""
+"""`autoif verify`: runs functions on responses, and verifies data sets by the functions in their rows."""
 
 import asyncio
 import json
@@ -46,19 +46,19 @@ class Check(NamedTuple):
     recorded: float
     """Share, 0 to 1."""
     name: str
-    """As in "row 3, chosen"."""
+    """For messages, such as "row 3, chosen"."""
 
 
 class VerifiedDataset(NamedTuple):
-    """What came of verifying a data set."""
+    """The result of verifying a data set."""
 
     changed: list[tuple[Check, float]]
-    """Texts whose functions give another pass rate than recorded, with that rate."""
+    """Texts whose pass rate isn't the recorded one, with the rate that was found."""
     rows: int
 
 
 async def verify_pairs(functions: Path, responses: Path, output: Path | None, sandbox: Sandbox, say: Say) -> None:
-    """Write a row for every function and every response, a function after the other, to a file or standard output.
+    """Write a row for every pair of function and response, function by function, to a file or standard output.
 
     Raises:
         ConfigError: a file can't be read, or has no rows.
@@ -91,7 +91,7 @@ def _open_output(path: Path | None) -> Iterator[TextIO]:
 async def _run_in_order(
     functions: list[FunctionRow], texts: tuple[str, ...], sandbox: Sandbox
 ) -> AsyncGenerator[tuple[FunctionRow, list[Outcome]]]:
-    """Yield each function with its outcomes, in order, while those after it already run."""
+    """Yield each function with its outcomes, in order, while later functions already run."""
     begun = deque[asyncio.Task[list[Outcome]]]()
     try:
         for number, function in enumerate(functions):
@@ -131,7 +131,7 @@ def verify_dataset(path: Path, sandbox: Sandbox, say: Say) -> VerifiedDataset:
 
 
 def _read_dataset(path: Path) -> Iterator[Check]:
-    """Yield what is to be checked of each row: of SFT rows the answer, of pairs both answers."""
+    """Yield the checks of each row: the answer of an SFT row, both answers of a pair."""
     rows = read_jsonl(path, find_kind(path), exact=True, check=_check_row)
     for number, row in enumerate(rows, 1):
         match row:

@@ -34,12 +34,12 @@ class Candidate:
 
     text: str
     verdicts: tuple[Verdicts, ...]
-    """Of each constraint's functions, in their order."""
+    """The verdicts of each constraint's functions, in order."""
     quality: float = -1.0
     choosable: bool = True
-    """False for what passes functions without being an answer (`autoif.gate`), or isn't accepted strictly."""
+    """False for a text that passes without being an answer (`autoif.gate`), or that isn't accepted strictly."""
     rejectable: bool = True
-    """False for what isn't refused strictly."""
+    """False for a text that isn't refused strictly."""
 
     @property
     def pass_rate(self) -> Fraction:
@@ -53,7 +53,7 @@ def instruction_pairs(
     *,
     gate: bool = False,
 ) -> Iterator[PreferenceRow]:
-    """Yield the pairs that the cases of each instruction give; with `gate` no case is chosen that is no answer."""
+    """Yield the pairs from the cases of each instruction. With `gate`, a case that is no answer is never chosen."""
     for verified in instructions:
         prompt = (Turn(role="user", content=verified.instruction.text),)
         constraints = (constraint_of(verified),)
@@ -74,7 +74,7 @@ def query_pairs(
     settings: Preferences,
     strictness: Strictness | None = None,
 ) -> Iterator[PreferenceRow]:
-    """Yield the pairs that the responses of each prompt give, in the order of the prompts.
+    """Yield the pairs from the responses to each prompt, in the order of the prompts.
 
     `verified` are all responses with verdicts, `scored` those that passed quality verification, if there is one.
     """
@@ -95,7 +95,7 @@ def query_pairs(
 
 
 def _list_cases(verified: VerifiedInstruction, strictness: Strictness | None) -> list[Candidate]:
-    """Return the input of every case of the writer with the verdicts of the kept functions.
+    """Return the inputs of the writer's cases, with the verdicts of the kept functions.
 
     The judge's cases are probes, which show what functions do and are nothing to learn from.
     """
@@ -119,7 +119,7 @@ def _judge(
 
 
 def pair_candidates(candidates: Sequence[Candidate], settings: Preferences) -> Iterator[tuple[Candidate, Candidate]]:
-    """Yield the best positives with the first negatives; a text is used once on each side."""
+    """Yield the best positives paired with the first negatives; no text is used twice on one side."""
     unique = list({candidate.text: candidate for candidate in reversed(candidates) if candidate.text.strip()}.values())
     unique.reverse()
     positives = [

@@ -1,4 +1,4 @@
-"""§3.4, prompts with their functions, for online training: the functions are the reward."""
+"""§3.4, prompts with their functions as reward, for online training."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -9,9 +9,7 @@ from autoif.records import Prompt, VerifiedInstruction
 def reward_rows(
     prompts: Iterable[Prompt], describe: Callable[[VerifiedInstruction], Constraint] = constraint_of
 ) -> Iterator[RewardRow]:
-    """Yield one row for each prompt, whether or not a response to it was kept; `describe` gives what a row says of a
-    constraint.
-    """
+    """Yield a row for each prompt, whether or not a response to it was kept; `describe` makes a row's constraints."""
     for prompt in prompts:
         yield RewardRow(
             prompt=(Turn(role="user", content=prompt.text),),

@@ -1,4 +1,4 @@
-"""Which verdicts suffice for a row: the strict operating points of SFT and DPO, from the verdicts that a run stored.
+"""The strict operating points of SFT and DPO: which stored verdicts suffice for a row.
 
     | data set                 | `strict = false` (the paper) | `strict = true` asks besides               |
     |--------------------------|------------------------------|--------------------------------------------|
@@ -24,7 +24,7 @@ from autoif.judging import Runner, judge_async, split_verdicts
 from autoif.records import Response, Verdict, VerifiedInstruction, content_id
 
 Clusters = Sequence[tuple[int, ...]]
-"""The places of functions that behave alike, among an instruction's kept ones."""
+"""Groups of an instruction's kept functions that behave alike, by their indices."""
 _CURLED = str.maketrans({'"': "”", "'": "’"})
 _MARKS = re.compile(r"\b(?:stops?|dots?|periods?|points?|colons?|questions?|exclamations?|sentences?)\b", re.I)
 _ENDS = ".!?…。！？"
@@ -33,12 +33,12 @@ _STRAIGHT = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"})
 
 @dataclass(frozen=True, slots=True)
 class Strictness:
-    """What the functions of a run's instructions must say of a row."""
+    """The verdicts that strict rows need from the functions of a run's instructions."""
 
     clusters: Mapping[str, Clusters]
-    """By the id of the verified instruction; those with a say."""
+    """The clusters whose verdicts count, by the id of the verified instruction."""
     unsteady: AbstractSet[str] = frozenset()
-    """Keys (`text_key`) of refused texts of which a variant isn't refused."""
+    """Keys (`text_key`) of refused texts with a variant that isn't refused."""
 
     def accepts(self, constraints: Sequence[VerifiedInstruction], verdicts: Sequence[Verdict]) -> bool:
         """Tell whether every cluster of every constraint accepts a text; `verdicts` are those of all functions."""
@@ -53,17 +53,17 @@ class Strictness:
         )
 
     def __or__(self, other: "Strictness") -> "Strictness":
-        """Return what both ask, of their own instructions each."""
+        """Return the requirements of both, each for its own instructions."""
         return Strictness({**self.clusters, **other.clusters}, self.unsteady | other.unsteady)
 
     def all_say(self, wanted: Verdict, verified: VerifiedInstruction, verdicts: Sequence[Verdict]) -> bool:
-        """Tell whether all clusters of an instruction, at least one, give that verdict; `verdicts` of its functions."""
+        """Tell whether every cluster of an instruction gives the verdict `wanted`; False if none counts."""
         places = [place for cluster in self.clusters.get(verified.id, ()) for place in cluster]
         return bool(verdicts and places) and all(verdicts[place] is wanted for place in places)
 
 
 def find_clusters(instructions: Iterable[VerifiedInstruction], responses: Iterable[Response]) -> dict[str, Clusters]:
-    """Return the clusters with a say of each instruction."""
+    """Return the clusters of each instruction whose verdicts count."""
     columns: dict[str, list[tuple[Verdict, ...]]] = defaultdict(list)
     for response in responses:
         constraints = response.prompt.constraints if response.verdicts else ()
@@ -82,7 +82,7 @@ def find_clusters(instructions: Iterable[VerifiedInstruction], responses: Iterab
 async def find_strictness(
     instructions: Sequence[VerifiedInstruction], responses: Sequence[Response], sandbox: Runner | None
 ) -> Strictness:
-    """Return what is asked of the rows of these instructions; without a sandbox only of what is to be accepted."""
+    """Return what strict rows of these instructions need. Without a sandbox variants of refused texts aren't tried."""
     strictness = Strictness(find_clusters(instructions, responses))
     if sandbox is None:
         return strictness
@@ -109,7 +109,7 @@ async def find_strictness(
 async def _find_unsteady(
     texts: Sequence[tuple[VerifiedInstruction, str]], clusters: Mapping[str, Clusters], sandbox: Runner
 ) -> set[str]:
-    """Return the keys of the texts of which a function with a say doesn't refuse some variant."""
+    """Return the keys of the texts that have a variant which some function that counts doesn't refuse."""
     rows, keys = [], []
     for verified, text in texts:
         sources = [verified.functions[place].source for cluster in clusters[verified.id] for place in cluster]
@@ -121,7 +121,7 @@ async def _find_unsteady(
 
 
 def make_variants(text: str, instruction: str) -> tuple[str, ...]:
-    """Return the text with what no rule is about changed: white space at its end, the form of its quotes.
+    """Return variants of a text that differ in what no rule is about: white space at the end, the form of quotes.
 
     Where the instruction speaks of neither, also the punctuation at its end, and the letter case of what they quote and
     the marks behind it: "We END.", "We end" and "we end" are not surely wrong for `Finish with the words "We END."`.
@@ -139,5 +139,5 @@ def make_variants(text: str, instruction: str) -> tuple[str, ...]:
 
 
 def text_key(verified: VerifiedInstruction, text: str) -> str:
-    """Return what identifies a text under an instruction."""
+    """Return the key of a text under an instruction."""
     return content_id("text", verified.id, text)

@@ -40,14 +40,14 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPrompts:
-    """What is asked: rows with different prompts, and the SHA-256 of their file."""
+    """Rows with different prompts, and the SHA-256 of their file."""
 
     rows: tuple[RewardRow, ...]
     sha256: str
 
     @property
     def sources(self) -> list[Source]:
-        """Where they come from, to compare with what was trained on."""
+        """The sources of the rows, to compare with training data."""
         return [source_of(row) for row in self.rows]
 
 
@@ -97,7 +97,7 @@ def load_benchmark(prompts: MeasuredPrompts, seen: Seen, sandbox: Sandbox, say: 
 def judge_answers(
     given: Sequence[tuple[RewardRow, Sequence[SubjectResponse]]], seen: Seen, sandbox: Sandbox, say: Say
 ) -> Judged:
-    """Run every prompt's functions on its answers; a response without an answer is judged by none, and not accepted."""
+    """Run every prompt's functions on its answers. A response without an answer isn't judged, and not accepted."""
     asked = [
         (() if each.is_unanswered else list_functions(row), each.text) for row, answers in given for each in answers
     ]
@@ -155,5 +155,5 @@ def _find_fault(answer: SubjectResponse, row: RewardRow) -> Fault | None:
 
 
 def _identify(row: RewardRow) -> str:
-    """By its words alone, so that other functions can judge the same answers."""
+    """Return an id from the prompt's text alone, so that other functions can judge the same answers."""
     return content_id("measured prompt", row.prompt[0].content)

@@ -36,13 +36,13 @@ from autoif.tools import Tools
 
 STAGE = "rejection_sampling"
 _CHARS_AT_ONCE = 20_000
-"""Of responses that are worked on before other tasks get their turn: an instruction may have thousands …"""
+"""Characters of responses that are processed before other tasks get a turn: an instruction may have thousands …"""
 _CHARS_OF_ONE = 500
-"""… and each takes as long as so many, however short it is."""
+"""… each of which counts as at least this many characters."""
 
 
 class Answerer(Protocol):
-    """Gives so many responses to each prompt: those that are whole answers, without verdicts, and the others."""
+    """Gives `count` responses to each prompt: the complete answers, without verdicts, and the dropped ones."""
 
     async def __call__(
         self, prompts: Sequence[Prompt], count: int, tools: Tools
@@ -79,14 +79,14 @@ async def sample_responses(
 
 
 def _is_beyond_it(tried: Sequence[Response | Dropped]) -> bool:
-    """Tell whether functions refuse all responses that they saw, and saw at least half: what the server refused or cut
-    says nothing of them."""
+    """Tell whether the functions refuse all responses that they saw, at least half of all: responses that the server
+    refused or cut say nothing about the functions."""
     refused = [isinstance(result, Dropped) and result.reason is Reason.FAILED_FUNCTIONS for result in tried]
     return all(isinstance(result, Dropped) for result in tried) and 2 * sum(refused) >= len(tried)
 
 
 def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count: int) -> list[Response | Dropped]:
-    """Return what was tried and, as dropped, what is not asked for; in the order of prompts and samples."""
+    """Return the responses that were tried, and one drop for each that isn't asked for, by prompt and sample."""
     why = list_counts(Counter(result.reason.value for result in tried if isinstance(result, Dropped)))
     detail = f"not asked for: none of the first {len(tried)} responses to the instruction passes ({why})"
     results: list[Response | Dropped] = []
@@ -99,7 +99,7 @@ def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count:
 
 
 async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools, ask: Answerer) -> list[Response | Dropped]:
-    """Sample so many responses to each prompt and judge them; each function runs once, on all of them."""
+    """Sample `count` responses to each prompt and judge them; each function runs once, on all of them."""
     settings = tools.config.rejection_sampling
     read = await ask(prompts, count, tools)
     verified = await verify_responses([response for responses, _ in read for response in responses], tools)
@@ -118,7 +118,7 @@ async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools, ask: Answ
 async def ask_responder(
     prompts: Sequence[Prompt], count: int, tools: Tools, *, role: Role = "responder", stage: str = STAGE
 ) -> list[tuple[list[Response], list[Dropped]]]:
-    """Ask for so many responses to each prompt; return those that are whole answers, without verdicts, and the others.
+    """Ask for `count` responses to each prompt; return the complete answers, without verdicts, and the dropped ones.
 
     A longer list of a prompt's responses begins with the shorter one, whoever asked for it: they are the same samples.
     """
@@ -148,7 +148,7 @@ def _request(prompt: Prompt, count: int, role: Role, stage: str, tools: Tools) -
 
 
 def _seed(prompt: Prompt, config: Config) -> int:
-    """Return the seed of a prompt's responses; with contrast it may not depend on the functions that these choose."""
+    """Return the seed of a prompt's responses. With contrast it can't depend on functions, which responses choose."""
     if not config.contrast.enabled:
         return sampling_seed(config.seed, STAGE, prompt.id)
     instructions = (each.instruction.id for each in prompt.constraints)
@@ -156,7 +156,7 @@ def _seed(prompt: Prompt, config: Config) -> int:
 
 
 async def verify_responses(responses: Sequence[Response], tools: Tools) -> list[Response]:
-    """Return responses to prompts of one instruction, each with the functions' verdicts and the share that passed.
+    """Return responses to prompts of one instruction with the verdicts of the functions and the pass rate.
 
     Each function runs once, on all the texts.
     """
@@ -175,7 +175,7 @@ def _rate(response: Response, verdicts: Sequence[Verdict]) -> Fraction:
 
 
 async def _in_turns(responses: Iterable[Response]) -> AsyncIterator[Response]:
-    """Yield responses, and give others their turn at the event loop in between, the sooner the longer they are."""
+    """Yield responses and let other tasks run in between, more often the longer the responses are."""
     chars = 0
     for response in responses:
         yield response
@@ -248,7 +248,7 @@ def _refuse(response: Response) -> Dropped:
 
 
 def _pass_gate(response: Response, settings: RejectionSampling) -> Response | Dropped:
-    """Return a response that functions accept, dropped if it passes without being an answer."""
+    """Return an accepted response, or drop it if it passes without being an answer."""
     prompt = response.prompt
     parts = (*(each.instruction.text for each in prompt.constraints), prompt.query.text)
     fault = find_fault(response.text, prompt.text, *parts) if settings.gate else None

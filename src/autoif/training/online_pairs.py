@@ -1,4 +1,4 @@
-"""§3.4, one round of online data: which of the policy's responses the functions accept, and the pairs that this gives.
+"""§3.4, one round of online data: preference pairs from the policy's responses and the functions' verdicts on them.
 
 In:   prompts with their functions, and K samples of each from the current policy.
 Out:  pairs of the query level: chosen, a response with a pass rate > 0.5; rejected, one with 0. Under several
@@ -37,7 +37,7 @@ from autoif.training.settings import TrainingSettings, merge_settings, read_sett
 
 
 class OnlineSettings(GenerationSettings, SandboxSettings):
-    """§3.4, how each round makes its pairs; and how functions are run on what the policy says."""
+    """§3.4, how each round makes its pairs, and how functions are run on the policy's responses."""
 
     rounds: int = Field(default=3, ge=1)
     """§3.4 doesn't say how many; published iterative DPO mostly uses three."""
@@ -46,7 +46,7 @@ class OnlineSettings(GenerationSettings, SandboxSettings):
     temperature: float = Field(default=0.8, gt=0, le=2)
     """§3.4: 0.8."""
     prompts_per_round: int = Field(default=0, ge=0)
-    """Drawn from the data anew in each round; 0 takes all."""
+    """Each round draws this many from the data; 0 takes all."""
     positive: ShareThreshold = "> 0.5"
     """§3.4: the pass rate from which a response may be chosen."""
     negative: RejectedThreshold = Field(default="= 0", validate_default=True)
@@ -55,25 +55,25 @@ class OnlineSettings(GenerationSettings, SandboxSettings):
     negatives_per_prompt: int = Field(default=1, ge=1)
     """Pairs of a prompt: at most positives x negatives."""
     gate: bool = True
-    """Whether what passes functions vacuously, as an empty or copied text does, is never chosen."""
+    """Whether responses that pass functions vacuously, such as empty or copied ones, are never chosen."""
     dtype: Precision = Field(default_factory=choose_precision)
-    """Of the policy's weights while it is sampled; bfloat16 where the machine computes in it."""
+    """Precision of the policy's weights while it is sampled; bfloat16 where the machine computes in it."""
 
     def sampling(self, number: int) -> SamplingSettings:
-        """Return the settings of one round's sampling; each round draws anew, and `seed` draws its prompts, too."""
+        """Return the sampling settings of one round. Each round has its own seed, which also draws its prompts."""
         own = {name: getattr(self, name) for name in GenerationSettings.model_fields}
         drawn = {"responses": self.responses_per_prompt, "seed": sampling_seed("online", self.seed, number)}
         return SamplingSettings(**{**own, **drawn})
 
     def identity(self) -> dict[str, Any]:
-        """Return what shapes the result, as "online.KEY"."""
+        """Return the settings that shape the result, as "online.KEY"."""
         # Left out where it isn't set, as it was before there was one.
         later = {name for name in ("chat_template_kwargs", "packages") if not getattr(self, name)}
         shaping = self.model_dump(mode="json", exclude={"workers", *later})
         return {f"online.{key}": value for key, value in shaping.items()}
 
     def record(self) -> dict[str, Any]:
-        """Return all settings, those of vLLM that don't shape the result, too."""
+        """Return all settings, including those of vLLM that don't shape the result."""
         return {**self.model_dump(mode="json"), **{name: getattr(self, name) for name in ENGINE_OPTIONS}}
 
 
@@ -108,7 +108,7 @@ class OnlinePrompt:
 
     @property
     def functions(self) -> Sequence[str]:
-        """The sources that judge a response."""
+        """The sources of the functions that judge a response."""
         return _functions(self.row)
 
     def to_sample(self) -> SamplingPrompt:
@@ -116,38 +116,38 @@ class OnlinePrompt:
 
 
 class JudgedSample(Record):
-    """What was found of one sample: a line of verdicts.jsonl."""
+    """The judgement on one sample: a line of verdicts.jsonl."""
 
     prompt_id: str
     index: int
     verdicts: tuple[Verdict, ...]
-    """Of the prompt's functions, in order; none for a response that is no whole answer."""
+    """The verdicts of the prompt's functions, in order; empty if the response is no complete answer."""
     fault: Fault | None
-    """What the gate says."""
+    """The fault that the gate found."""
 
 
 class RoundCounts(Record):
-    """What became of a round's prompts and responses."""
+    """Counts of a round's prompts and responses, by what became of them."""
 
     prompts: int = 0
     paired: int = 0
-    """Prompts with at least one pair; the next four are those without, by why."""
+    """Prompts with at least one pair. The next four count those without, by reason."""
     all_pass: int = 0
     all_fail: int = 0
     neither: int = 0
     """Some fail and none may be chosen, or some pass and none may be rejected."""
     unfinished: int = 0
-    """No response is a whole answer."""
+    """No response is a complete answer."""
     responses: int = 0
     reasoned: int = 0
-    """Responses with a thought before the answer."""
+    """Responses with reasoning before the answer."""
     truncated: int = 0
-    """Cut in the answer or in the thought."""
+    """Cut off in the answer or in the reasoning."""
     only_reasoning: int = 0
     refused: int = 0
-    """By the server of the policy."""
+    """Refused by the policy's server."""
     gated: int = 0
-    """Whole responses that the gate names."""
+    """Complete responses in which the gate found a fault."""
     pairs: int = 0
 
 
@@ -156,13 +156,13 @@ def _functions(row: dict[str, Any]) -> list[Any]:
 
 
 def make_prompts(rows: Sequence[dict[str, Any]]) -> list[OnlinePrompt]:
-    """Return the prompts of a data set; of copies the first."""
+    """Return the prompts of a data set, without copies."""
     made = (OnlinePrompt(content_id("online prompt", row["prompt"], _functions(row)), row) for row in rows)
     return list({prompt.id: prompt for prompt in reversed(list(made))}.values())[::-1]
 
 
 def draw_prompts(prompts: Sequence[OnlinePrompt], settings: OnlineSettings, number: int) -> list[OnlinePrompt]:
-    """Return the prompts of a round, in the order of the data: all, or as many as the settings say."""
+    """Return the prompts of a round, in the order of the data: all, or `prompts_per_round` of them."""
     wanted = settings.prompts_per_round
     if not wanted or wanted >= len(prompts):
         return list(prompts)
@@ -173,7 +173,7 @@ def draw_prompts(prompts: Sequence[OnlinePrompt], settings: OnlineSettings, numb
 
 
 def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sandbox: Sandbox) -> list[JudgedSample]:
-    """Return what is found of each sample; a function that several prompts share runs once for all of their texts.
+    """Return the judgement on each sample. A function that several prompts share runs once, on all of their texts.
 
     Raises:
         SandboxError: the sandbox can't be restored.
@@ -205,7 +205,7 @@ _LACKS = {Reason.TRUNCATED: "truncated", Reason.ONLY_REASONING: "only_reasoning"
 
 
 def _find_lack(sample: Sample) -> str | None:
-    """Return the count that a response which is no whole answer belongs to; an empty one is the gate's."""
+    """Return the count of `RoundCounts` for an incomplete response; None for others. Empty ones are the gate's."""
     fault = sample.completion.fault
     return _LACKS.get(fault) if fault else None
 
@@ -213,7 +213,7 @@ def _find_lack(sample: Sample) -> str | None:
 def pair_samples(
     prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], judged: Sequence[JudgedSample], settings: OnlineSettings
 ) -> tuple[list[PreferenceRow], RoundCounts]:
-    """Return the rows of preferences.jsonl, in the order of the prompts, and what became of the rest."""
+    """Return the rows of preferences.jsonl, in the order of the prompts, and the counts of the round."""
     rows: list[PreferenceRow] = []
     counted = dict.fromkeys(RoundCounts.model_fields, 0)
     each = len(samples) // len(prompts)
