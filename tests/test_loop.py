@@ -214,7 +214,7 @@ async def test_what_comes_while_others_are_stored_is_one_transaction_and_each_ge
     async with StoredAnswers(path) as answers:
         with CompletionCache(path) as other:
             other.insert(list_rows("b" * 32, quicker, stage=REQUEST.stage, usd=0.0))
-        answers._written._db.set_trace_callback(lambda each: begun.append(each) if "BEGIN" in each else None)
+        answers._writer._db.set_trace_callback(lambda each: begun.append(each) if "BEGIN" in each else None)
         tasks = [asyncio.create_task(answers.store(key, each, request=REQUEST, usd=0.5)) for key, each in asked.items()]
         await asyncio.sleep(0)
         tasks[2].cancel()
@@ -228,7 +228,7 @@ async def test_what_comes_while_others_are_stored_is_one_transaction_and_each_ge
 
 async def test_all_that_wait_are_told_when_nothing_can_be_stored(tmp_path) -> None:
     async with StoredAnswers(tmp_path / "completions.sqlite") as answers:
-        answers._written._db.execute("DROP TABLE completions")
+        answers._writer._db.execute("DROP TABLE completions")
         stores = [
             answers.store(name * 32, {0: Completion("so", "stop", 1, 1)}, request=REQUEST, usd=0.0) for name in "ab"
         ]
