@@ -90,8 +90,14 @@ async def see_end(processes: set[int], deadline: float) -> None:
         await asyncio.sleep(0.02)
 
 
+@pytest.fixture(scope="module")
+def others() -> set[int]:
+    """Children of this process that are none of this module's: what earlier tests started may end at any time."""
+    return list_children()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nothing_is_left() -> AsyncIterator[None]:
+async def nothing_is_left(others: set[int]) -> AsyncIterator[None]:
     """Check, once the sandboxes are closed, that neither the attacks inside nor those outside left anything."""
     forked.prepare()
     # What loses its parent becomes a child of this process, where it can be seen and waited for.
@@ -138,16 +144,16 @@ async def check_honest(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 async def test_an_attack_that_works_outside_is_contained(
-    attack: Attack, sandbox: Sandbox, impatient: Sandbox, target: str, tmp_path: Path
+    attack: Attack, sandbox: Sandbox, impatient: Sandbox, others: set[int], target: str, tmp_path: Path
 ) -> None:
     used = impatient if TIMEOUT in attack.inside else sandbox
-    before = list_children()
+    before = list_children() - others
     (outcome,) = await used.run(attack.source, [target])
     assert outcome.verdict in attack.inside, outcome
     assert len(outcome.detail) <= 300
     assert is_intact(tmp_path)
     await check_honest(used)
-    assert list_children() == before, "the worker did not outlive the attack"
+    assert list_children() - others == before, "the worker did not outlive the attack"
     assert run_outside(attack, target) in attack.outside
 
 
@@ -216,12 +222,12 @@ GARBLINGS = {
 
 
 @pytest.mark.parametrize("act", GARBLINGS.values(), ids=GARBLINGS.keys())
-async def test_a_garbled_result_is_a_crash_and_nothing_more(act: str, sandbox: Sandbox) -> None:
-    before = list_children()
+async def test_a_garbled_result_is_a_crash_and_nothing_more(act: str, sandbox: Sandbox, others: set[int]) -> None:
+    before = list_children() - others
     outcomes = await sandbox.run(FIND_THE_RESULTS.format(act=act), ["honest", "honest", "evil"])
     assert outcomes[2].verdict is CRASH
     await check_honest(sandbox)
-    assert list_children() == before
+    assert list_children() - others == before
 
 
 async def test_a_dying_function_can_not_forge_its_seconds(sandbox: Sandbox) -> None:
@@ -284,14 +290,14 @@ async def test_a_child_can_not_pass_for_one_that_is_not_locked(sandbox: Sandbox)
 KILL_ITS_PARENT = "import os, signal\ndef evaluate(response):\n    os.kill(os.getppid(), signal.SIGKILL)"
 
 
-async def test_a_function_that_kills_its_parent_kills_nobody(sandbox: Sandbox) -> None:
+async def test_a_function_that_kills_its_parent_kills_nobody(sandbox: Sandbox, others: set[int]) -> None:
     victim = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {KILL_ITS_PARENT!r} + '\\nevaluate(0)'])"
     plain = await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", victim)
     assert await plain.wait() == -signal.SIGKILL
-    before = list_children()
+    before = list_children() - others
     (outcome,) = await sandbox.run(KILL_ITS_PARENT, ["x"])
     assert outcome.verdict is ERROR
-    assert list_children() == before
+    assert list_children() - others == before
 
 
 CHANGE_THE_TEXTS = """

@@ -20,16 +20,22 @@ HONEST = "import json\ndef evaluate(response):\n    return sorted(json.loads(res
 INPUTS = st.lists(texts(), min_size=1, max_size=3)
 
 
+@pytest.fixture(scope="module")
+def others() -> set[int]:
+    """Children of this process that are none of this module's: what earlier tests started may end at any time."""
+    return list_children()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
+async def sandbox(others: set[int]) -> AsyncIterator[Sandbox]:
     async with Sandbox(Limits(timeout_s=TIMEOUT_S, memory_mb=64), workers=1) as entered:
         yield entered
 
 
 @pytest.fixture(scope="module")
-def workers(sandbox: Sandbox) -> set[Path]:
+def workers(sandbox: Sandbox, others: set[int]) -> set[Path]:
     """The processes that must be there after each example as they were before it."""
-    return {Path(f"/proc/{pid}") for pid in list_children()}
+    return {Path(f"/proc/{pid}") for pid in list_children() - others}
 
 
 async def check(sandbox: Sandbox, workers: set[Path], source: str, inputs: list[str]) -> list[Outcome]:
