@@ -33,11 +33,10 @@ async def augment(verified: VerifiedInstruction, tools: Tools) -> list[Prompt | 
     """Join the instruction, alone and with others, with `queries_per_instruction` queries of the pool."""
     settings, seed = tools.config.augmentation, tools.config.seed
     queries = choose_queries(verified, tools.queries, settings.queries_per_instruction, seed)
-    others = [each for each in tools.partners if each.instruction.id != verified.instruction.id]
     prompts = list[Prompt | Dropped]()
     for place, query in enumerate(queries):
-        count = place * settings.max_constraints // len(queries)
-        prompts.append(join((verified, *choose_partners(verified, query, others, count, seed)), query))
+        others = place * settings.max_constraints // len(queries)
+        prompts.append(join((verified, *choose_partners(verified, query, tools.partners, others, seed)), query))
     return prompts
 
 
@@ -52,11 +51,12 @@ def choose_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count
 
 
 def choose_partners(
-    verified: VerifiedInstruction, query: Query, others: Sequence[VerifiedInstruction], count: int, seed: int
+    verified: VerifiedInstruction, query: Query, shard: Sequence[VerifiedInstruction], count: int, seed: int
 ) -> list[VerifiedInstruction]:
-    """Return `count` different ones of `others` that a prompt of this instruction and query has, too (fewer only if
-    there are fewer). Functions shape neither this choice nor that of queries."""
-    return _draw(others, count, seed, "partners", verified.instruction.id, query.id)
+    """Return `count` other instructions of the shard for the prompt that this one makes with the query (fewer only if
+    there are fewer). As of queries, functions don't shape the choice."""
+    drawn = _draw(shard, count + 1, seed, "partners", verified.instruction.id, query.id)
+    return [each for each in drawn if each.instruction.id != verified.instruction.id][:count]
 
 
 def _draw(pool: Sequence[T], count: int, *seed: JsonValue) -> list[T]:
