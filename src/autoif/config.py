@@ -81,6 +81,17 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _check_constraints(self) -> "Config":
+        """Refuse shards too small for prompts with several constraints, which would get fewer without a word."""
+        most, size = self.augmentation.max_constraints, self.execution.shard_size
+        if most > size:
+            raise ValueError(
+                f"augmentation.max_constraints={most} joins instructions of one shard, and execution.shard_size is "
+                f"{size}: set execution.shard_size=64, or at least {most}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_servers(self) -> "Config":
         served = [role for role, endpoint in self.models.by_role().items() if endpoint.serve]
         if served and self.execution.engine != "ray":

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from autoif.instructions.back_translation import back_translate
@@ -114,7 +114,8 @@ async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda *event: No
     that their answers are stored; then the first error is raised.
     """
     ASKED_FOR.set(shard.name)
-    stages = shard.stages
+    stages, verified = shard.stages, (each for each in shard.records if isinstance(each, VerifiedInstruction))
+    tools = replace(tools, partners=tuple(verified))
     slots = asyncio.Semaphore(tools.config.execution.records_in_flight)
 
     async def flow(record: Input) -> list[StageResult]:

@@ -352,8 +352,8 @@ class Prompt(Record):
 
     @property
     def instruction(self) -> str:
-        """The texts of its constraints."""
-        return " ".join(each.instruction.text for each in self.constraints)
+        """The texts of its constraints, a line each."""
+        return "\n".join(each.instruction.text for each in self.constraints)
 
     @property
     def functions(self) -> tuple[Function, ...]:

@@ -13,7 +13,7 @@ from autoif.models.journal import open_journal
 from autoif.models.nli import Nli, NliJudgement, open_nli
 from autoif.models.requests import Chat, Completion, Request
 from autoif.models.stored_answers import StoredAnswers
-from autoif.records import Query
+from autoif.records import Query, VerifiedInstruction
 from autoif.runs.segments import open_segments
 from autoif.sandbox import Sandbox
 from autoif.telemetry import Telemetry, open_telemetry
@@ -40,6 +40,8 @@ class Tools:
     queries: tuple[Query, ...] = ()
     answers: GivenAnswers = field(default_factory=GivenAnswers)
     telemetry: Telemetry = field(default_factory=Telemetry)
+    partners: tuple[VerifiedInstruction, ...] = ()
+    """The verified instructions of the shard, which augmentation may join with each other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from autoif.records import Prompt, VerifiedInstruction
 def reward_rows(
     prompts: Iterable[Prompt], describe: Callable[[VerifiedInstruction], Constraint] = constraint_of
 ) -> Iterator[RewardRow]:
-    """Yield a row for each prompt, whether or not a response to it was kept; `describe` makes a row's constraints."""
+    """Yield a row for each prompt; `describe` makes a row's constraints."""
     for prompt in prompts:
         yield RewardRow(
             prompt=(Turn(role="user", content=prompt.text),),

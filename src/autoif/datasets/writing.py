@@ -33,7 +33,7 @@ from autoif.runs import store
 from autoif.runs.manifest import find_version
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.whole_files import digest_file
-from autoif.thresholds import Threshold, meets
+from autoif.thresholds import Threshold, meets, share
 from autoif.tools import ToolSettings
 
 NO_DECISIONS = Review()
@@ -76,12 +76,14 @@ class SampledShard:
             return self
         prompts = {each.id: each for each in review_prompts(self.prompts, review)}
         scored = review_answers(self.scored, prompts, review)
-        passing = [
-            each
-            for each in scored
-            if meets(compute_least_rate(split_verdicts(each.verdicts, each.prompt.constraints)), pass_rate)
-        ]
+        passing = [each for each in scored if _follows_all(each, pass_rate)]
         return SampledShard(list(prompts.values()), review_answers(self.sampled, prompts, review), passing)
+
+    def list_followed(self, pass_rate: Threshold) -> list[Prompt]:
+        """Return the prompts without those whose several instructions no response follows: they may exclude each
+        other."""
+        followed = {each.prompt.id for each in self.sampled if _follows_all(each, pass_rate)}
+        return [each for each in self.prompts if len(each.constraints) == 1 or each.id in followed]
 
     def without(self, instructions: AbstractSet[str]) -> "SampledShard":
         """Return the shard without prompts that have one of these instructions, by the ids of the verified ones."""
@@ -211,12 +213,14 @@ async def make_data_sets(
             pairs = query_pairs(shard.prompts, shard.sampled, shard.scored, settings, of_pairs)
             for pair in _leave_out_rejected(pairs if settings.query_level else (), review, rejected):
                 yield store.PREFERENCES, pair
-            yield from ((store.REWARDS, row) for row in reward_rows(shard.prompts, describe))
+            yield from ((store.REWARDS, row) for row in reward_rows(shard.list_followed(pass_rate), describe))
 
+    notes += _describe_left_out(trained(), of_sft, most) if of_sft or most else []
+    notes += _describe_constraints(trained(), pass_rate) if config.augmentation.max_constraints > 1 else []
     return DataSets(
         rows=rows,
         folded=folded,
-        notes=[*notes, *(_describe_left_out(trained(), of_sft, most) if of_sft or most else ())],
+        notes=notes,
         reviewed=chain(_list_reviewed(verified(), shards, review, pass_rate), rejected),
     )
 
@@ -267,6 +271,12 @@ async def _fold(shards: Callable[[], Iterator[SampledShard]], config: Config, op
         return await fold_alike(list(instructions.values()), responses, sandbox, config.deduplication.alike)
 
 
+def _follows_all(response: Response, pass_rate: Threshold) -> bool:
+    """Tell whether a response passes enough functions of each of its prompt's instructions."""
+    verdicts = split_verdicts(response.verdicts, response.prompt.constraints)
+    return bool(response.verdicts) and meets(compute_least_rate(verdicts), pass_rate)
+
+
 def _describe_untrained(count: int, instructions: int) -> list[str]:
     if not count:
         return []
@@ -290,6 +300,25 @@ def _describe_left_out(shards: Iterator[SampledShard], strictness: Strictness | 
         f"sft.{name} left out {count:,} of {scored:,} responses that had passed"
         for name, count in left_out.items()
         if asked[name] and count
+    ]
+
+
+def _describe_constraints(shards: Iterator[SampledShard], pass_rate: Threshold) -> list[str]:
+    """Say how many prompts have one instruction, two, …, how often all are followed, and how many give no reward."""
+    prompts, judged, followed, left_out = Counter[int](), Counter[int](), Counter[int](), 0
+    for shard in shards:
+        prompts.update(len(each.constraints) for each in shard.prompts)
+        left_out += len(shard.prompts) - len(shard.list_followed(pass_rate))
+        for each in shard.sampled:
+            judged[len(each.prompt.constraints)] += 1
+            followed[len(each.prompt.constraints)] += _follows_all(each, pass_rate)
+    shares = (
+        f"{prompts[each]:,} with {each} ({float(share(followed[each], judged[each])):.0%})" for each in sorted(prompts)
+    )
+    several = prompts.total() - prompts[1]
+    return [
+        f"prompts by their number of instructions, and the share of responses that follow all: {', '.join(shares)}",
+        f"no response follows all of {left_out:,} of {several:,} prompts with several, which make no reward row",
     ]
 
 

@@ -282,6 +282,11 @@ def _list_cautions(config: Config, sources: Sequence[Yields], speed: float | Non
             notes.append("repairs, further functions and the judge's rulings on functions are not in these figures")
     elif len(first.each) < _FEW:
         notes.append(f"the pilot has {len(first.each)} instructions: below {_FEW} the range is rough")
+    if config.augmentation.max_constraints > 1 and first.name in published:
+        notes.append(
+            "these are yields of prompts with one instruction: several at once are followed less often "
+            "(augmentation.max_constraints)"
+        )
     if not speed:
         notes.append("hours need a speed: a pilot that asked its model has one, or --tokens-per-second")
     models = config.models.by_role()

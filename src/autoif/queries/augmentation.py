@@ -1,12 +1,21 @@
 """§3.3, query augmentation: each instruction joined with random user queries.
 
-In:      a VerifiedInstruction.
-Out:     one Prompt for each of its queries: the same queries for the same instruction in every run.
+In:      a VerifiedInstruction, and the others of its shard.
+Out:     one Prompt for each of its queries: the same queries for the same instruction in every run. With
+         `max_constraints` N, the first of N equal parts of the queries are joined with the instruction alone, the next
+         with it and one other, and so on up to N - 1 others.
 Dropped: nothing; the filters of the pool (language, length, duplicates) are in `queries/pool.py`.
 
 # Deviation: responses are sampled for exactly the message of the training row; the released code asks with labelled
-# parts and joins them later (docs/method.md#augmentation).
+# parts and joins them later. Several instructions in one prompt are what the paper names as future work
+# (docs/method.md#augmentation).
 """
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import TypeVar
+
+from pydantic import JsonValue
 
 from autoif.models.requests import sampling_seed
 from autoif.records import Dropped, Prompt, Query, VerifiedInstruction, content_id
@@ -17,27 +26,45 @@ STAGE = "augmentation"
 _ENDINGS = (".", "!", "?", "…", ":", ";", ",", "。", "！", "？")
 _CLOSERS = "\"'”’»)]}`*"
 
+T = TypeVar("T")
+
 
 async def augment(verified: VerifiedInstruction, tools: Tools) -> list[Prompt | Dropped]:
-    """Join the instruction with `queries_per_instruction` queries of the pool."""
-    wanted = tools.config.augmentation.queries_per_instruction
-    return [*join_queries(verified, tools.queries, wanted, tools.config.seed)]
+    """Join the instruction, alone and with others, with `queries_per_instruction` queries of the pool."""
+    settings, seed = tools.config.augmentation, tools.config.seed
+    queries = choose_queries(verified, tools.queries, settings.queries_per_instruction, seed)
+    prompts = list[Prompt | Dropped]()
+    for place, query in enumerate(queries):
+        others = place * settings.max_constraints // len(queries)
+        prompts.append(join((verified, *choose_partners(verified, query, tools.partners, others, seed)), query))
+    return prompts
 
 
 def join_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Prompt]:
-    """Join the instruction with each query of `choose_queries`."""
-    return [join(verified, query) for query in choose_queries(verified, pool, count, seed)]
+    """Join the instruction alone with each query of `choose_queries`."""
+    return [join((verified,), query) for query in choose_queries(verified, pool, count, seed)]
 
 
 def choose_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Query]:
-    """Return `count` different queries that belong to this instruction (fewer only if the pool is smaller).
+    """Return `count` different queries that belong to this instruction (fewer only if the pool is smaller)."""
+    return _draw(pool, count, seed, STAGE, verified.instruction.id)
 
-    They are drawn one by one from the pool, so that a longer draw begins with the shorter one.
-    """
+
+def choose_partners(
+    verified: VerifiedInstruction, query: Query, shard: Sequence[VerifiedInstruction], count: int, seed: int
+) -> list[VerifiedInstruction]:
+    """Return `count` other instructions of the shard for the prompt that this one makes with the query (fewer only if
+    there are fewer). As of queries, functions don't shape the choice."""
+    drawn = _draw(shard, count + 1, seed, "partners", verified.instruction.id, query.id)
+    return [each for each in drawn if each.instruction.id != verified.instruction.id][:count]
+
+
+def _draw(pool: Sequence[T], count: int, *seed: JsonValue) -> list[T]:
+    """Draw one by one from the pool, so that a longer draw begins with the shorter one."""
     chosen: dict[int, None] = {}
     draw = 0
     while len(chosen) < min(count, len(pool)):
-        chosen[sampling_seed(seed, STAGE, verified.instruction.id, draw) % len(pool)] = None
+        chosen[sampling_seed(*seed, draw) % len(pool)] = None
         draw += 1
     return [pool[index] for index in chosen]
 
@@ -61,11 +88,11 @@ def join_sentences(query: str, instruction: str) -> str:
     return f"{query}{separator}{instruction}"
 
 
-def join(verified: VerifiedInstruction, query: Query) -> Prompt:
-    """Return the prompt that a query and an instruction make."""
+def join(constraints: tuple[VerifiedInstruction, ...], query: Query) -> Prompt:
+    """Return the prompt that a query and instructions make, the first of which it belongs to."""
     return Prompt(
-        id=content_id("prompt", verified.id, query.id),
-        constraints=(verified,),
+        id=content_id("prompt", *(each.id for each in constraints), query.id),
+        constraints=constraints,
         query=query,
-        text=join_sentences(query.text, verified.instruction.text),
+        text=join_sentences(query.text, reduce(join_sentences, (each.instruction.text for each in constraints))),
     )

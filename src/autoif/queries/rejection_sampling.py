@@ -10,8 +10,8 @@ Dropped: a response that the functions refuse (`failed_functions`, with its verd
          neither kept nor, as it passed, a negative of the pairs.
          With early stop also each response that was not asked for (`no_response_passes`), without a record.
 
-Early stop (`stop_after_prompts`): the first prompts of an instruction get their first responses before all others. If
-functions refuse all of these, they are wrong or the rule is beyond the responder, and no more is asked.
+Early stop (`stop_after_prompts`): the first prompts with the instruction alone get their first responses before all
+others. If functions refuse all of these, they are wrong or the rule is beyond the responder, and no more is asked.
 
 # Deviation: what is no whole answer is dropped before any function sees it (docs/method.md#rejection-sampling).
 """
@@ -59,8 +59,9 @@ async def sample_responses(
     ask = ask or ask_responder
     settings = tools.config.rejection_sampling
     if settings.stop_after_prompts:
-        first, count = prompts[: settings.stop_after_prompts], settings.stop_after_responses
-        tried = await _sample(first, min(count, settings.responses_per_prompt), tools, ask)
+        first = [each for each in prompts if len(each.constraints) == 1][: settings.stop_after_prompts]
+        count = min(settings.stop_after_responses, settings.responses_per_prompt)
+        tried = await _sample(first, count, tools, ask)
         if _is_beyond_it(tried):
             yield _stop(prompts, tried, settings.responses_per_prompt)
             return
@@ -156,7 +157,7 @@ def _seed(prompt: Prompt, config: Config) -> int:
 
 
 async def verify_responses(responses: Sequence[Response], tools: Tools) -> list[Response]:
-    """Return responses to prompts of one instruction with the verdicts of the functions and the pass rate.
+    """Return responses to prompts with the verdicts of the functions and the pass rate.
 
     Each function runs once, on all the texts.
     """

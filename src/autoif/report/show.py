@@ -188,12 +188,11 @@ def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | No
         prompts = [row for row in prompts if row["id"] in wanted]
         named = {name for row in prompts for name in row["constraints"]}
     known: dict[str, Any] = {
-        verified.id: verified
-        for verified in read_verified(run)
-        if instruction_id in ("", verified.instruction.id) and (named is None or verified.id in named)
+        verified.id: verified for verified in read_verified(run) if named is None or verified.id in named
     }
+    asked = {name for name, each in known.items() if instruction_id in ("", each.instruction.id)}
     for row in prompts:
-        if known.keys() >= {*row["constraints"]}:
+        if known.keys() >= {*row["constraints"]} and asked.intersection(row["constraints"]):
             known[row["id"]] = Prompt.model_validate(row, context=known)
     rows = store.read_stage(run, store.SCORING, "kept") if chosen is None else chosen
     return [Response.model_validate(row, context=known) for row in rows if row["prompt"] in known]

@@ -13,7 +13,7 @@ with other seeds.
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 from autoif.config import Config
@@ -190,6 +190,8 @@ class Replay:
         stored = {name_stored(each): each for each in shard.instructions}
         judge = _JUDGES[folder]
         entrants = _list_entrants(folder, shard, before)
+        if folder == AUGMENTATION:
+            tools = replace(tools, partners=tuple(each for each in before if isinstance(each, VerifiedInstruction)))
         outcomes = [await judge(entrant, stored, tools, unasked) for entrant in entrants]
         records = [record for each in outcomes for record in each]
         return StageResult(
@@ -259,11 +261,22 @@ async def _judge_labels(entrant: Entrant, stored: Stored, tools: Tools, unasked:
 
 async def _join_queries(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
     assert isinstance(entrant, VerifiedInstruction)
-    queries = stored[entrant.instruction.id].queries
-    if queries:
-        return [join(entrant, query) for query in queries]
-    unasked["rejection_sampling"] += _count_responses(tools.config)
-    return [Dropped.of(augmentation.STAGE, Reason.NEVER_ASKED, entrant, "its responses were never asked for")]
+    found = stored[entrant.instruction.id]
+    if not found.queries:
+        unasked["rejection_sampling"] += _count_responses(tools.config)
+        return [Dropped.of(augmentation.STAGE, Reason.NEVER_ASKED, entrant, "its responses were never asked for")]
+    left = {each.instruction.id: each for each in tools.partners}
+    prompts = list[Prompt | Dropped]()
+    for query in found.queries:
+        partners = found.partners[query.id]
+        if left.keys() >= {*partners}:
+            prompts.append(join((entrant, *(left[each] for each in partners)), query))
+        else:
+            unasked["rejection_sampling"] += tools.config.rejection_sampling.responses_per_prompt
+            detail = f"instruction {entrant.instruction.id} with query {query.id}: one that it was joined with is gone"
+            name = content_id("prompt", entrant.id, query.id)
+            prompts.append(Dropped(stage=augmentation.STAGE, reason=Reason.NEVER_ASKED, record_id=name, detail=detail))
+    return prompts
 
 
 async def _judge_responses(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:

@@ -67,6 +67,8 @@ class StoredInstruction:
     """How the instruction was dropped, if the writer described none of its functions."""
     queries: list[Query] = field(default_factory=list)
     """The queries that it was joined with."""
+    partners: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By query id, the ids of the other instructions that the prompt has, if any."""
     answers: dict[str, dict[int, StoredAnswer]] = field(default_factory=lambda: defaultdict(dict))
     """By query id and sample index."""
     qualities: dict[tuple[str, int], Quality] = field(default_factory=dict)
@@ -242,9 +244,10 @@ def _read_samples(
     """Read the second step's records of a shard into `found` and `known`."""
     prompts = read_prompts(path, verified, index)
     for prompt in prompts.values():
-        [one] = prompt.constraints
+        one, *others = prompt.constraints
         stored = found.setdefault(one.instruction.id, StoredInstruction(verified=one))
         stored.queries.append(prompt.query)
+        stored.partners[prompt.query.id] = tuple(each.instruction.id for each in others)
         if not stored.draft:
             stored.labels = {each.function_id: each for each in one.back_translations}
     for response in read_kept(path, store.REJECTION_SAMPLING, Response, index, prompts):
