@@ -69,6 +69,7 @@ def test_an_answer_is_accepted_that_follows_every_constraint(tmp_path, sandbox):
     answers = [SubjectResponse(text, False) for text in RATES]
     [result] = judge_answers([(prompts.rows[0], answers)], Seen(), sandbox, print).results
     assert result.scores["pass_rate"] == tuple(100 * rate for rate in RATES.values())
+    assert result.cluster == "i0"
 
 
 def test_a_round_of_online_dpo_rejects_what_breaks_one_rule_and_chooses_what_keeps_all(sandbox):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from autoif.datasets.rows import RewardRow
 from autoif.datasets.split import Overlap, Source, find_overlap, read_sources, split_instructions
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.jsonl import read_jsonl
@@ -160,6 +161,21 @@ def test_a_run_is_split_and_its_held_out_side_asked_with_other_queries(tmp_path,
     assert {each["constraints"][0]["instruction"] for each in rows} == texts(held_out)
     assert all(each["prompt"][0]["content"].startswith("What is the held_out question") for each in rows)
     assert rows[0]["constraints"][0]["functions"] == [function.source for function in held_out[0].functions]
+
+
+def test_prompts_have_as_many_instructions_as_asked_for(tmp_path):
+    write_jsonl(tmp_path / "some.jsonl", MANY[:4])
+    queries = tmp_path / "queries.txt"
+    queries.write_text("".join(f"What is question {n} about?\n" for n in range(9)), encoding="utf-8")
+    options = ["prompts", "--instructions", tmp_path / "some.jsonl", "--queries", queries, "--per-instruction", 6]
+    for most in (1, 3):
+        autoif_here(*options, "--max-constraints", most, "-o", tmp_path / f"{most}.jsonl")
+    alone, several = ([row.constraints for row in read_jsonl(tmp_path / f"{n}.jsonl", RewardRow)] for n in (1, 3))
+    assert [len(each) for each in several] == 4 * [1, 1, 2, 2, 3, 3]
+    assert [each[:1] for each in several] == alone
+    assert "has 4 instructions: lower --max-constraints 5" in fails_here(
+        *options, "--max-constraints", 5, "-o", tmp_path / "x.jsonl"
+    )
 
 
 def test_prompts_that_training_data_has_seen_are_refused(tmp_path):

@@ -9,9 +9,10 @@ from autoif.datasets.reviewing import iterate_instructions
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.split import refuse_overlap, source_of, write_split
 from autoif.errors import ConfigError
-from autoif.queries.augmentation import join_queries
+from autoif.queries.augmentation import choose_queries, join_queries
 from autoif.queries.pool import load_queries
 from autoif.reading.row_files import split_column
+from autoif.records import Prompt
 from autoif.renewing import PROMPTS
 from autoif.runs.store import INSTRUCTIONS, find_rows
 from autoif.runs.whole_files import write_jsonl
@@ -52,7 +53,11 @@ def _note_queries(context: click.Context, parameter: click.Parameter, source: st
 @click.option(
     "--per-instruction", type=click.IntRange(min=1), default=8, show_default=True, help="Queries for each instruction."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice of queries.")
+@click.option(
+    "--max-constraints", type=click.IntRange(min=1, max=8), default=1, show_default=True,
+    help="Instructions of a prompt: as many prompts have 1, 2, … up to this number. Some may exclude each other.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice of queries and instructions.")
 @click.option("--min-chars", type=int, default=20, show_default=True, help="A query is longer than this.")
 @click.option("--max-chars", type=int, default=300, show_default=True, help="A query is shorter than this.")
 @click.option("--language", default="en", show_default=True, help='Language of the queries; "" takes all.')
@@ -65,6 +70,7 @@ def prompts(
     instructions: Path,
     queries: str,
     per_instruction: int,
+    max_constraints: int,
     seed: int,
     min_chars: int,
     max_chars: int,
@@ -87,7 +93,12 @@ def prompts(
         raise ConfigError(
             f"queries {queries}: {len(pool)} that can be used, and --per-instruction is {per_instruction}"
         )
-    joined = [prompt for each in verified for prompt in join_queries(each, pool, per_instruction, seed)]
+    if len(verified) < max_constraints:
+        raise ConfigError(f"{instructions} has {len(verified)} instructions: lower --max-constraints {max_constraints}")
+    joined = list[Prompt]()
+    for each in verified:
+        chosen = choose_queries(each, pool, per_instruction, seed)
+        joined += join_queries(each, chosen, seed, verified, max_constraints)
     rows = list(reward_rows(joined))
     refuse_overlap(unseen_by, [source_of(row) for row in rows])
     write_jsonl(output, rows)

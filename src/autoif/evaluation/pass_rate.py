@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoif.datasets.rows import RewardRow, check_turns, list_functions, name_instructions
+from autoif.datasets.rows import RewardRow, check_turns, list_functions
 from autoif.datasets.split import Source, source_of
 from autoif.errors import ConfigError
 from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged
@@ -120,7 +120,7 @@ def judge_answers(
             PromptResult(
                 id=_identify(row),
                 key=row.prompt[0].content[:80],
-                cluster=name_instructions(row),
+                cluster=row.constraints[0].instruction_id,
                 scores={"pass_rate": rates, "pass_rate_by_prompt": rates, "faultless_pass_rate": faultless},
                 details={
                     "instructions": [each.instruction for each in row.constraints],

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from autoif.instructions.discrimination import quote
 from autoif.instructions.json_reading import find_json
 from autoif.models.requests import Completion, Request, sampling_seed, write_schema
-from autoif.queries.augmentation import join_queries
+from autoif.queries.augmentation import choose_queries, join_queries
 from autoif.queries.rejection_sampling import ask_responder
 from autoif.records import (
     Answered,
@@ -57,7 +57,8 @@ async def gather_answers(instruction: Instruction, tools: Tools) -> ContrastAnsw
     settings, seed = tools.config.contrast, tools.config.seed
     given = tools.answers.of(instruction.text)[:_MOST_GIVEN]
     others = tools.answers.of_others(instruction.text, max(len(given), settings.queries), seed) if given else ()
-    prompts = join_queries(_without_functions(instruction), tools.queries, settings.queries, seed)
+    bare = _without_functions(instruction)
+    prompts = join_queries(bare, choose_queries(bare, tools.queries, settings.queries, seed), seed)
     (asked, faulty), (plain, plain_faulty) = await asyncio.gather(
         _ask(prompts if len(given) < _ENOUGH else [], tools),
         _ask([] if others else [_ask_alone(prompt.query) for prompt in prompts], tools),

@@ -33,16 +33,22 @@ async def augment(verified: VerifiedInstruction, tools: Tools) -> list[Prompt | 
     """Join the instruction, alone and with others, with `queries_per_instruction` queries of the pool."""
     settings, seed = tools.config.augmentation, tools.config.seed
     queries = choose_queries(verified, tools.queries, settings.queries_per_instruction, seed)
-    prompts = list[Prompt | Dropped]()
+    return [*join_queries(verified, queries, seed, tools.partners, settings.max_constraints)]
+
+
+def join_queries(
+    verified: VerifiedInstruction,
+    queries: Sequence[Query],
+    seed: int,
+    shard: Sequence[VerifiedInstruction] = (),
+    max_constraints: int = 1,
+) -> list[Prompt]:
+    """Join the instruction with each query: alone with the first of them, with others of the shard with later ones."""
+    prompts = []
     for place, query in enumerate(queries):
-        others = place * settings.max_constraints // len(queries)
-        prompts.append(join((verified, *choose_partners(verified, query, tools.partners, others, seed)), query))
+        others = place * max_constraints // len(queries)
+        prompts.append(join((verified, *choose_partners(verified, query, shard, others, seed)), query))
     return prompts
-
-
-def join_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Prompt]:
-    """Join the instruction alone with each query of `choose_queries`."""
-    return [join((verified,), query) for query in choose_queries(verified, pool, count, seed)]
 
 
 def choose_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Query]:
