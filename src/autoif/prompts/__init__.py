@@ -72,13 +72,13 @@ PLACEHOLDERS: dict[Name, dict[str, str]] = {
     "revision": {
         "prompt": "the user turn that was answered: query and instruction as one message",
         "query": "the query alone",
-        "instruction": "the instruction alone",
+        "instruction": "the instruction alone; of several, a line each",
         "response": "the answer, between lines of back quotes that it can't end",
     },
     "scoring": {
         "query": "the query",
         "response": "the response to score",
-        "instruction": "the instruction",
+        "instruction": "the instruction; of several, a line each",
         "prompt": "query and instruction as one message",
     },
     "nli": {"premise": "the instruction", "hypothesis": "what a function demands, in words"},
