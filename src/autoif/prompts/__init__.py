@@ -67,12 +67,12 @@ PLACEHOLDERS: dict[Name, dict[str, str]] = {
     "responder": {
         "prompt": "the user turn of the training row: query and instruction as one message",
         "query": "the query alone",
-        "instruction": "the instruction alone",
+        "instruction": "the instruction alone; of several, a line each",
     },
     "revision": {
         "prompt": "the user turn that was answered: query and instruction as one message",
         "query": "the query alone",
-        "instruction": "the instruction alone; of several, a line each",
+        "instruction": "the instruction alone",
         "response": "the answer, between lines of back quotes that it can't end",
     },
     "scoring": {
