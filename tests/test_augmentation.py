@@ -26,6 +26,7 @@ POOL = tuple(Query.of(f"How many legs do {number} spiders have?") for number in 
         ("Tell me about (tea)", "Use (tea)", "Tell me about (tea). Use (tea)."),
         ("Tell me more...", "Use tea…", "Tell me more... Use tea…"),
         ("Translate:", "Use tea", "Translate: Use tea."),
+        ('Start with "In short,"', "Use tea", 'Start with "In short,". Use tea.'),
         ("What is an iPhone?", "iPhone must come first", "What is an iPhone? iPhone must come first."),
         ("What is tea?", "'e' is forbidden", "What is tea? 'e' is forbidden."),
         ("What is tea?", "e is forbidden", "What is tea? e is forbidden."),

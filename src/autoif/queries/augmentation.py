@@ -23,7 +23,8 @@ from autoif.tools import Tools
 
 STAGE = "augmentation"
 
-_ENDINGS = (".", "!", "?", "…", ":", ";", ",", "。", "！", "？")
+_STOPS = (".", "!", "?", "…", "。", "！", "？")
+_ENDINGS = (*_STOPS, ":", ";", ",")
 _CLOSERS = "\"'”’»)]}`*"
 
 T = TypeVar("T")
@@ -82,8 +83,8 @@ def join_sentences(query: str, instruction: str) -> str:
     is a plain lower-case one ("iPhone" and "'e'" stay). Nothing is doubled.
     """
     query, instruction = query.strip(), instruction.strip()
-    ends = query.rstrip(_CLOSERS) if query[-1:] in _CLOSERS else query
-    if not ends.endswith(_ENDINGS) and not query.endswith("```"):
+    ended = query.rstrip(_CLOSERS).endswith(_STOPS) or query.endswith((*_ENDINGS, "```"))
+    if not ended:
         query += "."
     first = instruction.split(maxsplit=1)[0] if instruction else ""
     if first.isalpha() and first.islower() and len(first) > 1:
