@@ -315,11 +315,15 @@ def _describe_constraints(shards: Iterator[SampledShard], pass_rate: Threshold) 
     shares = (
         f"{prompts[each]:,} with {each} ({float(share(followed[each], judged[each])):.0%})" for each in sorted(prompts)
     )
-    several = prompts.total() - prompts[1]
-    return [
-        f"prompts by their number of instructions, and the share of responses that follow all: {', '.join(shares)}",
-        f"no response follows all of {left_out:,} of {several:,} prompts with several, which make no reward row",
+    notes = [
+        f"prompts by their number of instructions, and the share of responses that follow all: {', '.join(shares)}"
     ]
+    if left_out:
+        several = prompts.total() - prompts[1]
+        notes.append(
+            f"no response follows all of {left_out:,} of {several:,} prompts with several: these make no reward row"
+        )
+    return notes
 
 
 async def _find_strictness(
