@@ -11,6 +11,7 @@ from autoif.faults.parts import Marked, Place, Sized, read_part
 from autoif.faults.reasons import FindingReason
 from autoif.faults.texts import make_text
 from autoif.faults.things import THINGS
+from autoif.faults.variants import say_counted
 from autoif.faults.wording import Term, TermRole, read_terms
 from autoif.vocabulary import count_word, get_sentences, has_word, is_json, read_json
 from support.edges import check_sides
@@ -194,6 +195,20 @@ def test_a_relation_is_applied_unless_the_instruction_speaks_of_it(
 ) -> None:
     texts = ["Tea isn't hot, she said.", "It's late."]
     assert {twin.reason for twin in make_twins(instruction, texts)} == relations
+
+
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    said = {say_counted(1, Count(1, 1, unit)) for unit in [*UNITS, *THINGS]}
+    assert said >= {
+        "1 line",
+        "1 e-mail address",
+        "1 https link",
+        "1 number in digits",
+        "1 time of day",
+        "1 parenthesis",
+    }
+    nouns = {re.split(" (?:in|of|with) ", each)[0] for each in said}
+    assert {noun for noun in nouns if noun.endswith("s")} == {"1 e-mail address", "1 parenthesis"}
 
 
 @pytest.mark.parametrize("unit", list(UNITS))

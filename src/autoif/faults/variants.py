@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle, islice, pairwise
+from typing import Final
 
 from autoif.faults.counts import Count
 from autoif.faults.texts import SENTENCES, make_text, repeat_text
@@ -82,11 +83,20 @@ _VARIANTS: dict[str, Callable[[Count, int, int], Iterator[tuple[str, str]]]] = {
 }
 
 
+_PLURAL: Final = re.compile(r"(?:(?<=ss)e|(?<=sh)e)?s(?=$| (?:in|of|with) )")
+"""The ending of the noun in "words", "e-mail addresses", "numbers in digits"."""
+
+
 def say_counted(number: int, count: Count) -> str:
     """Return a number and its unit in words, as in "3 lines"."""
     if count.text:
         return f'"{count.text}" {number} {"time" if number == 1 else "times"}'
-    return f"{number} {count.unit.removesuffix('s') if number == 1 else count.unit}"
+    return f"{number} {_name_one(count.unit) if number == 1 else count.unit}"
+
+
+def _name_one(units: str) -> str:
+    """Return a unit in the singular."""
+    return "parenthesis" if units == "parentheses" else _PLURAL.sub("", units, 1)
 
 
 def find_steps(count: Count) -> Iterator[tuple[int, int]]:
