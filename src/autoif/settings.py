@@ -327,7 +327,7 @@ class Rewards(Settings):
 
 
 class Execution(Settings):
-    """How the work is laid out; nothing here changes the results."""
+    """How the work is laid out; nothing here changes the results, except `shard_size` with `max_constraints`."""
 
     engine: Literal["local", "ray"] = "local"
     """Where shards run: this machine, or Ray."""
@@ -336,7 +336,7 @@ class Execution(Settings):
     records_in_flight: int = Field(default=64, ge=1)
     """Records of a shard in flight at once."""
     shard_size: int = Field(default=64, ge=1)
-    """Records of a shard."""
+    """Records of a shard. `augmentation.max_constraints` joins instructions of one shard."""
     ray_address: str = ""
     """A running Ray cluster; "" starts one on this machine."""
     ray_wait_s: float = Field(default=600.0, ge=0)
