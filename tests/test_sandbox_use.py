@@ -206,7 +206,7 @@ def test_ctrl_c_ends_a_waiting_call_and_every_process(when):
         began = time.monotonic()
         program.send_signal(signal.SIGINT)
         said = program.communicate(timeout=20)[1]
-    assert said.endswith(b"KeyboardInterrupt\n")
+    assert b"\nKeyboardInterrupt\n" in said  # Python may complain of an event loop that it had half made
     assert time.monotonic() - began < 10
     wait_until_gone(started)
 
