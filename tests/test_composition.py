@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from autoif.audit.material import WrittenInstruction
+from autoif.audit.observed import observe
 from autoif.config import load_config
 from autoif.errors import ConfigError
 from autoif.pipeline import Shard, run_shard
 from autoif.planning.plan import PlannedInput, make_plan
 from autoif.planning.yields import read_published
 from autoif.queries.augmentation import augment
-from autoif.records import Dropped, Instruction, Prompt, Reason, VerifiedInstruction
+from autoif.records import Dropped, Instruction, Prompt, Query, Reason, Response, VerifiedInstruction
 from autoif.runs import store
+from autoif.sandbox import Sandbox
 from conftest import MakeTools
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server
@@ -87,15 +90,18 @@ async def test_early_stop_looks_at_prompts_with_the_instruction_alone(make_tools
     )
     _, sampled, _ = (await run_shard(Shard("queries", 0, SHARD[:2]), tools)).stages
     assert Counter(each.reason for each in sampled.dropped if isinstance(each, Dropped)) == {
-        Reason.FAILED_FUNCTIONS: 4 + 2,  # with both; the second instruction's first responses
-        Reason.NO_RESPONSE_PASSES: 6,
+        Reason.FAILED_FUNCTIONS: 4
+        + 4,  # with both; the second instruction's first responses, two to each of two prompts
+        Reason.NO_RESPONSE_PASSES: 4,
     }
     assert len(sampled.kept) == 4
 
 
 def test_a_shard_must_have_room_for_as_many_instructions() -> None:
-    with pytest.raises(ConfigError, match=r"execution\.shard_size is 1: set execution\.shard_size=64, or at least 3"):
+    with pytest.raises(ConfigError, match=r"execution\.shard_size is 1: set execution\.shard_size=64"):
         load_config("quickstart", ["augmentation.max_constraints=3"])
+    with pytest.raises(ConfigError, match=r"needs as many queries, and augmentation\.queries_per_instruction is 2"):
+        load_config("paper", ["augmentation.max_constraints=3", "augmentation.queries_per_instruction=2"])
 
 
 def test_a_plan_by_published_yields_says_that_they_are_of_single_instructions() -> None:
@@ -139,7 +145,7 @@ def test_prompts_whose_instructions_no_response_follows_together_are_no_rewards(
     assert sorted(asked) == sorted(wanted)
     assert 0 < len(asked) < len(prompts)
     notes = " ".join(store.read_manifest(made)["notes"])
-    assert f"no response follows all of {len(prompts) - len(asked)} of 72 prompts with several" in notes
+    assert f"for {len(prompts) - len(asked)} of 72 prompts with several instructions no response follows all: " in notes
     assert "36 with 1 (" in notes
 
 
@@ -177,3 +183,23 @@ def test_show_prints_the_samples_of_an_instruction_whatever_it_was_joined_with(m
 def test_too_small_shards_are_refused_in_one_line(tmp_path: Path) -> None:
     message = fails_here("run", "quickstart", "--set", "augmentation.max_constraints=2", "--plan", cwd=tmp_path)
     assert "execution.shard_size" in message
+
+
+def test_an_answer_to_two_instructions_is_no_answer_to_one_without_the_other(sandbox: Sandbox) -> None:
+    """A function is not blamed for accepting answers to others that were asked to follow its instruction, too."""
+    first, second = SHARD[:2]
+    both = Prompt(id="p", constraints=(first, second), query=Query.of("What?"), text="What?")
+    given = [Response(id=f"r{n}", prompt=both, index=n, text=f"tea and milk {n}") for n in range(4)]
+    given += [
+        Response(id=f"s{n}", prompt=both.model_copy(update={"constraints": (second,)}), index=n, text=f"milk {n}")
+        for n in range(4)
+    ]
+    written = [
+        WrittenInstruction(each.instruction, each.matrix, (0,), (0,), responses=[
+            one for one in given if each in one.prompt.constraints
+        ])
+        for each in (first, second)
+    ]  # fmt: skip
+    observed = observe(written, sandbox)
+    assert {*observed[0].texts.others} == {f"milk {n}" for n in range(4)}
+    assert not observed[0].texts.own

@@ -176,6 +176,9 @@ def test_prompts_have_as_many_instructions_as_asked_for(tmp_path):
     assert "has 4 instructions: lower --max-constraints 5" in fails_here(
         *options, "--max-constraints", 5, "-o", tmp_path / "x.jsonl"
     )
+    assert "--max-constraints 4 needs --per-instruction 4 at least" in fails_here(
+        *options, "--max-constraints", 4, "--per-instruction", 2, "-o", tmp_path / "x.jsonl"
+    )
 
 
 def test_prompts_that_training_data_has_seen_are_refused(tmp_path):

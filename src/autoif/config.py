@@ -82,12 +82,17 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _check_constraints(self) -> "Config":
-        """Refuse shards too small for prompts with several constraints, which would get fewer without a word."""
-        most, size = self.augmentation.max_constraints, self.execution.shard_size
-        if most > size:
+        """Refuse settings with which prompts would have fewer constraints than asked for, without a word."""
+        asked, size = self.augmentation, self.execution.shard_size
+        if asked.max_constraints > size:
             raise ValueError(
-                f"augmentation.max_constraints={most} joins instructions of one shard, and execution.shard_size is "
-                f"{size}: set execution.shard_size=64, or at least {most}"
+                f"augmentation.max_constraints={asked.max_constraints} joins instructions of one shard, and "
+                f"execution.shard_size is {size}: set execution.shard_size=64"
+            )
+        if asked.max_constraints > asked.queries_per_instruction:
+            raise ValueError(
+                f"augmentation.max_constraints={asked.max_constraints} needs as many queries, and "
+                f"augmentation.queries_per_instruction is {asked.queries_per_instruction}: raise it"
             )
         return self
 

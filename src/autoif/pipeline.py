@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from autoif.benchmark_wordings import is_benchmark_text
 from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.settling import write_settled_functions
@@ -114,8 +115,12 @@ async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda *event: No
     that their answers are stored; then the first error is raised.
     """
     ASKED_FOR.set(shard.name)
-    stages, verified = shard.stages, (each for each in shard.records if isinstance(each, VerifiedInstruction))
-    tools = replace(tools, partners=tuple(verified))
+    stages = shard.stages
+    if tools.config.augmentation.max_constraints > 1:
+        verified = (each for each in shard.records if isinstance(each, VerifiedInstruction))
+        # No row may train a benchmark's instruction, alone or with others.
+        partners = tuple(each for each in verified if not is_benchmark_text(each.instruction.text))
+        tools = replace(tools, partners=partners)
     slots = asyncio.Semaphore(tools.config.execution.records_in_flight)
 
     async def flow(record: Input) -> list[StageResult]:

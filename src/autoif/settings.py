@@ -226,7 +226,7 @@ class Augmentation(Settings):
     queries_per_instruction: int = Field(default=16, ge=1)
     """§3.3: 16."""
     max_constraints: int = Field(default=1, ge=1, le=8)
-    """Prompts with 1, 2, … up to so many instructions, each number for as many queries. §3.3: 1."""
+    """Most instructions of a prompt. With 3, a third of the queries gets one, a third two, a third three. §3.3: 1."""
     min_chars: int = Field(default=20, ge=0)
     """§3.3: longer than 20 characters."""
     max_chars: int = Field(default=300, ge=1)

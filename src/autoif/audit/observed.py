@@ -10,7 +10,7 @@ from functools import cached_property
 
 from autoif.audit.material import WrittenInstruction
 from autoif.faults.probing import ProbingTexts, make_probing_texts
-from autoif.records import Verdict
+from autoif.records import Response, Verdict
 from autoif.sandbox import Sandbox
 
 MOST_ANSWERS = 64
@@ -47,7 +47,7 @@ def observe(
     Raises:
         SandboxError: functions can't be contained on this machine.
     """
-    answers = {each.instruction.id: each.responses[:MOST_ANSWERS] for each in instructions}
+    answers = {each.instruction.id: _list_answers(each) for each in instructions}
     texts = {name: list(dict.fromkeys(each.text for each in found)) for name, found in answers.items()}
     found: list[Observed] = []
     for at in range(0, len(instructions), _AT_ONCE):
@@ -65,11 +65,16 @@ def observe(
     return found
 
 
+def _list_answers(written: WrittenInstruction) -> list[Response]:
+    """Return the first answers to the instruction alone: one to several at once is an answer to others, too."""
+    return [each for each in written.responses if len(each.prompt.constraints) < 2][:MOST_ANSWERS]
+
+
 def _make_texts(written: WrittenInstruction, answers: dict[str, list[str]]) -> ProbingTexts:
     """Return the texts for an instruction; its answers to others are drawn from each of these alike."""
     others = [texts for name, texts in answers.items() if name != written.instruction.id and texts]
     each = -(-MOST_ANSWERS // max(len(others), 1))
     drawn = [text for texts in others for text in texts[:each]][:MOST_ANSWERS]
-    best = sorted(written.responses[:MOST_ANSWERS], key=lambda response: -response.pass_rate)
+    best = sorted(_list_answers(written), key=lambda response: -response.pass_rate)
     own = list(dict.fromkeys(response.text for response in best))
     return make_probing_texts(written.instruction.text, written.matrix.cases, own, drawn)

@@ -55,7 +55,7 @@ def _note_queries(context: click.Context, parameter: click.Parameter, source: st
 )
 @click.option(
     "--max-constraints", type=click.IntRange(min=1, max=8), default=1, show_default=True,
-    help="Instructions of a prompt: as many prompts have 1, 2, … up to this number. Some may exclude each other.",
+    help="Most instructions of a prompt. With 3, a third of the prompts has one, a third two, a third three.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice of queries and instructions.")
 @click.option("--min-chars", type=int, default=20, show_default=True, help="A query is longer than this.")
@@ -95,6 +95,8 @@ def prompts(
         )
     if len(verified) < max_constraints:
         raise ConfigError(f"{instructions} has {len(verified)} instructions: lower --max-constraints {max_constraints}")
+    if per_instruction < max_constraints:
+        raise ConfigError(f"--max-constraints {max_constraints} needs --per-instruction {max_constraints} at least")
     joined = list[Prompt]()
     for each in verified:
         chosen = choose_queries(each, pool, per_instruction, seed)

@@ -11,7 +11,8 @@ Dropped: a response that the functions refuse (`failed_functions`, with its verd
          With early stop also each response that was not asked for (`no_response_passes`), without a record.
 
 Early stop (`stop_after_prompts`): the first prompts with the instruction alone get their first responses before all
-others. If functions refuse all of these, they are wrong or the rule is beyond the responder, and no more is asked.
+others; if these prompts are too few, each gets more. If functions refuse all of these, they are wrong or the rule is
+beyond the responder, and no more is asked.
 
 # Deviation: what is no whole answer is dropped before any function sees it (docs/method.md#rejection-sampling).
 """
@@ -59,8 +60,10 @@ async def sample_responses(
     ask = ask or ask_responder
     settings = tools.config.rejection_sampling
     if settings.stop_after_prompts:
-        first = [each for each in prompts if len(each.constraints) == 1][: settings.stop_after_prompts]
-        count = min(settings.stop_after_responses, settings.responses_per_prompt)
+        wanted = min(settings.stop_after_prompts, len(prompts))
+        first = [each for each in prompts if len(each.constraints) == 1][:wanted]
+        count = -(-wanted * settings.stop_after_responses // max(len(first), 1))
+        count = min(count, settings.responses_per_prompt)
         tried = await _sample(first, count, tools, ask)
         if _is_beyond_it(tried):
             yield _stop(prompts, tried, settings.responses_per_prompt)

@@ -75,7 +75,7 @@ class NewestSample:
         more = f" (1 of {len(self.functions)})" if len(self.functions) > 1 else ""
         answer = " ".join(self.answer.split())
         return [
-            f"instruction  {self.instruction}",
+            f"instruction  {' '.join(self.instruction.split())}",
             *(f"{f'function{more}' if not number else '':<12} {line[:_CHARS]}" for number, line in enumerate(cut)),
             *([f"passes       {answer[:_CHARS]}{' …' if len(answer) > _CHARS else ''}"] if answer else []),
         ]
