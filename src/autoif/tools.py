@@ -41,7 +41,7 @@ class Tools:
     answers: GivenAnswers = field(default_factory=GivenAnswers)
     telemetry: Telemetry = field(default_factory=Telemetry)
     partners: tuple[VerifiedInstruction, ...] = ()
-    """The verified instructions of the shard, which augmentation may join with each other."""
+    """The verified instructions of the shard in work, which augmentation may join with each other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,11 +305,9 @@ def _describe_left_out(shards: Iterator[SampledShard], strictness: Strictness | 
 
 def _describe_constraints(shards: Iterator[SampledShard], pass_rate: Threshold) -> list[str]:
     """Say how many prompts have one instruction, two, …, how often all are followed, and how many give no reward."""
-    prompts, judged, followed, left_out, unasked = Counter[int](), Counter[int](), Counter[int](), 0, 0
+    prompts, judged, followed, left_out = Counter[int](), Counter[int](), Counter[int](), 0
     for shard in shards:
         prompts.update(len(each.constraints) for each in shard.prompts)
-        answered = {each.prompt.id for each in shard.sampled}
-        unasked += sum(len(each.constraints) > 1 and each.id not in answered for each in shard.prompts)
         left_out += len(shard.prompts) - len(shard.list_followed(pass_rate))
         for each in shard.sampled:
             judged[len(each.prompt.constraints)] += 1
@@ -322,10 +320,9 @@ def _describe_constraints(shards: Iterator[SampledShard], pass_rate: Threshold) 
     ]
     if left_out:
         several = prompts.total() - prompts[1]
-        others = f", and {unasked:,} have no response to judge" if unasked else ""
         notes.append(
-            f"for {left_out - unasked:,} of {several:,} prompts with several instructions no response follows all"
-            f"{others}: they make no reward row"
+            f"{left_out:,} of {several:,} prompts with several instructions make no reward row: no response that was "
+            "asked for follows all"
         )
     return notes
 

@@ -199,13 +199,14 @@ def _count_rewrites(run: StoredRun) -> float | None:
 def _list_cautions(run: StoredRun, judged: JudgedRun, config: Config, replayed: bool) -> Iterable[str]:
     """Yield cautions about using this pilot for the plan."""
     planned, found = identity(config), identity(run.config)
-    several = config.augmentation.max_constraints > 1  # then the size of shards decides which instructions meet
+    # In prompts with several instructions, those of one shard meet.
+    scaled = _SCALED - ({"execution.shard_size"} if config.augmentation.max_constraints > 1 else set())
     differing = [
         key
         for key in sorted({*planned, *found})
         if planned.get(key) != found.get(key)
         and key not in SWEEPABLE
-        and (key not in _SCALED or (several and key == "execution.shard_size"))
+        and key not in scaled
         and key.partition(".")[0] not in ("self_instruct", "models", "sandbox")
     ]
     if differing:

@@ -11,12 +11,14 @@ Dropped: nothing; the filters of the pool (language, length, duplicates) are in 
 # (docs/method.md#augmentation).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
+from itertools import islice
 from typing import TypeVar
 
 from pydantic import JsonValue
 
+from autoif.benchmark_wordings import is_benchmark_text
 from autoif.models.requests import sampling_seed
 from autoif.records import Dropped, Prompt, Query, VerifiedInstruction, content_id
 from autoif.tools import Tools
@@ -54,26 +56,29 @@ def join_queries(
 
 def choose_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Query]:
     """Return `count` different queries that belong to this instruction (fewer only if the pool is smaller)."""
-    return _draw(pool, count, seed, STAGE, verified.instruction.id)
+    return [*islice(_draw(pool, seed, STAGE, verified.instruction.id), count)]
 
 
 def choose_partners(
     verified: VerifiedInstruction, query: Query, shard: Sequence[VerifiedInstruction], count: int, seed: int
 ) -> list[VerifiedInstruction]:
     """Return `count` other instructions of the shard for the prompt that this one makes with the query (fewer only if
-    there are fewer). As of queries, functions don't shape the choice."""
-    drawn = _draw(shard, count + 1, seed, "partners", verified.instruction.id, query.id)
-    return [each for each in drawn if each.instruction.id != verified.instruction.id][:count]
+    there are fewer). As of queries, functions don't shape the choice. No row may train a benchmark's instruction, so
+    none is chosen."""
+    drawn = _draw(shard, seed, "partners", verified.instruction.id, query.id)
+    others = (each for each in drawn if each.instruction.id != verified.instruction.id)
+    return [*islice((each for each in others if not is_benchmark_text(each.instruction.text)), count)]
 
 
-def _draw(pool: Sequence[T], count: int, *seed: JsonValue) -> list[T]:
-    """Draw one by one from the pool, so that a longer draw begins with the shorter one."""
-    chosen: dict[int, None] = {}
-    draw = 0
-    while len(chosen) < min(count, len(pool)):
-        chosen[sampling_seed(*seed, draw) % len(pool)] = None
+def _draw(pool: Sequence[T], *seed: JsonValue) -> Iterator[T]:
+    """Yield each of the pool once, in an order that belongs to the seed."""
+    drawn, draw = set[int](), 0
+    while len(drawn) < len(pool):
+        index = sampling_seed(*seed, draw) % len(pool)
+        if index not in drawn:
+            drawn.add(index)
+            yield pool[index]
         draw += 1
-    return [pool[index] for index in chosen]
 
 
 def join_sentences(query: str, instruction: str) -> str:

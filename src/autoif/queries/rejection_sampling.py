@@ -59,12 +59,9 @@ async def sample_responses(
     """
     ask = ask or ask_responder
     settings = tools.config.rejection_sampling
-    if settings.stop_after_prompts:
-        wanted = min(settings.stop_after_prompts, len(prompts))
-        first = [each for each in prompts if len(each.constraints) == 1][:wanted]
-        count = -(-wanted * settings.stop_after_responses // max(len(first), 1))
-        count = min(count, settings.responses_per_prompt)
-        tried = await _sample(first, count, tools, ask)
+    if first := [each for each in prompts if len(each.constraints) == 1][: settings.stop_after_prompts]:
+        wanted = min(settings.stop_after_prompts, len(prompts)) * settings.stop_after_responses
+        tried = await _sample(first, min(-(-wanted // len(first)), settings.responses_per_prompt), tools, ask)
         if _is_beyond_it(tried):
             yield _stop(prompts, tried, settings.responses_per_prompt)
             return
