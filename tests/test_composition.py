@@ -96,13 +96,14 @@ async def test_a_shard_with_too_few_instructions_gives_prompts_with_those_it_has
 
 async def test_early_stop_looks_at_prompts_with_the_instruction_alone(make_tools: MakeTools) -> None:
     """Nobody follows both; the first instruction is followed alone, the second never."""
+    chat = ScriptedChat(lambda request, index: f"tea {index}")
     tools = make_tools(
         "augmentation.max_constraints=2",
         "augmentation.queries_per_instruction=4",
         "rejection_sampling.stop_after_prompts=4",
         "rejection_sampling.responses_per_prompt=2",
         "scoring.enabled=false",
-        chat=ScriptedChat(lambda request, index: f"tea {index}"),
+        chat=chat,
         queries=QUERIES,
     )
     _, sampled, _ = (await run_shard(Shard("queries", 0, SHARD[:2]), tools)).stages
@@ -110,6 +111,7 @@ async def test_early_stop_looks_at_prompts_with_the_instruction_alone(make_tools
     reasons = Counter(each.reason for each in sampled.dropped if isinstance(each, Dropped))
     assert reasons == {Reason.FAILED_FUNCTIONS: 8, Reason.NO_RESPONSE_PASSES: 4}
     assert len(sampled.kept) == 4
+    assert not [each.text for each in chat.requests if "'milk'. Use" in each.text]
 
 
 def test_settings_with_which_prompts_would_have_fewer_instructions_are_refused() -> None:
