@@ -105,10 +105,11 @@ class LoopThread:
 
     def __init__(self, leave: Work[None]) -> None:
         self._leave = leave
-        self._loop = asyncio.new_event_loop()
+        made = Future[asyncio.AbstractEventLoop]()
         # A daemon: a sandbox that nobody leaves must not keep the program alive. Its workers end with the process.
-        self._thread = threading.Thread(target=self._run_loop, name="autoif-sandbox", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, args=(made,), name="autoif-sandbox", daemon=True)
         self._thread.start()
+        self._loop = made.result()
 
     def run_sync(self, work: Work[T]) -> T:
         """Wait in this thread for the work and return its result."""
@@ -128,13 +129,19 @@ class LoopThread:
         with suppress(RuntimeError):  # the loop is closed: the sandbox was left before
             self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def _run_loop(self) -> None:
+    def _run_loop(self, made: Future[asyncio.AbstractEventLoop]) -> None:
+        try:  # Made in this thread: in the main thread, Ctrl-C could leave it half made, of which Python complains.
+            loop = asyncio.new_event_loop()
+        except BaseException as error:  # noqa: BLE001 - raised where the thread was started
+            made.set_exception(error)
+            return
+        made.set_result(loop)
         try:
-            self._loop.run_forever()
-            self._loop.run_until_complete(self._finish())
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            loop.run_forever()
+            loop.run_until_complete(self._finish())
+            loop.run_until_complete(loop.shutdown_default_executor())
         finally:
-            self._loop.close()
+            loop.close()
 
     async def _finish(self) -> None:
         await self._leave()
