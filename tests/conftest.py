@@ -21,6 +21,7 @@ from autoif.sandbox import Limits, Sandbox, inside
 from autoif.tools import Tools
 from support.answers import ReadAnswers
 from support.command import autoif, run_here
+from support.process_tree import list_children
 from support.scripted import ScriptedChat
 from support.small_world import make_small_world
 
@@ -95,6 +96,12 @@ class ScriptedNli:
             if part in hypothesis:
                 return label
         raise LookupError(f"the script has no label for {hypothesis!r}")
+
+
+@pytest.fixture(scope="module")
+def others() -> set[int]:
+    """Children of this process that are none of this module's: what earlier tests started may end at any time."""
+    return list_children()
 
 
 @pytest.fixture(scope="session")

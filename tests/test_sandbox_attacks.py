@@ -23,7 +23,7 @@ from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.inside import kernel
 from support import forked
-from support.process_tree import list_descendants, list_parents
+from support.process_tree import list_children, list_descendants
 from support.service_process import Serving, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -44,19 +44,6 @@ HONEST = (
 """Functions with a text that they pass and one that they fail: they use what attacks tamper with."""
 
 SHARED_PLACES = (Path("/dev/shm"), Path(tempfile.gettempdir()), Path("/var/tmp"))
-
-
-def list_children() -> set[int]:
-    """Return the children of this process, zombies included, as its threads have them: /proc has all, and is slow."""
-    found, threads = set[int](), set[Path]()
-    while threads != (now := set(Path("/proc/self/task").iterdir())):  # the children of one that ends go to another
-        found, threads = set[int](), now
-        for thread in threads:
-            with suppress(FileNotFoundError):
-                found |= {int(pid) for pid in (thread / "children").read_text().split()}
-    if not found:  # or the kernel doesn't tell
-        found = {pid for pid, parent in list_parents().items() if parent == os.getpid()}
-    return found
 
 
 def name_process(pid: int) -> str:
@@ -88,12 +75,6 @@ async def see_end(processes: set[int], deadline: float) -> None:
         reap(left & list_children())
         assert asyncio.get_running_loop().time() < deadline, f"left: {[name_process(pid) for pid in left]}"
         await asyncio.sleep(0.02)
-
-
-@pytest.fixture(scope="module")
-def others() -> set[int]:
-    """Children of this process that are none of this module's: what earlier tests started may end at any time."""
-    return list_children()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -10,20 +10,14 @@ from hypothesis import strategies as st
 
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
+from support.process_tree import list_children
 from support.source_strategies import debris, mutants, programs, read_recorded, texts
-from test_sandbox_attacks import list_children
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TIMEOUT_S = 0.6
 HONEST = "import json\ndef evaluate(response):\n    return sorted(json.loads(response)) == ['a', 'b']"
 INPUTS = st.lists(texts(), min_size=1, max_size=3)
-
-
-@pytest.fixture(scope="module")
-def others() -> set[int]:
-    """Children of this process that are none of this module's: what earlier tests started may end at any time."""
-    return list_children()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,7 +3,7 @@
 import pytest
 
 from autoif.errors import ModelError
-from autoif.sampling.policy import adopt_turn_end
+from autoif.sampling.turn_end import adopt_turn_end
 from autoif.training.rendering import Template, describe_date, describe_marks, fit_prompts, fit_rows
 from support.tiny_model import CHAT_TEMPLATE, make_tokenizer
 from support.training_data import turn

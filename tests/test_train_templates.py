@@ -9,8 +9,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaF
 
 from autoif.errors import ConfigError, ModelError
 from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler
-from autoif.sampling.policy import find_turn_end
 from autoif.sampling.settings import Draw
+from autoif.sampling.turn_end import find_turn_end
 from autoif.training.train import train
 from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
 from support.training_data import make_request, preference_rows, sft_rows, turn, write_rows

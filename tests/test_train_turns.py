@@ -11,8 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from autoif.cli.main import main
 from autoif.errors import ModelError
 from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler
-from autoif.sampling.policy import find_turn_end, load_tokenizer
+from autoif.sampling.policy import load_tokenizer
 from autoif.sampling.settings import Draw
+from autoif.sampling.turn_end import find_turn_end
 from autoif.training.online_dpo import train_online
 from autoif.training.train import train
 from support.online_dpo import ANY, make_online_request, reward_row, write_place

@@ -3,7 +3,8 @@
     settings.py        settings, prompts, samples, seeds
     samples.py         the loop, and the file that it resumes from
     backends.py        chooses the backend that samples
-    policy.py          loads tokenizer and weights; encodes prompts, decodes answers; finds what ends a turn
+    policy.py          loads tokenizer and weights; encodes prompts, decodes answers
+    turn_end.py        finds the token that ends a turn, and names it in a model's files
     tokens.py          finds tokens that a model has no weights for, and special tokens in texts
     quiet.py           silences libraries
     precision.py       chooses bfloat16 where the machine computes in it, else 32 bits
@@ -11,7 +12,8 @@
     vllm.py            vLLM in this process, if installed
     endpoint.py        any OpenAI-compatible endpoint; and llama.cpp, for GGUF files and embedded models
 
-All but `policy`, `transformers` and `vllm` can be imported without the extra `train`. Nothing here depends on training.
+All but `policy`, `turn_end`, `transformers` and `vllm` can be imported without the extra `train`. Nothing here depends
+on training.
 """
 
 from autoif.sampling.backends import Backend, open_sampler

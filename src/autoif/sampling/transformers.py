@@ -15,6 +15,7 @@ from autoif.sampling import policy
 from autoif.sampling.precision import describe_slow
 from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
 from autoif.sampling.tokens import check_tokens
+from autoif.sampling.turn_end import find_turn_end, read_ends
 
 
 class TransformersSampler:
@@ -135,5 +136,5 @@ def _read_ends(model: Any, tokenizer: Any) -> frozenset[int]:
 
     A chat model often has two. The files of a base model don't name that of its template.
     """
-    found = {tokenizer.eos_token_id, policy.find_turn_end(tokenizer)} - {None}
-    return frozenset({*found, *policy.read_ends(model.generation_config), *policy.read_ends(model.config)})
+    found = {tokenizer.eos_token_id, find_turn_end(tokenizer)} - {None}
+    return frozenset({*found, *read_ends(model.generation_config), *read_ends(model.config)})

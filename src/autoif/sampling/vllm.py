@@ -12,8 +12,9 @@ import vllm  # type: ignore[import-not-found]
 
 from autoif.errors import ModelError, first_line
 from autoif.models.requests import Completion
-from autoif.sampling.policy import check_model, encode_prompt, find_turn_end, load_tokenizer, measure_room, read_tokens
+from autoif.sampling.policy import check_model, encode_prompt, load_tokenizer, measure_room, read_tokens
 from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
+from autoif.sampling.turn_end import find_turn_end
 
 _BATCH = 1024
 """vLLM itself schedules what runs together. This many responses are lost at most when the machine goes down."""

@@ -28,7 +28,8 @@ from autoif.runs.store import PREFERENCES
 from autoif.runs.whole_files import replacing, storage_errors, write_jsonl
 from autoif.sampling import Sampler, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
-from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer, read_vocabulary
+from autoif.sampling.policy import check_model, free_memory, load_tokenizer, read_vocabulary
+from autoif.sampling.turn_end import adopt_turn_end
 from autoif.training.card import CARD, METRICS, RECORD, read_metrics, write_card, write_record
 from autoif.training.data import read_data
 from autoif.training.folder import check_same, hold_output, is_finished, list_saved, open_output, whole_checkpoints

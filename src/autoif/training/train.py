@@ -24,6 +24,7 @@ from autoif.errors import AutoIFError, ConfigError, ModelError
 from autoif.messages import Say
 from autoif.sampling import policy
 from autoif.sampling.precision import describe_slow
+from autoif.sampling.turn_end import TurnEnd, adopt_turn_end, name_turn_end
 from autoif.training import metrics, trainers
 from autoif.training.card import METRICS, describe_ancestry, read_metrics, versions, write_card, write_record
 from autoif.training.data import Kind, Row, TrainingData, read_data
@@ -170,7 +171,7 @@ def _prepare(
     ):
         if line:
             say(line)
-    end = policy.adopt_turn_end(tokenizer, request.model, rows[0]["prompt"], kwargs)
+    end = adopt_turn_end(tokenizer, request.model, rows[0]["prompt"], kwargs)
     if request.kind == "grpo" and (left := trainers.check_prompts(len(rows), arguments)):
         say(f"{left} of the {len(rows)} prompts are left out of each epoch, others each time: they make no whole step")
     if (steps := metrics.count_steps(request.kind, len(rows), arguments)) is not None:
@@ -205,7 +206,7 @@ def _make_dataset(rows: Sequence[Row], stack: ExitStack) -> Dataset:
 def _run(
     request: TrainingRequest,
     trainer: Any,
-    end: policy.TurnEnd,
+    end: TurnEnd,
     record: dict[str, Any],
     before: dict[str, Any] | None,
     say: Say,
@@ -297,14 +298,14 @@ def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
     return found[-1] if found else None
 
 
-def _save(request: TrainingRequest, trainer: Any, end: policy.TurnEnd, first: bool) -> None:
+def _save(request: TrainingRequest, trainer: Any, end: TurnEnd, first: bool) -> None:
     if request.settings.lora is not None:
         trainer.save_model(str(request.output / "adapter"))
         if first:
             _save_merged(request, trainer.processing_class, end)
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    policy.name_turn_end(policy.leave_out_routing(model), end)
+    name_turn_end(policy.leave_out_routing(model), end)
     dtype = _read_saved_dtype(request)
     if dtype is not None and not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):  # they shard the weights
         model.to(dtype)
@@ -333,13 +334,13 @@ def _describe_lost(request: TrainingRequest) -> str | None:
     )
 
 
-def _save_merged(request: TrainingRequest, tokenizer: Any, end: policy.TurnEnd) -> None:
+def _save_merged(request: TrainingRequest, tokenizer: Any, end: TurnEnd) -> None:
     """Save the base model with the adapter merged into it, in the precision of `save_dtype`, as an ordinary model."""
     from peft import PeftModel
 
     at = {"revision": request.revision} if request.revision else {}
     base = policy.load_weights(request.model, dtype=request.settings.save_dtype, **at)
-    policy.name_turn_end(base, end)
+    name_turn_end(base, end)
     merged = PeftModel.from_pretrained(base, str(request.output / "adapter")).merge_and_unload()
     merged.save_pretrained(request.output)
     tokenizer.save_pretrained(request.output)

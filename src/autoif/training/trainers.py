@@ -27,8 +27,9 @@ from autoif.models.requests import Completion
 from autoif.processors import count_processors
 from autoif.reward import VerificationReward
 from autoif.reward_parts import Part, RewardParts
-from autoif.sampling.policy import TurnEnd, encode_prompt, is_out_of_memory, load_weights, read_tokens
+from autoif.sampling.policy import encode_prompt, is_out_of_memory, load_weights, read_tokens
 from autoif.sampling.settings import SamplingPrompt
+from autoif.sampling.turn_end import TurnEnd
 from autoif.training.data import Kind
 from autoif.training.folder import is_full_disk
 from autoif.training.settings import RewardSettings

@@ -214,7 +214,7 @@ def _fork(act: Callable[..., None], *arguments: object) -> int:
     try:
         act(*arguments)
         code = 0
-    except BaseException:
+    except BaseException:  # whatever ends the child is told, as nobody above it does
         sys.excepthook(*sys.exc_info())
         raise
     finally:
